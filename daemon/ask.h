@@ -1,0 +1,83 @@
+/* ask.h: question and answer between programs: a source asks, a courier answers. Ground of daemon.
+ *
+ * A question is one seqpacket message: a struct ask_head, then texts, each ending in NUL, in this
+ * order: sender, recipients. With it travel descriptors:
+ *   ASK_DELIVER, ASK_EXPLAIN   the message, read-only and nameless (or the Maildir's own file), and
+ *                              one end of a fresh socket pair for the answer; ASK_EXPLAIN also a
+ *                              pipe for the report
+ *   ASK_SETTLE                 the mark that came with the answer: the source knows that the sender
+ *                              knows
+ *
+ * Who the source is belongs to the socket, never to the question: the first hop (the SMTP listener
+ * for its sessions, the courier for pullers) overwrites `origin`. The questions of all sources wait
+ * in sockets that all couriers read from; whichever is free takes the next one.
+ *
+ * Answers come over the pair: ASK_PROMISED at most once, when the courier starts to write its plan,
+ * then ASK_FINAL. With PROMISED travels the mark, an open descriptor with a lock (flock) on it.
+ * While any descriptor of it is open, in a process or in a socket's queue, the session lives; when
+ * all are gone without a SETTLE, the delivery is in doubt, and the next equal message is answered
+ * without being written. So a source keeps the mark after a FINAL that says delivered, until it
+ * settles or knows nothing, and closes it at once after any other FINAL, and before it asks again
+ * because the courier died (end of file on the pair without a FINAL). */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define ASK_MAX            (48 * 1024) /* octets of a question */
+#define ASK_RECIPIENTS_MAX 100
+#define ASK_SOURCE_MAX     63 /* octets of a source's name */
+#define ASK_TEXT_MAX       127
+
+enum ask_kind { ASK_DELIVER = 1, ASK_SETTLE, ASK_EXPLAIN };
+enum ask_source_kind { ASK_SOURCE_SMTP = 1, ASK_SOURCE_DROP };
+
+struct ask_origin {
+	char source[ASK_SOURCE_MAX + 1]; /* name of the source */
+	uint32_t kind;                   /* enum ask_source_kind */
+	uint8_t peer_known;
+	uint8_t peer_allowed; /* the listener's `peers` matched */
+	uint8_t peer[16];     /* as in policy/facts.h */
+	uint8_t zero[2];
+};
+
+struct ask_head {
+	uint32_t kind; /* enum ask_kind */
+	uint32_t zero;
+	struct ask_origin origin;
+	char login[ASK_SOURCE_MAX + 1]; /* "" : none */
+	uint64_t bytes;                 /* octets of the message */
+	int64_t received_ms;            /* wall clock (milliseconds since 1970 UTC) */
+	int64_t deadline_ms;            /* monotonic clock; 0: none */
+	uint32_t has_envelope;
+	uint32_t recipients; /* texts that follow the sender */
+};
+
+/* A question taken apart; texts point into the message that was given. */
+struct ask {
+	const struct ask_head *head;
+	const char *sender;
+	const char *recipients[ASK_RECIPIENTS_MAX];
+};
+
+enum ask_answer_kind { ASK_PROMISED = 1, ASK_FINAL };
+
+struct ask_answer {
+	uint32_t kind;               /* enum ask_answer_kind */
+	uint32_t reason;             /* enum reason of policy/verdict.h; 0: delivered */
+	uint32_t parts;              /* files written */
+	char job[20];                /* of the log line; NUL-terminated */
+	char text[ASK_TEXT_MAX + 1]; /* words for the sender; NUL-terminated, ASCII */
+};
+
+/* Puts a question together. Returns its size in octets, or -E2BIG. `buffer` holds ASK_MAX. */
+ssize_t ask_write(const struct ask_head *head, const char *sender, const char *const *recipients,
+		  void *buffer);
+
+/* Takes it apart; false: not a question. Every text is checked to end inside the message. `message`
+ * must be aligned for struct ask_head. */
+bool ask_read(const void *message, size_t size, struct ask *ask_out);
+
+/* Checks an answer that came. */
+bool ask_answer_valid(const void *message, size_t size);

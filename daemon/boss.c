@@ -1,0 +1,720 @@
+/* boss.c: holds the roles together. Never reads mail, a share or an answer. */
+#define _GNU_SOURCE
+#include "daemon/boss.h"
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <netdb.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "daemon/fdio.h"
+#include "daemon/keep.h"
+#include "daemon/log.h"
+#include "daemon/role.h"
+#include "daemon/spool.h"
+#include "policy/value.h"
+
+#define SOURCES_MAX      32 /* listeners and the door */
+#define SOCKETS_MAX      16 /* of one listener */
+#define BACKLOG          256
+#define BACKOFF_LEAST_MS 100
+#define BACKOFF_MOST_MS  10000
+#define LIVED_MS         10000 /* a role that lived so long did not fail at its start */
+#define END_SLACK_MS     2000
+
+enum { EXIT_DONE = 0, EXIT_CANT_LISTEN = 69, EXIT_CANT_START = 70 };
+
+/* Where questions come from: a listener, or the door. */
+struct source {
+	char *name;   /* "*" for the door */
+	char *listen; /* as configured; NULL for the door */
+	int asks[2];  /* the source's end, the couriers' end */
+	int sockets[SOCKETS_MAX];
+	size_t sockets_count;
+};
+
+enum child_state { CHILD_WANTED, CHILD_RUNNING, CHILD_DRAINING };
+
+struct child {
+	enum role role;
+	const struct source *source; /* NULL for a courier */
+	enum child_state state;
+	pid_t pid;
+	int64_t started_ms, start_at_ms;
+	int64_t backoff_ms;
+	bool probes; /* the courier that says what is wrong with a share */
+};
+
+struct boss {
+	struct config config;
+	int config_fd, extract_fd, receiving_fd, signal_fd;
+	struct source *sources;
+	size_t sources_count;
+	struct child *children;
+	size_t children_count;
+	bool ending;
+};
+
+/* --- sockets ---------------------------------------------------------------------------------- */
+
+static void log_ready(const char *name, int fd)
+{
+	struct sockaddr_storage address;
+	socklen_t size = sizeof address;
+	char host[64], port[8];
+	struct log_line line;
+	if (getsockname(fd, (struct sockaddr *)&address, &size) < 0 ||
+	    getnameinfo((struct sockaddr *)&address, size, host, sizeof host, port, sizeof port,
+			NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+		return;
+	log_start(&line, "ready");
+	log_add(&line, "source", "%s", name);
+	log_add(&line, "addr", address.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
+	log_send(LOG_INFO, &line);
+}
+
+static int listen_at(const struct addrinfo *found, int *fd_out)
+{
+	auto_close int fd =
+		socket(found->ai_family, found->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int yes = 1;
+	if (fd < 0)
+		return -errno;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+	/* [::] and 0.0.0.0 are listened to by two sockets, each for its own kind */
+	if (found->ai_family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof yes);
+	if (bind(fd, found->ai_addr, found->ai_addrlen) < 0 || listen(fd, BACKLOG) < 0)
+		return -errno;
+	*fd_out = take_fd(&fd);
+	return 0;
+}
+
+/* ADDRESS:PORT or [ADDRESS]:PORT; config.c has checked the shape. */
+static bool open_socket(const char *item, int *fd_out)
+{
+	char host[128];
+	snprintf(host, sizeof host, "%s", item);
+	char *port = strrchr(host, ':');
+	*port++ = '\0';
+	char *name = host;
+	if (*name == '[') {
+		name++;
+		name[strlen(name) - 1] = '\0';
+	}
+	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
+					.ai_flags = AI_PASSIVE | AI_NUMERICSERV };
+	struct addrinfo *found;
+	int failed = getaddrinfo(name, port, &hints, &found);
+	if (failed) {
+		log_say(LOG_ERROR, "listen", "%s: %s", item, gai_strerror(failed));
+		return false;
+	}
+	int error = listen_at(found, fd_out);
+	freeaddrinfo(found);
+	if (error)
+		log_say(LOG_ERROR, "listen", "%s can't be listened to: %s", item, strerror(-error));
+	return !error;
+}
+
+static void close_source(struct source *source)
+{
+	for (size_t i = 0; i < source->sockets_count; i++)
+		close_fd(&source->sockets[i]);
+	close_fd(&source->asks[0]);
+	close_fd(&source->asks[1]);
+	free(source->name);
+	free(source->listen);
+	*source = (struct source){ .asks = { -1, -1 } };
+}
+
+static struct source *add_source(struct boss *boss, const char *name, const char *listen)
+{
+	if (boss->sources_count == SOURCES_MAX) {
+		log_say(LOG_ERROR, "start", "more than %d listeners", SOURCES_MAX - 1);
+		return NULL;
+	}
+	struct source *source = &boss->sources[boss->sources_count];
+	*source = (struct source){ .asks = { -1, -1 },
+				   .name = strdup(name),
+				   .listen = listen ? strdup(listen) : NULL };
+	if (!source->name || socket_pair(source->asks) != 0) {
+		close_source(source);
+		return NULL;
+	}
+	boss->sources_count++;
+	return source;
+}
+
+static bool open_listener(struct boss *boss, const struct config_listener *listener)
+{
+	struct source *source = add_source(boss, listener->name, listener->listen);
+	const char *cursor = listener->listen;
+	char item[128];
+	bool fits, good = source != NULL;
+	while (good && value_next(&cursor, item, sizeof item, &fits)) {
+		if (source->sockets_count == SOCKETS_MAX) {
+			log_say(LOG_ERROR, "listen", "more than %d addresses for %s", SOCKETS_MAX,
+				listener->name);
+			good = false;
+		} else
+			good = open_socket(item, &source->sockets[source->sockets_count]);
+		source->sockets_count += good;
+	}
+	return good;
+}
+
+int boss_connect(const char *state, int *fd_out)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int error = spool_socket_path(state, address.sun_path, sizeof address.sun_path);
+	if (error)
+		return error;
+	auto_close int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
+		return -errno;
+	*fd_out = take_fd(&fd);
+	return 0;
+}
+
+static int bind_door(const char *state, int *fd_out)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int error = spool_socket_path(state, address.sun_path, sizeof address.sun_path);
+	if (error)
+		return error;
+	auto_close int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	auto_close int other = -1;
+	if (fd < 0)
+		return -errno;
+	if (boss_connect(state, &other) == 0)
+		return -EADDRINUSE;
+	unlink(address.sun_path);
+	if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, BACKLOG) < 0)
+		return -errno;
+	/* who may come in is decided by who it is, not by the mode */
+	if (chmod(address.sun_path, 0666) < 0)
+		return -errno;
+	*fd_out = take_fd(&fd);
+	return 0;
+}
+
+/* The door is a convenience: a gateway without it still does its work. */
+static void open_door(struct boss *boss)
+{
+	int fd = -1;
+	int error = bind_door(boss->config.gateway.state, &fd);
+	if (error) {
+		log_say(LOG_WARNING, "door",
+			"%s/gateway.sock: %s: `drop` and `smtp-session` will work on their own",
+			boss->config.gateway.state,
+			error == -EADDRINUSE ? "another gateway runs on this state"
+					     : strerror(-error));
+		return;
+	}
+	struct source *source = add_source(boss, "*", NULL);
+	if (!source) {
+		close(fd);
+		return;
+	}
+	source->sockets[source->sockets_count++] = fd;
+}
+
+/* --- identity of couriers --------------------------------------------------------------------- */
+
+static bool is_private_to_root(const struct config *config, const char *path)
+{
+	struct statfs found;
+	return statfs(path, &found) == 0 && found.f_type == FUSE_SUPER_MAGIC &&
+	       role_try_folder(config->uid, config->gid, path) == -EACCES;
+}
+
+/* `user`, unless a share is a FUSE mount that only root may see: then the couriers keep uid 0, with
+ * no more capabilities than else. Says so. */
+static void choose_identity(const struct config *config, uint32_t *uid_out, uint32_t *gid_out)
+{
+	*uid_out = config->uid;
+	*gid_out = config->gid;
+	for (size_t i = 0; geteuid() == 0 && config->uid != 0 && i < config->rules.shares_count;
+	     i++) {
+		if (!is_private_to_root(config, config->rules.shares[i].path))
+			continue;
+		static bool told;
+		if (!told)
+			log_say(LOG_WARNING, "share",
+				"%s is a FUSE mount for root alone: couriers keep uid 0; mount it with "
+				"allow_other to avoid that",
+				config->rules.shares[i].path);
+		told = true;
+		*uid_out = 0;
+		*gid_out = 0;
+		return;
+	}
+}
+
+/* --- children --------------------------------------------------------------------------------- */
+
+static int start_courier(struct boss *boss, const struct child *child, pid_t *pid_out)
+{
+	const char *arguments[SOURCES_MAX + 2] = { child->probes ? "first" : "run" };
+	int fds[SOURCES_MAX + 1] = { boss->extract_fd };
+	for (size_t i = 0; i < boss->sources_count; i++) {
+		arguments[i + 1] = boss->sources[i].name;
+		fds[i + 1] = boss->sources[i].asks[1];
+	}
+	struct role_start start = { .role = ROLE_COURIER,
+				    .arguments = arguments,
+				    .fds = fds,
+				    .fds_count = boss->sources_count + 1,
+				    .config_fd = boss->config_fd,
+				    .program_fd = -1,
+				    .keep_files = true };
+	choose_identity(&boss->config, &start.uid, &start.gid);
+	return role_start(&start, pid_out);
+}
+
+static int start_source(struct boss *boss, const struct source *source, pid_t *pid_out)
+{
+	const char *arguments[] = { source->listen ? "listen" : "door",
+				    source->listen ? source->name : NULL, NULL };
+	int fds[SOCKETS_MAX + 2] = { source->asks[0], boss->receiving_fd };
+	for (size_t i = 0; i < source->sockets_count; i++)
+		fds[i + 2] = source->sockets[i];
+	const struct role_start start = { .role = ROLE_SMTP,
+					  .arguments = arguments,
+					  .fds = fds,
+					  .fds_count = source->sockets_count + 2,
+					  .config_fd = boss->config_fd,
+					  .program_fd = -1,
+					  .uid = boss->config.uid,
+					  .gid = boss->config.gid };
+	return role_start(&start, pid_out);
+}
+
+static const char *child_name(const struct child *child)
+{
+	return child->source ? child->source->name : "courier";
+}
+
+static void delay_start(struct child *child)
+{
+	bool lived = monotonic_ms() - child->started_ms >= LIVED_MS;
+	child->backoff_ms = lived ? BACKOFF_LEAST_MS : child->backoff_ms * 2;
+	if (child->backoff_ms < BACKOFF_LEAST_MS)
+		child->backoff_ms = BACKOFF_LEAST_MS;
+	if (child->backoff_ms > BACKOFF_MOST_MS)
+		child->backoff_ms = BACKOFF_MOST_MS;
+	child->start_at_ms = monotonic_ms() + child->backoff_ms;
+	child->state = CHILD_WANTED;
+}
+
+static void start_child(struct boss *boss, struct child *child)
+{
+	child->started_ms = monotonic_ms();
+	int error = child->source ? start_source(boss, child->source, &child->pid)
+				  : start_courier(boss, child, &child->pid);
+	child->probes = false;
+	if (!error) {
+		child->state = CHILD_RUNNING;
+		return;
+	}
+	log_say(LOG_ERROR, "start", "%s can't be started: %s", child_name(child), strerror(-error));
+	delay_start(child);
+}
+
+static void start_wanted(struct boss *boss)
+{
+	for (size_t i = 0; i < boss->children_count && !boss->ending; i++) {
+		struct child *child = &boss->children[i];
+		if (child->state == CHILD_WANTED && child->start_at_ms <= monotonic_ms())
+			start_child(boss, child);
+	}
+}
+
+static void add_child(struct boss *boss, enum role role, const struct source *source, bool probes)
+{
+	struct child *children =
+		realloc(boss->children, (boss->children_count + 1) * sizeof *children);
+	if (!children)
+		abort();
+	boss->children = children;
+	children[boss->children_count++] =
+		(struct child){ .role = role, .source = source, .probes = probes };
+}
+
+static void want_children(struct boss *boss)
+{
+	for (uint64_t i = 0; i < boss->config.gateway.couriers; i++)
+		add_child(boss, ROLE_COURIER, NULL, i == 0);
+	for (size_t i = 0; i < boss->sources_count; i++)
+		add_child(boss, ROLE_SMTP, &boss->sources[i], false);
+}
+
+static void drop_child(struct boss *boss, struct child *child)
+{
+	*child = boss->children[--boss->children_count];
+}
+
+static void log_end(const struct child *child, int status)
+{
+	if (WIFSIGNALED(status))
+		log_say(LOG_ERROR, "ended", "%s died of signal %d", child_name(child),
+			WTERMSIG(status));
+	else if (WEXITSTATUS(status) != 0)
+		log_say(LOG_ERROR, "ended", "%s ended with status %d", child_name(child),
+			WEXITSTATUS(status));
+}
+
+static void reap(struct boss *boss)
+{
+	int status;
+	for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
+		for (size_t i = 0; i < boss->children_count; i++) {
+			struct child *child = &boss->children[i];
+			if (child->pid != pid || child->state == CHILD_WANTED)
+				continue;
+			if (child->state == CHILD_DRAINING || boss->ending) {
+				if (WIFSIGNALED(status))
+					log_end(child, status);
+				drop_child(boss, child);
+			} else {
+				log_end(child, status);
+				delay_start(child);
+			}
+			break;
+		}
+	}
+}
+
+static void signal_children(const struct boss *boss, int signal)
+{
+	for (size_t i = 0; i < boss->children_count; i++) {
+		if (boss->children[i].state != CHILD_WANTED)
+			kill(boss->children[i].pid, signal);
+	}
+}
+
+/* --- reload ----------------------------------------------------------------------------------- */
+
+/* The sockets that a new configuration still wants are handed over, so that no connection is
+ * refused meanwhile. */
+static bool inherit(struct boss *fresh, struct boss *old, const struct config_listener *listener)
+{
+	for (size_t i = 0; i < old->sources_count; i++) {
+		struct source *source = &old->sources[i];
+		if (!source->listen || strcmp(source->name, listener->name) != 0 ||
+		    strcmp(source->listen, listener->listen) != 0)
+			continue;
+		struct source *taken = add_source(fresh, listener->name, listener->listen);
+		if (!taken)
+			return false;
+		taken->sockets_count = source->sockets_count;
+		for (size_t s = 0; s < source->sockets_count; s++)
+			taken->sockets[s] = fcntl(source->sockets[s], F_DUPFD_CLOEXEC, 0);
+		return true;
+	}
+	return false;
+}
+
+/* Opens what `boss->config` asks for; `old` NULL at start. */
+static bool open_sources(struct boss *boss, struct boss *old)
+{
+	boss->sources = calloc(SOURCES_MAX, sizeof *boss->sources);
+	if (!boss->sources)
+		abort();
+	for (size_t i = 0; i < boss->config.listeners_count; i++) {
+		const struct config_listener *listener = &boss->config.listeners[i];
+		if (!(old && inherit(boss, old, listener)) && !open_listener(boss, listener))
+			return false;
+	}
+	return true;
+}
+
+static void close_sources(struct boss *boss)
+{
+	for (size_t i = 0; i < boss->sources_count; i++)
+		close_source(&boss->sources[i]);
+	free(boss->sources);
+	boss->sources = NULL;
+	boss->sources_count = 0;
+}
+
+/* The door stays the same: its socket has the same name. */
+static void inherit_door(struct boss *fresh, struct boss *old)
+{
+	for (size_t i = 0; i < old->sources_count; i++) {
+		if (old->sources[i].listen)
+			continue;
+		struct source *taken = add_source(fresh, "*", NULL);
+		if (taken)
+			taken->sockets[taken->sockets_count++] =
+				fcntl(old->sources[i].sockets[0], F_DUPFD_CLOEXEC, 0);
+	}
+}
+
+/* The roles of the old configuration take nothing new and end when they are done. Their sockets
+ * stay open in them. */
+static void drain_children(struct boss *boss)
+{
+	for (size_t i = boss->children_count; i-- > 0;) {
+		struct child *child = &boss->children[i];
+		if (child->state == CHILD_WANTED) {
+			drop_child(boss, child);
+			continue;
+		}
+		kill(child->pid, SIGHUP);
+		child->state = CHILD_DRAINING;
+		child->source = NULL;
+	}
+}
+
+static bool prepare(struct boss *boss)
+{
+	char path[PATH_MAX];
+	int error =
+		spool_make(boss->config.gateway.state, boss->config.uid, boss->config.gid, path);
+	if (!error)
+		error = spool_open(boss->config.gateway.state, SPOOL_RECEIVING,
+				   &boss->receiving_fd);
+	if (error) {
+		log_say(LOG_ERROR, "state", "%s: %s; give `state` a folder that we can write to",
+			path, strerror(-error));
+		return false;
+	}
+	error = config_write(&boss->config, &boss->config_fd);
+	if (error)
+		log_say(LOG_ERROR, "start", "the configuration can't be handed on: %s",
+			strerror(-error));
+	return !error;
+}
+
+/* An old listener goes on asking for its sessions: the couriers of the new configuration read its
+ * questions too. */
+static void keep_asks(struct boss *fresh, struct boss *old)
+{
+	for (size_t i = 0; i < fresh->sources_count; i++) {
+		for (size_t o = 0; o < old->sources_count; o++) {
+			struct source *from = &old->sources[o], *to = &fresh->sources[i];
+			if (from->asks[0] < 0 || strcmp(from->name, to->name) != 0)
+				continue;
+			close_fd(&to->asks[0]);
+			close_fd(&to->asks[1]);
+			to->asks[0] = take_fd(&from->asks[0]);
+			to->asks[1] = take_fd(&from->asks[1]);
+		}
+	}
+}
+
+static void reload(struct boss *boss,
+		   int (*again)(const void *context, struct config *config_out, char *error_out),
+		   const void *context)
+{
+	struct boss fresh = { .config_fd = -1,
+			      .receiving_fd = -1,
+			      .extract_fd = boss->extract_fd,
+			      .signal_fd = boss->signal_fd };
+	char error[CONFIG_ERROR_MAX];
+	if (again(context, &fresh.config, error) != 0) {
+		log_say(LOG_ERROR, "reload", "the old configuration stays: %s", error);
+		return;
+	}
+	if (strcmp(fresh.config.gateway.state, boss->config.gateway.state) != 0) {
+		log_say(LOG_ERROR, "reload",
+			"the old configuration stays: `state` can only change with a restart");
+		config_done(&fresh.config);
+		return;
+	}
+	if (!prepare(&fresh) || !open_sources(&fresh, boss)) {
+		log_say(LOG_ERROR, "reload", "the old configuration stays");
+		close_sources(&fresh);
+		close_fd(&fresh.config_fd);
+		close_fd(&fresh.receiving_fd);
+		config_done(&fresh.config);
+		return;
+	}
+	inherit_door(&fresh, boss);
+	drain_children(boss);
+	keep_asks(&fresh, boss);
+	fresh.children = boss->children;
+	fresh.children_count = boss->children_count;
+	want_children(&fresh);
+	close_sources(boss);
+	close_fd(&boss->config_fd);
+	close_fd(&boss->receiving_fd);
+	config_done(&boss->config);
+	*boss = fresh;
+	start_wanted(boss);
+	log_say(LOG_INFO, "reload", "the new configuration holds");
+}
+
+/* --- the loop --------------------------------------------------------------------------------- */
+
+static int open_signals(void)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	static const int ours[] = { SIGCHLD, SIGHUP, SIGTERM, SIGINT };
+	for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
+		sigaddset(&set, ours[i]);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+/* Milliseconds to the next start that was put off; -1: none. */
+static int next_start(const struct boss *boss)
+{
+	int64_t next = -1;
+	for (size_t i = 0; i < boss->children_count; i++) {
+		const struct child *child = &boss->children[i];
+		if (child->state == CHILD_WANTED && (next < 0 || child->start_at_ms < next))
+			next = child->start_at_ms;
+	}
+	if (next < 0)
+		return -1;
+	int64_t left = next - monotonic_ms();
+	return left < 0 ? 0 : (int)left;
+}
+
+/* The next signal, 0 for none within the time (milliseconds, -1: for ever). */
+static int next_signal(const struct boss *boss, int timeout_ms)
+{
+	struct pollfd wait = { .fd = boss->signal_fd, .events = POLLIN };
+	struct signalfd_siginfo info;
+	if (poll(&wait, 1, timeout_ms) <= 0)
+		return 0;
+	return read(boss->signal_fd, &info, sizeof info) == sizeof info ? (int)info.ssi_signo : 0;
+}
+
+/* Deliveries whose plan is written are finished and answered; what is left after that is cut off.
+ */
+static void end(struct boss *boss)
+{
+	int64_t limit = monotonic_ms() + (int64_t)boss->config.gateway.answer_within_s * 1000 -
+			END_SLACK_MS;
+	log_say(LOG_INFO, "ending", "deliveries that are promised are finished");
+	boss->ending = true;
+	for (size_t i = boss->children_count; i-- > 0;) {
+		if (boss->children[i].state == CHILD_WANTED)
+			drop_child(boss, &boss->children[i]);
+	}
+	signal_children(boss, SIGTERM);
+	/* questions that no courier has taken are dropped with the last of the couriers' ends */
+	for (size_t i = 0; i < boss->sources_count; i++) {
+		close_fd(&boss->sources[i].asks[0]);
+		close_fd(&boss->sources[i].asks[1]);
+	}
+	while (boss->children_count > 0 && monotonic_ms() < limit) {
+		next_signal(boss, 500);
+		reap(boss);
+	}
+	if (boss->children_count > 0) {
+		log_say(LOG_WARNING, "ending", "%zu processes did not end in time",
+			boss->children_count);
+		signal_children(boss, SIGKILL);
+	}
+}
+
+static void loop(struct boss *boss,
+		 int (*again)(const void *context, struct config *config_out, char *error_out),
+		 const void *context)
+{
+	for (;;) {
+		start_wanted(boss);
+		int signal = next_signal(boss, next_start(boss));
+		if (signal == SIGTERM || signal == SIGINT)
+			return;
+		if (signal == SIGHUP)
+			reload(boss, again, context);
+		reap(boss);
+	}
+}
+
+static int start(struct boss *boss)
+{
+	boss->signal_fd = open_signals();
+	if (boss->signal_fd < 0 || role_open_program(ROLE_EXTRACT, &boss->extract_fd) != 0) {
+		log_say(LOG_ERROR, "start",
+			"the programs of letterchute are not beside this one: %s", strerror(errno));
+		return EXIT_CANT_START;
+	}
+	if (!prepare(boss))
+		return EXIT_CANT_LISTEN;
+	if (!open_sources(boss, NULL))
+		return EXIT_CANT_LISTEN;
+	open_door(boss);
+	want_children(boss);
+	start_wanted(boss);
+	for (size_t i = 0; i < boss->sources_count; i++) {
+		for (size_t s = 0; boss->sources[i].listen && s < boss->sources[i].sockets_count;
+		     s++)
+			log_ready(boss->sources[i].name, boss->sources[i].sockets[s]);
+	}
+	return EXIT_DONE;
+}
+
+int boss_run(struct config *config,
+	     int (*again)(const void *context, struct config *config_out, char *error_out),
+	     const void *context)
+{
+	struct boss boss = { .config = *config,
+			     .config_fd = -1,
+			     .extract_fd = -1,
+			     .receiving_fd = -1,
+			     .signal_fd = -1 };
+	*config = (struct config){ 0 };
+	raise_file_limit();
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	int status = start(&boss);
+	if (status == EXIT_DONE)
+		loop(&boss, again, context);
+	if (status == EXIT_DONE)
+		end(&boss);
+	char path[PATH_MAX];
+	bool door = false;
+	for (size_t i = 0; i < boss.sources_count; i++)
+		door |= !boss.sources[i].listen;
+	if (door && spool_socket_path(boss.config.gateway.state, path, sizeof path) == 0)
+		unlink(path);
+	close_sources(&boss);
+	free(boss.children);
+	config_done(&boss.config);
+	return status;
+}
+
+int boss_start_courier(const struct config *config, const char *mode, int fd, pid_t *pid_out)
+{
+	auto_close int config_fd = -1;
+	auto_close int extract_fd = -1;
+	int error = config_write(config, &config_fd);
+	if (!error)
+		error = role_open_program(ROLE_EXTRACT, &extract_fd);
+	if (error)
+		return error;
+	const char *arguments[] = { mode, "*", NULL };
+	const int fds[] = { extract_fd, fd };
+	struct role_start start = { .role = ROLE_COURIER,
+				    .arguments = arguments,
+				    .fds = fds,
+				    .fds_count = 2,
+				    .config_fd = config_fd,
+				    .program_fd = -1,
+				    .keep_files = true };
+	choose_identity(config, &start.uid, &start.gid);
+	return role_start(&start, pid_out);
+}

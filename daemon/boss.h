@@ -1,0 +1,22 @@
+/* boss.h: start, wire, restart, reload. Ground of daemon.
+ *
+ * The boss opens the listening sockets, makes the sockets that questions travel on, starts the
+ * roles and starts them again when they end. It reads no mail. A courier can also be had alone, for
+ * the verbs that do a gateway's work without one. */
+#pragma once
+#include <sys/types.h>
+#include "daemon/config.h"
+
+/* Runs the gateway until SIGTERM or SIGINT. `config` is taken over; `again` reads it anew for
+ * SIGHUP (same returns as config_load). Returns the exit status. */
+int boss_run(struct config *config,
+	     int (*again)(const void *context, struct config *config_out, char *error_out),
+	     const void *context);
+
+/* Starts one courier. `mode`: "run", "explain", "check" or "adopt" (daemon/courier/main.c); its
+ * socket or report is `fd`, borrowed. 0 or -errno. */
+int boss_start_courier(const struct config *config, const char *mode, int fd, pid_t *pid_out);
+
+/* Connects to the gateway that runs on this state. 0; -ENOENT, -ECONNREFUSED: none does; or -errno.
+ */
+int boss_connect(const char *state, int *fd_out);

@@ -1,0 +1,22 @@
+/* run.c: the verb `run`: the gateway in the foreground. Never does a role's work. */
+#include <stdio.h>
+#include <string.h>
+#include "daemon/boss.h"
+#include "daemon/cli/verbs.h"
+
+/* For SIGHUP. What is wrong goes to standard error from here, the boss says that the old one stays.
+ */
+static int read_again(const void *context, struct config *config_out, char *error_out)
+{
+	int status = options_load(context, config_out);
+	if (status)
+		snprintf(error_out, CONFIG_ERROR_MAX, "the new one is bad");
+	return status;
+}
+
+int verb_run(const struct options *options)
+{
+	struct config config;
+	int status = options_load(options, &config);
+	return status ? status : boss_run(&config, read_again, options);
+}

@@ -1,0 +1,78 @@
+/* session.c: the verb `smtp-session`: one SMTP session on standard input and output, for inetd and
+ * its kin. Never speaks SMTP itself: the program of the listener does. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "daemon/cli/single.h"
+#include "daemon/fdio.h"
+#include "daemon/keep.h"
+#include "daemon/log.h"
+#include "daemon/role.h"
+#include "daemon/spool.h"
+
+static int start_session(const struct config *config, const char *name, int ask_fd, pid_t *pid_out)
+{
+	auto_close int config_fd = -1;
+	auto_close int receiving_fd = -1;
+	int error = config_write(config, &config_fd);
+	if (error)
+		return error;
+	/* beside a gateway of another user's we may not look into its spool: scratch goes elsewhere
+	 * then */
+	bool own = spool_open(config->gateway.state, SPOOL_RECEIVING, &receiving_fd) == 0;
+	const char *arguments[] = { "session", name, NULL };
+	const int fds[] = { ask_fd, receiving_fd };
+	const struct role_start start = { .role = ROLE_SMTP,
+					  .arguments = arguments,
+					  .fds = fds,
+					  .fds_count = own ? 2 : 1,
+					  .config_fd = config_fd,
+					  .program_fd = -1,
+					  .uid = config->uid,
+					  .gid = config->gid };
+	return role_start(&start, pid_out);
+}
+
+static int wait_session(pid_t pid)
+{
+	int status;
+	while (waitpid(pid, &status, 0) < 0) {
+		if (errno != EINTR)
+			return EXIT_BUG;
+	}
+	return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_BUG;
+}
+
+int verb_smtp_session(const struct options *options)
+{
+	struct config config;
+	struct single single;
+	pid_t pid;
+	log_leave_connection();
+	int status = options_load(options, &config);
+	if (status)
+		return status;
+	const char *name = options->operands_count ? options->operands[0] : "session";
+	if (options->operands_count && !config_find_listener(&config, name)) {
+		fprintf(stderr, "letterchute: there is no [smtp %s] in the configuration\n", name);
+		config_done(&config);
+		return EXIT_CONFIGURATION;
+	}
+	status = single_open(&config, "run", &single);
+	if (!status) {
+		int error = start_session(&config, name, single.ask_fd, &pid);
+		if (error) {
+			fprintf(stderr, "letterchute: a session can't be started: %s\n",
+				strerror(-error));
+			status = EXIT_LATER;
+		} else
+			status = wait_session(pid);
+	}
+	/* our own courier ends when all has been asked and settled */
+	single_close(&single);
+	config_done(&config);
+	return status;
+}

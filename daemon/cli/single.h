@@ -1,0 +1,36 @@
+/* single.h: one message, through the gateway that runs or through a courier of our own. Room
+ * daemon/cli. */
+#pragma once
+#include <stdint.h>
+#include <sys/types.h>
+#include "daemon/ask.h"
+#include "daemon/cli/verbs.h"
+
+/* Who answers. */
+struct single {
+	int ask_fd; /* questions go here */
+	pid_t pid;  /* of our own courier; 0: the gateway's */
+};
+
+/* Connects to the gateway on this state, else starts a courier. 0, or the exit status with the
+ * reason said. */
+int single_open(const struct config *config, const char *mode, struct single *single_out);
+
+/* Takes leave: our own courier finishes what it was asked. */
+void single_close(struct single *single);
+
+/* Reads a whole message from a descriptor into a nameless file; *fd_out can only be read. 0 or
+ * -errno. */
+int single_spill(int from_fd, int *fd_out, uint64_t *bytes_out);
+
+/* Asks and waits for the answer. `report_fd`: for ASK_EXPLAIN, else -1. *mark_out: the caller's, -1
+ * if none came. 0; -ETIMEDOUT; -EPIPE: whoever was asked died, or would not listen. */
+int single_ask(const struct single *single, const struct ask_head *head, const char *sender,
+	       const char *const *recipients, int message_fd, int report_fd,
+	       struct ask_answer *answer_out, int *mark_out);
+
+/* The sender knows. */
+void single_settle(const struct single *single, const struct ask_head *head, int mark_fd);
+
+/* Now, on the wall clock (milliseconds since 1970 UTC). */
+int64_t single_wall_ms(void);

@@ -1,0 +1,742 @@
+/* config.c: lines of the configuration -> struct config, one table row per key. Never opens
+ * anything but the files it is given. */
+#define _GNU_SOURCE
+#include "daemon/config.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <pwd.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "daemon/fdio.h"
+#include "daemon/keep.h"
+#include "policy/value.h"
+
+#define EXIT_CONFIG 78 /* EX_CONFIG of sysexits.h */
+
+static const char *const sandbox_words[] = { "best", "require", "off", NULL };
+static const char *const tls_words[] = { "off", "starttls", "require", "implicit", NULL };
+static const char *const line_ends_words[] = { "strict", "lenient", NULL };
+
+#define G(field) offsetof(struct config_gateway, field)
+#define L(field) offsetof(struct config_listener, field)
+
+/* clang-format off */
+static const struct config_key keys[] = {
+	{ "gateway", "state", CONFIG_PATH, "/var/lib/letterchute", 0, 0, NULL, G(state), "spool, ledger, quarantine; never exported" },
+	{ "gateway", "user", CONFIG_TEXT, "", 0, 0, NULL, G(user), "identity of every role that touches foreign bytes, when started as root" },
+	{ "gateway", "answer_within", CONFIG_SECONDS, "25s", 1, 600, NULL, G(answer_within_s), "a sender hears an answer within this time" },
+	{ "gateway", "couriers", CONFIG_NUMBER, "4", 1, 64, NULL, G(couriers), "deliveries made durable side by side" },
+	{ "gateway", "hold", CONFIG_LATER, "no", 0, 0, NULL, 0, "accept and hold durably while the share is unreachable" },
+	{ "gateway", "hold_bytes", CONFIG_SIZE, "1G", 0, UINT64_MAX, NULL, G(hold_bytes), "bounds stop accepting; what is held is never dropped" },
+	{ "gateway", "doubt_keep", CONFIG_SECONDS, "1d", 60, 366 * 86400, NULL, G(doubt_keep_s), "how long a retry of a message whose answer may have been lost is recognised" },
+	{ "gateway", "quarantine_bytes", CONFIG_SIZE, "1G", 0, UINT64_MAX, NULL, G(quarantine_bytes), "room for what is kept aside" },
+	{ "gateway", "sandbox", CONFIG_WORD, "best", 0, 0, sandbox_words, G(sandbox), "best, require or off" },
+	{ "gateway", "local_users", CONFIG_USERS, "", 0, 0, NULL, G(local_users), "who may use `drop` and `smtp-session` through the running gateway" },
+
+	{ "smtp", "listen", CONFIG_TEXT, "", 0, 0, NULL, L(listen), "comma list of ADDRESS:PORT" },
+	{ "smtp", "peers", CONFIG_NETWORKS, "", 0, 0, NULL, L(peers), "networks that may connect; empty: loopback only" },
+	{ "smtp", "tls", CONFIG_WORD, "starttls", 0, 0, tls_words, L(tls), "off, starttls, require or implicit" },
+	{ "smtp", "tls_cert", CONFIG_LATER, "", 0, 0, NULL, 0, "certificate" },
+	{ "smtp", "tls_key", CONFIG_LATER, "", 0, 0, NULL, 0, "its private key" },
+	{ "smtp", "tls_compat", CONFIG_LATER, "modern", 0, 0, NULL, 0, "how old a TLS is taken" },
+	{ "smtp", "users", CONFIG_LATER, "", 0, 0, NULL, 0, "file of logins" },
+	{ "smtp", "auth", CONFIG_LATER, "optional|off", 0, 0, NULL, 0, "whether a login is asked" },
+	{ "smtp", "plaintext_auth", CONFIG_LATER, "no", 0, 0, NULL, 0, "AUTH without TLS" },
+	{ "smtp", "line_ends", CONFIG_WORD, "strict", 0, 0, line_ends_words, L(line_ends), "strict, or lenient: a bare LF is repaired" },
+	{ "smtp", "sessions", CONFIG_NUMBER, "100", 1, 10000, NULL, L(sessions), "connections at a time" },
+	{ "smtp", "sessions_per_peer", CONFIG_NUMBER, "20", 1, 10000, NULL, L(sessions_per_peer), "of them from one address" },
+	{ "smtp", "idle", CONFIG_SECONDS, "60s", 1, 3600, NULL, L(idle_s), "a silent connection is closed after this time" },
+};
+/* clang-format on */
+
+/* What sections there are: how they are named, and who reads their keys. */
+enum section_name { NAME_NEVER, NAME_MAY, NAME_MUST };
+enum section_reader { READ_GATEWAY, READ_LISTENER, READ_RULES, READ_LATER };
+static const struct section_kind {
+	const char *section;
+	enum section_name name;
+	enum section_reader reader;
+} section_kinds[] = {
+	{ "gateway", NAME_NEVER, READ_GATEWAY }, { "smtp", NAME_MUST, READ_LISTENER },
+	{ "share", NAME_MAY, READ_RULES },       { "limits", NAME_NEVER, READ_RULES },
+	{ "route", NAME_MUST, READ_RULES },      { "imap", NAME_MUST, READ_LATER },
+	{ "maildir", NAME_MUST, READ_LATER },    { "notify", NAME_MUST, READ_LATER },
+	{ "watch", NAME_MUST, READ_LATER },      { "http", NAME_NEVER, READ_LATER },
+};
+
+const struct config_key *config_keys(size_t *count_out)
+{
+	*count_out = sizeof keys / sizeof keys[0];
+	return keys;
+}
+
+/* The state of one loading: what fails says where, once. */
+struct loading {
+	struct config *config;
+	char *error;   /* CONFIG_ERROR_MAX */
+	bool resolved; /* the boss has resolved names already: we are a role */
+	const struct section_kind *section;
+	struct config_listener *listener; /* of the section, if it is one */
+};
+
+static bool fail(struct loading *loading, size_t at, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static bool fail(struct loading *loading, size_t at, const char *format, ...)
+{
+	char text[CONFIG_ERROR_MAX / 2];
+	va_list arguments;
+	va_start(arguments, format);
+	vsnprintf(text, sizeof text, format, arguments);
+	va_end(arguments);
+	ini_error(&loading->config->ini, at, text, loading->error);
+	return false;
+}
+
+/* --- values ----------------------------------------------------------------------------------- */
+
+static bool set_text(void *field, const char *value)
+{
+	char *copy = strdup(value);
+	if (!copy)
+		return false;
+	free(*(char **)field);
+	*(char **)field = copy;
+	return true;
+}
+
+static bool set_in_bounds(const struct config_key *key, void *field, uint64_t number)
+{
+	if (number < key->minimum || number > key->maximum)
+		return false;
+	*(uint64_t *)field = number;
+	return true;
+}
+
+static bool set_word(const struct config_key *key, void *field, const char *value)
+{
+	int word = value_word(value, key->words);
+	if (word < 0)
+		return false;
+	*(int *)field = word;
+	return true;
+}
+
+#define NETWORKS_MAX 256
+
+static bool set_networks(void *field, const char *value)
+{
+	struct network_list *list = field;
+	struct network found[NETWORKS_MAX];
+	size_t count = 0;
+	char item[64];
+	bool fits;
+	while (value_next(&value, item, sizeof item, &fits)) {
+		size_t more = fits ? network_parse(item, found + count, NETWORKS_MAX - count) : 0;
+		if (more == 0)
+			return false;
+		count += more;
+	}
+	struct network *networks = malloc((count + 1) * sizeof *networks);
+	if (!networks)
+		return false;
+	memcpy(networks, found, count * sizeof *networks);
+	free(list->networks);
+	*list = (struct network_list){ .networks = networks, .count = count };
+	return true;
+}
+
+/* `optional|off`: the words of which any is as good as the preset. */
+static bool is_preset(const char *presets, const char *value)
+{
+	size_t length = strlen(value);
+	for (const char *word = presets;; word++) {
+		size_t size = strcspn(word, "|");
+		if (size == length && strncasecmp(word, value, size) == 0)
+			return true;
+		word += size;
+		if (!*word)
+			return false;
+	}
+}
+
+static const char *const expectations[] = {
+	[CONFIG_TEXT] = "text",
+	[CONFIG_PATH] = "a path",
+	[CONFIG_SIZE] = "a size such as 100M",
+	[CONFIG_SECONDS] = "a time such as 30s, 10m or 1d",
+	[CONFIG_NUMBER] = "a whole number",
+	[CONFIG_WORD] = "one of the words",
+	[CONFIG_NETWORKS] = "networks such as 192.168.0.0/16, fd00::/8 or private",
+	[CONFIG_USERS] = "names or numbers of users of this system",
+};
+
+static bool convert(const struct config_key *key, void *field, const char *value)
+{
+	uint64_t number;
+	switch (key->type) {
+	case CONFIG_TEXT:
+	case CONFIG_PATH:
+	case CONFIG_USERS: return set_text(field, value);
+	case CONFIG_SIZE: return value_size(value, &number) && set_in_bounds(key, field, number);
+	case CONFIG_SECONDS:
+		return value_seconds(value, &number) && set_in_bounds(key, field, number);
+	case CONFIG_NUMBER:
+		return value_number(value, key->minimum, key->maximum, &number) &&
+		       set_in_bounds(key, field, number);
+	case CONFIG_WORD: return set_word(key, field, value);
+	case CONFIG_NETWORKS: return set_networks(field, value);
+	case CONFIG_LATER: return is_preset(key->preset, value);
+	}
+	return false;
+}
+
+static void describe_expectation(const struct config_key *key, char *text, size_t size)
+{
+	size_t used = (size_t)snprintf(text, size, "%s", expectations[key->type]);
+	if (key->type == CONFIG_WORD) {
+		for (int i = 0; key->words[i] && used < size; i++)
+			used += (size_t)snprintf(text + used, size - used, "%s %s", i ? "," : "",
+						 key->words[i]);
+	} else if (key->type == CONFIG_NUMBER && used < size) {
+		snprintf(text + used, size - used, " from %llu to %llu",
+			 (unsigned long long)key->minimum, (unsigned long long)key->maximum);
+	} else if (key->type == CONFIG_SECONDS && used < size) {
+		snprintf(text + used, size - used, " (%llus to %llus)",
+			 (unsigned long long)key->minimum, (unsigned long long)key->maximum);
+	}
+}
+
+static bool set_key(struct loading *loading, const struct config_key *key, void *base, size_t at)
+{
+	const char *value = loading->config->ini.lines[at].value;
+	void *field = (char *)base + key->offset;
+	if (convert(key, field, value))
+		return true;
+	if (key->type == CONFIG_LATER)
+		return fail(loading, at,
+			    "`%s = %.80s` is not available in this version, %s is expected",
+			    key->key, value, *key->preset ? key->preset : "no such line");
+	char expected[160];
+	describe_expectation(key, expected, sizeof expected);
+	return fail(loading, at, "`%s = %.80s` can't be read, %s is expected", key->key, value,
+		    expected);
+}
+
+static void preset_keys(const char *section, void *base)
+{
+	for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+		if (strcmp(keys[i].section, section) == 0 && keys[i].type != CONFIG_LATER)
+			convert(&keys[i], (char *)base + keys[i].offset, keys[i].preset);
+	}
+}
+
+/* --- names of users, groups and files -> what holds everywhere -------------------------------- */
+
+static bool resolve_id(const char *name, bool group, uint32_t *id_out)
+{
+	uint64_t number;
+	if (value_number(name, 0, UINT32_MAX - 1, &number)) {
+		*id_out = (uint32_t)number;
+		return true;
+	}
+	const struct passwd *user = group ? NULL : getpwnam(name);
+	const struct group *found = group ? getgrnam(name) : NULL;
+	if (!user && !found)
+		return false;
+	*id_out = user ? user->pw_uid : found->gr_gid;
+	return true;
+}
+
+static bool replace(struct loading *loading, size_t at, const char *value)
+{
+	return ini_replace(&loading->config->ini, at, value) || fail(loading, at, "out of memory");
+}
+
+/* Without root's rights a file stays its maker's, and its group is one of his. */
+static bool can_give(uint32_t id, bool group)
+{
+	gid_t groups[256];
+	if (geteuid() == 0 || id == (group ? getegid() : geteuid()))
+		return true;
+	int count = group ? getgroups(sizeof groups / sizeof groups[0], groups) : 0;
+	for (int i = 0; i < count; i++) {
+		if (groups[i] == id)
+			return true;
+	}
+	return false;
+}
+
+static bool resolve_owner(struct loading *loading, size_t at, bool group)
+{
+	const char *name = loading->config->ini.lines[at].value;
+	char number[16];
+	uint32_t id;
+	if (!*name || loading->resolved)
+		return true;
+	if (!resolve_id(name, group, &id))
+		return fail(loading, at,
+			    "there is no %s `%.64s` on this system, a name or number is expected",
+			    group ? "group" : "user", name);
+	if (!can_give(id, group))
+		return fail(loading, at, "`%s = %.64s` can only be given by root, %s is expected",
+			    group ? "group" : "owner", name,
+			    group ? "a group of ours" : "no such line");
+	snprintf(number, sizeof number, "%u", id);
+	return replace(loading, at, number);
+}
+
+/* One entry of ACL text, `u:NAME:rwx`; writes it with the name as a number. */
+static bool resolve_acl_entry(struct loading *loading, size_t at, char *entry, FILE *out)
+{
+	char *name = strchr(entry, ':');
+	char *rights = name ? strchr(name + 1, ':') : NULL;
+	uint32_t id;
+	if (!rights || rights == name + 1) {
+		fputs(entry, out);
+		return true;
+	}
+	*name++ = *rights++ = '\0';
+	bool group = entry[0] == 'g';
+	if (!resolve_id(name, group, &id))
+		return fail(
+			loading, at,
+			"there is no %s `%.64s` on this system, a name or number is expected in `acl`",
+			group ? "group" : "user", name);
+	fprintf(out, "%s:%u:%s", entry, id, rights);
+	return true;
+}
+
+static bool resolve_acl(struct loading *loading, size_t at)
+{
+	const char *cursor = loading->config->ini.lines[at].value;
+	char entry[160];
+	bool fits, good = true;
+	auto_free char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+	if (!out)
+		return fail(loading, at, "out of memory");
+	for (int i = 0; good && value_next(&cursor, entry, sizeof entry, &fits); i++) {
+		if (i > 0)
+			fputc(',', out);
+		good = fits ? resolve_acl_entry(loading, at, entry, out)
+			    : fail(loading, at,
+				   "an entry of `acl` is too long, g:GROUP:r-- is expected");
+	}
+	fclose(out);
+	return good && replace(loading, at, text);
+}
+
+static bool resolve_users(struct loading *loading, size_t at)
+{
+	const char *cursor = loading->config->ini.lines[at].value;
+	char name[64], list[2048] = "";
+	size_t used = 0;
+	bool fits;
+	uint32_t id;
+	while (value_next(&cursor, name, sizeof name, &fits)) {
+		if (!fits || !resolve_id(name, false, &id))
+			return fail(loading, at,
+				    "there is no user `%.64s` on this system, %s is expected", name,
+				    expectations[CONFIG_USERS]);
+		used += (size_t)snprintf(list + used, sizeof list - used, "%s%u", used ? "," : "",
+					 id);
+		if (used >= sizeof list)
+			return fail(loading, at, "too many users, at most 200 are expected");
+	}
+	return replace(loading, at, list);
+}
+
+/* Relative paths start at the folder of the configuration file. */
+static bool resolve_path(struct loading *loading, size_t at)
+{
+	const struct ini *ini = &loading->config->ini;
+	const char *path = ini->lines[at].value;
+	const char *file = ini->files[ini->lines[at].file];
+	char whole[PATH_MAX], folder[PATH_MAX], absolute[PATH_MAX];
+	if (!*path)
+		return fail(loading, at, "`%s` is empty, a path is expected", ini->lines[at].key);
+	if (*path == '/')
+		return true;
+	const char *slash = strrchr(file, '/');
+	snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - file + 1) : 1,
+		 slash ? file : ".");
+	if (!realpath(folder, absolute) ||
+	    (size_t)snprintf(whole, sizeof whole, "%s/%s", absolute, path) >= sizeof whole)
+		return fail(loading, at, "`%s` can't be made absolute, a path is expected",
+			    ini->lines[at].key);
+	return replace(loading, at, whole);
+}
+
+static bool resolve_line(struct loading *loading, size_t at)
+{
+	const char *key = loading->config->ini.lines[at].key;
+	bool rules = loading->section->reader == READ_RULES;
+	if (rules && strcmp(key, "owner") == 0)
+		return resolve_owner(loading, at, false);
+	if (rules && strcmp(key, "group") == 0)
+		return resolve_owner(loading, at, true);
+	if (rules && strcmp(key, "acl") == 0)
+		return resolve_acl(loading, at);
+	if (rules && strcmp(key, "path") == 0)
+		return resolve_path(loading, at);
+	return true;
+}
+
+/* --- sections and keys ------------------------------------------------------------------------ */
+
+static const struct config_key *find_key(const char *section, const char *name)
+{
+	for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+		if (strcmp(keys[i].section, section) == 0 && strcmp(keys[i].key, name) == 0)
+			return &keys[i];
+	}
+	return NULL;
+}
+
+static bool read_own_key(struct loading *loading, size_t at, void *base)
+{
+	const struct ini_line *line = &loading->config->ini.lines[at];
+	const struct config_key *key = find_key(line->section, line->key);
+	if (!key)
+		return fail(loading, at,
+			    "[%s] has no key `%.64s`, one that the manual lists is expected",
+			    line->section, line->key);
+	if (key->type == CONFIG_USERS && !resolve_users(loading, at))
+		return false;
+	if (key->type == CONFIG_PATH && !resolve_path(loading, at))
+		return false;
+	return set_key(loading, key, base, at);
+}
+
+static bool rules_failed(struct loading *loading, const struct rules_error *error)
+{
+	return fail(loading, error->at, "%s", error->text);
+}
+
+static bool read_key(struct loading *loading, size_t at)
+{
+	struct config *config = loading->config;
+	struct rules_error error;
+	if (loading->section->reader == READ_GATEWAY)
+		return read_own_key(loading, at, &config->gateway);
+	if (loading->section->reader == READ_LISTENER)
+		return read_own_key(loading, at, loading->listener);
+	if (!resolve_line(loading, at))
+		return false;
+	const struct ini_line *line = &config->ini.lines[at];
+	return rules_set(&config->rules, line->key, line->value, (unsigned)at, &error) ||
+	       rules_failed(loading, &error);
+}
+
+static bool open_listener(struct loading *loading, size_t at)
+{
+	struct config *config = loading->config;
+	struct config_listener *listeners =
+		realloc(config->listeners, (config->listeners_count + 1) * sizeof *listeners);
+	if (!listeners)
+		return fail(loading, at, "out of memory");
+	config->listeners = listeners;
+	loading->listener = &listeners[config->listeners_count++];
+	*loading->listener = (struct config_listener){ .at = (unsigned)at };
+	preset_keys("smtp", loading->listener);
+	return set_text(&loading->listener->name, config->ini.lines[at].name) ||
+	       fail(loading, at, "out of memory");
+}
+
+/* Names enter log lines, file names and rules. */
+static bool check_section_name(struct loading *loading, size_t at)
+{
+	const struct ini_line *line = &loading->config->ini.lines[at];
+	const char *fit = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.";
+	enum section_name need = loading->section->name;
+	if (need == NAME_MUST && !*line->name)
+		return fail(loading, at, "[%s] has no name, [%s NAME] is expected", line->section,
+			    line->section);
+	if (need == NAME_NEVER && *line->name)
+		return fail(loading, at, "[%s %.64s] has a name, [%s] is expected", line->section,
+			    line->name, line->section);
+	if (line->name[strspn(line->name, fit)])
+		return fail(
+			loading, at,
+			"the name `%.64s` can't be used, letters, digits, - _ and . are expected",
+			line->name);
+	return true;
+}
+
+static bool check_section_once(struct loading *loading, size_t at)
+{
+	const struct ini *ini = &loading->config->ini;
+	const struct ini_line *line = &ini->lines[at];
+	for (size_t i = 0; i < at; i++) {
+		const struct ini_line *other = &ini->lines[i];
+		if (!other->key && strcmp(other->section, line->section) == 0 &&
+		    strcmp(other->name, line->name) == 0)
+			return fail(
+				loading, at,
+				"[%s%s%s] is given twice, the first is at %.120s:%d; one is expected",
+				line->section, *line->name ? " " : "", line->name,
+				ini->files[other->file], other->line);
+	}
+	return true;
+}
+
+static bool open_section(struct loading *loading, size_t at)
+{
+	struct config *config = loading->config;
+	const struct ini_line *line = &config->ini.lines[at];
+	struct rules_error error;
+	loading->section = NULL;
+	for (size_t i = 0; i < sizeof section_kinds / sizeof section_kinds[0]; i++) {
+		if (strcmp(section_kinds[i].section, line->section) == 0)
+			loading->section = &section_kinds[i];
+	}
+	if (!loading->section)
+		return fail(
+			loading, at,
+			"there is no section [%.64s], gateway, share, limits, smtp or route is expected",
+			line->section);
+	if (!check_section_name(loading, at) || !check_section_once(loading, at))
+		return false;
+	if (loading->section->reader == READ_LATER)
+		return fail(loading, at,
+			    "[%s] is not available in this version, no such section is expected",
+			    line->section);
+	if (loading->section->reader == READ_LISTENER)
+		return open_listener(loading, at);
+	if (loading->section->reader == READ_RULES)
+		return rules_open(&config->rules, line->section, line->name, (unsigned)at,
+				  &error) ||
+		       rules_failed(loading, &error);
+	return true;
+}
+
+static bool check_key_once(struct loading *loading, size_t at)
+{
+	const struct ini *ini = &loading->config->ini;
+	for (size_t i = at; i > 0 && ini->lines[i].key; i--) {
+		if (i < at && strcmp(ini->lines[i].key, ini->lines[at].key) == 0)
+			return fail(
+				loading, at,
+				"`%.64s` is given twice, the first is at line %d; one is expected",
+				ini->lines[at].key, ini->lines[i].line);
+	}
+	return true;
+}
+
+static bool read_lines(struct loading *loading)
+{
+	for (size_t at = 0; at < loading->config->ini.count; at++) {
+		bool good = loading->config->ini.lines[at].key
+				    ? check_key_once(loading, at) && read_key(loading, at)
+				    : open_section(loading, at);
+		if (!good)
+			return false;
+	}
+	return true;
+}
+
+/* --- the whole -------------------------------------------------------------------------------- */
+
+/* ADDRESS:PORT, [ADDRESS]:PORT: only the shape; the boss finds out whether it can be bound. */
+static bool check_listen(struct loading *loading, const struct config_listener *listener)
+{
+	const char *cursor = listener->listen;
+	char item[128];
+	bool fits, any = false;
+	while (value_next(&cursor, item, sizeof item, &fits)) {
+		char *colon = strrchr(item, ':');
+		uint64_t port;
+		if (!fits || !colon || colon == item || !value_number(colon + 1, 0, 65535, &port) ||
+		    (strchr(item, ':') != colon && (item[0] != '[' || colon[-1] != ']')))
+			return fail(
+				loading, listener->at,
+				"[smtp %s] `listen` has `%.64s`, ADDRESS:PORT such as 0.0.0.0:2525 or [::]:2525 is expected",
+				listener->name, item);
+		any = true;
+	}
+	return any || fail(loading, listener->at,
+			   "[smtp %s] has no `listen`, ADDRESS:PORT is expected", listener->name);
+}
+
+static bool check_listeners(struct loading *loading)
+{
+	struct config *config = loading->config;
+	struct rules_error error;
+	for (size_t i = 0; i < config->listeners_count; i++) {
+		const struct config_listener *listener = &config->listeners[i];
+		if (!check_listen(loading, listener))
+			return false;
+		if (listener->tls == CONFIG_TLS_REQUIRE || listener->tls == CONFIG_TLS_IMPLICIT)
+			return fail(
+				loading, listener->at,
+				"[smtp %s] asks for TLS, which is not available in this version; tls = off is expected",
+				listener->name);
+		if (strcmp(listener->name, "drop") == 0 || strcmp(listener->name, "session") == 0)
+			return fail(loading, listener->at,
+				    "[smtp %s] takes a name of ours, another name is expected",
+				    listener->name);
+		if (!rules_add_source(&config->rules, listener->name, &error))
+			return fail(loading, listener->at, "%s", error.text);
+	}
+	return true;
+}
+
+static bool finish_rules(struct loading *loading)
+{
+	struct rules *rules = &loading->config->rules;
+	struct rules_error error;
+	if (!rules_add_source(rules, "drop", &error) || !rules_add_source(rules, "session", &error))
+		return rules_failed(loading, &error);
+	return rules_finish(rules, &error) || rules_failed(loading, &error);
+}
+
+/* Where no line is at fault the file as a whole is. */
+static bool fail_whole(struct loading *loading, const char *text)
+{
+	const struct ini *ini = &loading->config->ini;
+	snprintf(loading->error, CONFIG_ERROR_MAX, "%.250s:1: %s",
+		 ini->files_count ? ini->files[0] : "-", text);
+	return false;
+}
+
+static size_t line_of_key(const struct config *config, const char *section, const char *key)
+{
+	for (size_t i = 0; i < config->ini.count; i++) {
+		const struct ini_line *line = &config->ini.lines[i];
+		if (line->key && strcmp(line->section, section) == 0 && strcmp(line->key, key) == 0)
+			return i;
+	}
+	return SIZE_MAX;
+}
+
+/* As root: `user`, else the account letterchute, else nobody. As anybody else: ourselves. */
+static bool resolve_identity(struct loading *loading)
+{
+	struct config *config = loading->config;
+	config->uid = getuid();
+	config->gid = getgid();
+	if (config->uid != 0)
+		return true;
+	const char *name = config->gateway.user;
+	uint64_t number;
+	const struct passwd *user = getpwnam(*name ? name : "letterchute");
+	if (!user && value_number(name, 0, UINT32_MAX - 1, &number)) {
+		config->uid = (uint32_t)number;
+		user = getpwuid(config->uid);
+		config->gid = user ? user->pw_gid : (uint32_t)number;
+		return true;
+	}
+	if (!user && !*name)
+		user = getpwnam("nobody");
+	if (!user)
+		return fail(loading, line_of_key(config, "gateway", "user"),
+			    "there is no user `%.64s` on this system, a name or number is expected",
+			    name);
+	config->uid = user->pw_uid;
+	config->gid = user->pw_gid;
+	return true;
+}
+
+static bool check_whole(struct loading *loading)
+{
+	if (loading->config->rules.shares_count == 0 && loading->config->ini.count == 0)
+		return fail_whole(
+			loading,
+			"the configuration is empty, [share] and [route NAME] are expected");
+	return check_listeners(loading) && finish_rules(loading) && resolve_identity(loading);
+}
+
+/* Takes over `ini`. */
+static int load(struct ini *ini, bool resolved, struct config *config_out, char *error_out)
+{
+	struct config config = { .ini = *ini };
+	struct loading loading = { .config = &config, .error = error_out, .resolved = resolved };
+	preset_keys("gateway", &config.gateway);
+	rules_init(&config.rules);
+	if (read_lines(&loading) && check_whole(&loading)) {
+		*config_out = config;
+		return 0;
+	}
+	config_done(&config);
+	return EXIT_CONFIG;
+}
+
+int config_load(const char *path, struct config *config_out, char error_out[CONFIG_ERROR_MAX])
+{
+	struct ini ini;
+	return ini_load(path, &ini, error_out) ? load(&ini, false, config_out, error_out)
+					       : EXIT_CONFIG;
+}
+
+int config_load_text(const char *text, const char *name, struct config *config_out,
+		     char error_out[CONFIG_ERROR_MAX])
+{
+	struct ini ini;
+	return ini_load_text(text, name, true, &ini, error_out)
+		       ? load(&ini, false, config_out, error_out)
+		       : EXIT_CONFIG;
+}
+
+int config_write(const struct config *config, int *fd_out)
+{
+	auto_close int fd = memfd_create("configuration", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0)
+		return -errno;
+	int error = ini_write(&config->ini, fd);
+	if (error)
+		return error;
+	if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
+		return -errno;
+	*fd_out = take_fd(&fd);
+	return 0;
+}
+
+int config_read(int fd, struct config *config_out, char error_out[CONFIG_ERROR_MAX])
+{
+	struct stat found;
+	struct ini ini;
+	/* pread: the descriptor, and so its offset, is shared with every other role */
+	auto_free char *text = fstat(fd, &found) == 0 ? calloc(1, (size_t)found.st_size + 1) : NULL;
+	if (!text || pread(fd, text, (size_t)found.st_size, 0) != found.st_size) {
+		snprintf(error_out, CONFIG_ERROR_MAX,
+			 "the configuration can't be read from descriptor %d", fd);
+		return EXIT_CONFIG;
+	}
+	return ini_load_text(text, "configuration", false, &ini, error_out)
+		       ? load(&ini, true, config_out, error_out)
+		       : EXIT_CONFIG;
+}
+
+void config_done(struct config *config)
+{
+	for (size_t i = 0; i < config->listeners_count; i++) {
+		free(config->listeners[i].name);
+		free(config->listeners[i].listen);
+		free(config->listeners[i].peers.networks);
+	}
+	free(config->listeners);
+	free(config->gateway.state);
+	free(config->gateway.user);
+	free(config->gateway.local_users);
+	rules_done(&config->rules);
+	ini_done(&config->ini);
+	*config = (struct config){ 0 };
+}
+
+const struct config_listener *config_find_listener(const struct config *config, const char *name)
+{
+	for (size_t i = 0; i < config->listeners_count; i++) {
+		if (strcmp(config->listeners[i].name, name) == 0)
+			return &config->listeners[i];
+	}
+	return NULL;
+}

@@ -1,0 +1,326 @@
+/* courier.c: one job, top to bottom. Never keeps anything of it afterwards but what lies in the
+ * spool. */
+#define _GNU_SOURCE
+#include "daemon/courier/courier.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include "daemon/courier/body.h"
+#include "daemon/courier/deliver.h"
+#include "daemon/courier/gather.h"
+#include "daemon/courier/quarantine.h"
+#include "daemon/courier/report.h"
+#include "daemon/courier/stage.h"
+#include "daemon/fdio.h"
+#include "daemon/keep.h"
+#include "daemon/log.h"
+
+#define TRIES_MAX       3  /* a message that spoiled its courier so often is put aside */
+#define PENDING_WAIT_MS 20 /* between looks at a plan that another courier is working on */
+
+static enum reason name_job(struct job *job)
+{
+	uint32_t number;
+	if (getrandom(&number, sizeof number, 0) != sizeof number)
+		return job_fail(job, REASON_IO, "no random numbers");
+	snprintf(job->id, sizeof job->id, "%08x", number);
+	return REASON_NONE;
+}
+
+/* The message must be a file that its source can't write through our descriptor. */
+static enum reason open_message(struct job *job, int message_fd)
+{
+	struct stat found;
+	int flags = fcntl(message_fd, F_GETFL);
+	if (flags < 0 || (flags & O_ACCMODE) != O_RDONLY || fstat(message_fd, &found) < 0 ||
+	    !S_ISREG(found.st_mode))
+		return job_fail(job, REASON_IO, "the message is not a file that can only be read");
+	job->message_fd = message_fd;
+	job->bytes = (uint64_t)found.st_size;
+	return REASON_NONE;
+}
+
+static void add_text(struct digest *digest, const char *text)
+{
+	digest_add(digest, text, strlen(text) + 1);
+}
+
+/* "The same message": kind and name of the source, peer, login, envelope, and every octet of it. */
+static enum reason make_key(struct job *job)
+{
+	const struct ask_head *head = job->ask->head;
+	struct digest message, key;
+	uint8_t value[DIGEST_SIZE];
+	digest_init(&message);
+	int error = digest_add_file(&message, job->message_fd);
+	if (error)
+		return job_fail(job, REASON_IO, "the message can't be read: %s", strerror(-error));
+	digest_end(&message, value);
+	digest_init(&key);
+	digest_add(&key, &head->origin.kind, sizeof head->origin.kind);
+	add_text(&key, job->source);
+	digest_add(&key, head->origin.peer, sizeof head->origin.peer);
+	add_text(&key, head->login);
+	add_text(&key, job->ask->sender);
+	for (uint32_t i = 0; i < head->recipients; i++)
+		add_text(&key, job->ask->recipients[i]);
+	digest_add(&key, value, sizeof value);
+	digest_end(&key, value);
+	digest_hex(value, job->key);
+	return REASON_NONE;
+}
+
+static void take_facts(struct job *job)
+{
+	const struct ask_head *head = job->ask->head;
+	struct facts *facts = &job->facts;
+	time_t received = (time_t)(head->received_ms / 1000);
+	snprintf(job->source, sizeof job->source, "%s", head->origin.source);
+	facts->source = job->source;
+	facts->peer.known = head->origin.peer_known;
+	memcpy(facts->peer.address, head->origin.peer, sizeof facts->peer.address);
+	facts->peer_allowed = head->origin.peer_allowed;
+	facts->login = *head->login ? head->login : NULL;
+	facts->proofs = *head->login ? PROOF_LOGIN : 0;
+	facts->has_envelope = head->has_envelope;
+	facts->sender = head->has_envelope ? job->ask->sender : NULL;
+	for (uint32_t i = 0; i < head->recipients; i++)
+		job->recipients[i] = job->ask->recipients[i];
+	facts->recipients = job->recipients;
+	facts->recipients_count = head->recipients;
+	facts->subject = "";
+	facts->bytes = job->bytes;
+	if (!localtime_r(&received, &facts->received))
+		memset(&facts->received, 0, sizeof facts->received);
+	facts->date = facts->received;
+}
+
+/* --- what was delivered before ---------------------------------------------------------------- */
+
+static bool is_late(const struct job *job)
+{
+	int64_t deadline_ms = job->ask->head->deadline_ms;
+	return *job->courier->stopping || (deadline_ms > 0 && monotonic_ms() > deadline_ms);
+}
+
+static void nap(void)
+{
+	struct timespec time = { .tv_nsec = PENDING_WAIT_MS * 1000000L };
+	nanosleep(&time, NULL);
+}
+
+/* The doubt is this session's now: it holds the mark and will settle it. */
+static enum reason answer_doubt(struct job *job, int mark_fd)
+{
+	struct ask_answer promise = { .kind = ASK_PROMISED };
+	memcpy(promise.job, job->id, sizeof job->id);
+	if (pass_fds(job->answer_fd, &promise, sizeof promise, &mark_fd, 1) != 0)
+		return job_fail(job, REASON_IO, "the sender went away");
+	job->doubt = true;
+	return REASON_NONE;
+}
+
+/* A plan that no session holds: its courier is dead, then we finish its work; or at it, then we
+ * wait. */
+static enum reason settle_pending(struct job *job, const char *life)
+{
+	struct courier *courier = job->courier;
+	int error = life_adopt(&courier->spool, &courier->config, life);
+	if (error && error != -EWOULDBLOCK)
+		return job_fail(job, job_share_reason(error), "an earlier delivery of it waits: %s",
+				strerror(-error));
+	if (is_late(job))
+		return job_fail(job, REASON_DEADLINE, "an earlier delivery of it is under way");
+	if (error)
+		nap();
+	return REASON_NONE;
+}
+
+static enum reason look_back(struct job *job)
+{
+	const struct spool *spool = &job->courier->spool;
+	const struct marks marks = { spool->publishing_fd, spool->done_fd };
+	char life[PLAN_LIFE_SIZE];
+	for (;;) {
+		enum marks_found found;
+		auto_close int mark_fd = -1;
+		int error = marks_find(&marks, job->key, &found, &mark_fd, life);
+		if (error)
+			return job_fail(job, job_spool_reason(error), "the spool: %s",
+					strerror(-error));
+		if (found == MARKS_NONE)
+			return REASON_NONE;
+		if (found == MARKS_DOUBT)
+			return answer_doubt(job, mark_fd);
+		enum reason reason = settle_pending(job, life);
+		if (reason)
+			return reason;
+	}
+}
+
+/* --- what is put aside ------------------------------------------------------------------------ */
+
+static void put_message_aside(struct job *job)
+{
+	const struct courier *courier = job->courier;
+	char id[QUARANTINE_ID_SIZE];
+	struct json *facts = report_message(job);
+	json_put_text(facts, "reason", verdict_row(job->reason)->name);
+	json_put_text(facts, "text", job->why);
+	int error = quarantine_keep(courier->spool.quarantine_fd,
+				    courier->config.gateway.quarantine_bytes, facts, "message.eml",
+				    job->message_fd, id);
+	json_free(facts);
+	if (error)
+		log_say(LOG_ERROR, "quarantine", "job %s could not be put aside: %s", job->id,
+			strerror(-error));
+	else
+		log_say(LOG_WARNING, "quarantine", "job %s was put aside as %s", job->id, id);
+}
+
+/* The mail itself is the trouble, not what the rules make of it. */
+static bool belongs_aside(enum reason reason)
+{
+	return reason == REASON_CRASH || reason == REASON_SUSPICIOUS;
+}
+
+/* --- the steps -------------------------------------------------------------------------------- */
+
+static enum reason check_tries(struct job *job, unsigned *tries_out)
+{
+	*tries_out = life_tries(&job->courier->spool, job->key);
+	if (*tries_out < TRIES_MAX)
+		return REASON_NONE;
+	return job_fail(job, REASON_CRASH, "it brought its courier down %u times", *tries_out);
+}
+
+static enum reason judge_routes(struct job *job)
+{
+	const struct rules *rules = &job->courier->config.rules;
+	for (size_t r = 0; r < job->routes_count; r++) {
+		struct job_route *route = &job->routes[r];
+		for (size_t p = 0; p < job->parts_count; p++) {
+			if (!job->parts[p]->attachment)
+				continue;
+			enum decide_action action = job->parts[p]->copies[r].decision.action;
+			route->kept += action == DECIDE_KEEP;
+			route->quarantined += action == DECIDE_QUARANTINE;
+		}
+		struct verdict verdict =
+			decide_end(rules, route->route, route->kept, route->quarantined,
+				   job->attachments, job->done.flags & FRAME_DONE_ENCODED);
+		if (verdict.reason)
+			return job_fail(job, verdict.reason, "%u attachments, none to store",
+					job->attachments);
+	}
+	return REASON_NONE;
+}
+
+static enum reason deliver_message(struct job *job)
+{
+	enum reason reason = gather(job);
+	if (!reason)
+		reason = judge_routes(job);
+	if (!reason)
+		reason = body_stage(job);
+	if (!reason)
+		reason = deliver(job);
+	/* a plan that is durable still needs what is staged */
+	stage_done(job, reason != REASON_NONE && !job->courier->life_spoilt);
+	return reason;
+}
+
+static void run_job(struct job *job, int message_fd)
+{
+	struct courier *courier = job->courier;
+	unsigned tries = 0;
+	enum reason reason = name_job(job);
+	if (!reason)
+		reason = open_message(job, message_fd);
+	if (!reason) {
+		take_facts(job);
+		reason = make_key(job);
+	}
+	if (!reason)
+		reason = look_back(job);
+	if (reason || job->doubt)
+		return;
+	if (!check_tries(job, &tries)) {
+		life_set_current(&courier->life, job->key);
+		deliver_message(job);
+		life_set_current(&courier->life, "");
+	}
+	if (belongs_aside(job->reason))
+		put_message_aside(job);
+	if (tries > 0 && verdict_row(job->reason)->outcome != OUTCOME_LATER)
+		life_forget_tries(&courier->spool, job->key);
+}
+
+static void explain_job(struct job *job, int message_fd)
+{
+	enum reason reason = name_job(job);
+	if (!reason)
+		reason = open_message(job, message_fd);
+	if (!reason) {
+		take_facts(job);
+		reason = gather(job);
+	}
+	if (!reason)
+		judge_routes(job);
+	report_explain(job);
+}
+
+static void free_job(struct job *job)
+{
+	for (size_t i = 0; i < job->parts_count; i++) {
+		free(job->parts[i]->name);
+		free(job->parts[i]);
+	}
+	for (size_t i = 0; i < job->addresses_count; i++)
+		free(job->addresses[i]);
+	free(job->parts);
+	free(job);
+}
+
+static void settle(struct courier *courier, int mark_fd)
+{
+	const struct marks marks = { courier->spool.publishing_fd, courier->spool.done_fd };
+	int error = marks_settle(&marks, mark_fd);
+	if (error)
+		log_say(LOG_ERROR, "spool", "a mark can't be removed: %s", strerror(-error));
+}
+
+void courier_answer(struct courier *courier, const struct ask *ask, const int *fds,
+		    size_t fds_count)
+{
+	if (ask->head->kind == ASK_SETTLE) {
+		if (fds_count == 1)
+			settle(courier, fds[0]);
+		return;
+	}
+	bool dry = ask->head->kind == ASK_EXPLAIN;
+	if (fds_count != (dry ? 3u : 2u))
+		return;
+	struct job *job = calloc(1, sizeof *job);
+	if (!job)
+		abort();
+	job->courier = courier;
+	job->ask = ask;
+	job->message_fd = -1;
+	job->answer_fd = fds[1];
+	job->report_fd = dry ? fds[2] : -1;
+	if (dry)
+		explain_job(job, fds[0]);
+	else {
+		run_job(job, fds[0]);
+		report_log(job);
+	}
+	report_answer(job);
+	free_job(job);
+}

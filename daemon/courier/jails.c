@@ -1,0 +1,228 @@
+/* jails.c: the lists of what a courier may do, a reason each. Never decides anything at run time
+ * but what is missing. */
+#define _GNU_SOURCE
+#include "daemon/courier/jails.h"
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include "daemon/jail.h"
+#include "daemon/log.h"
+#include "daemon/role.h"
+#include "daemon/spool.h"
+
+#define CALL(name, reason)                          \
+	{                                           \
+		.call = SYS_##name, .why = (reason) \
+	}
+
+static const struct jail_call calls[] = {
+	CALL(read, "frames"),
+	CALL(write, "parts, the log"),
+	CALL(pread64, "the message, plans"),
+	CALL(pwrite64, "the job in hand"),
+	CALL(readv, "libc"),
+	CALL(writev, "libc"),
+	CALL(lseek, "files"),
+	CALL(close, "descriptors"),
+	CALL(close_range, "libc"),
+	CALL(dup, "descriptors"),
+	CALL(dup2, "descriptors of the template"),
+	CALL(dup3, "descriptors of the template"),
+	CALL(fcntl, "descriptors"),
+	CALL(pipe2, "frames"),
+	CALL(poll, "waiting"),
+	CALL(ppoll, "waiting"),
+	CALL(epoll_wait, "waiting"),
+	CALL(epoll_pwait, "waiting"),
+	CALL(epoll_ctl, "waiting"),
+	CALL(epoll_create1, "waiting"),
+	CALL(recvmsg, "questions"),
+	CALL(sendmsg, "answers"),
+	CALL(socketpair, "the template's control socket"),
+	CALL(openat, "spool and share"),
+	CALL(open, "libacl"),
+	CALL(openat2, "below the share"),
+	CALL(fstat, "files"),
+	CALL(newfstatat, "files"),
+	CALL(stat, "libacl"),
+	CALL(lstat, "libacl"),
+	CALL(statx, "files"),
+	CALL(fstatfs, "free space"),
+	CALL(statfs, "free space"),
+	CALL(access, "libc"),
+	CALL(faccessat, "lives"),
+	CALL(faccessat2, "lives"),
+	CALL(readlink, "marks"),
+	CALL(readlinkat, "marks"),
+	CALL(getdents64, "folders"),
+	CALL(mkdirat, "folders"),
+	CALL(unlinkat, "staging"),
+	CALL(renameat, "marks"),
+	CALL(renameat2, "publishing"),
+	CALL(linkat, "publishing"),
+	CALL(ftruncate, "what we remember of folders"),
+	CALL(fallocate, "the same"),
+	CALL(fsync, "the promise"),
+	CALL(fdatasync, "the promise"),
+	CALL(flock, "locks"),
+	CALL(fchmod, "owner.c"),
+	CALL(fchown, "owner.c"),
+	CALL(fgetxattr, "ACLs"),
+	CALL(fsetxattr, "ACLs"),
+	CALL(getxattr, "ACLs"),
+	CALL(removexattr, "ACLs"),
+	CALL(umask, "owner.c"),
+	CALL(memfd_create, "the template's jail"),
+	CALL(brk, "memory"),
+	CALL(mmap, "memory"),
+	CALL(munmap, "memory"),
+	CALL(mremap, "memory"),
+	CALL(mprotect, "memory"),
+	CALL(madvise, "memory"),
+	CALL(futex, "libc"),
+	CALL(getrandom, "names"),
+	CALL(clock_gettime, "time"),
+	CALL(gettimeofday, "time"),
+	CALL(time, "time"),
+	CALL(nanosleep, "waiting"),
+	CALL(clock_nanosleep, "waiting"),
+	CALL(setitimer, "a lock is not waited for for ever"),
+	CALL(rt_sigaction, "signals"),
+	CALL(rt_sigprocmask, "signals"),
+	CALL(rt_sigreturn, "signals"),
+	CALL(sigaltstack, "signals"),
+	CALL(restart_syscall, "signals"),
+	CALL(exit, "the end"),
+	CALL(exit_group, "the end"),
+	CALL(getpid, "ourselves"),
+	CALL(gettid, "ourselves"),
+	CALL(getppid, "our parent"),
+	CALL(getuid, "ourselves"),
+	CALL(geteuid, "ourselves"),
+	CALL(getgid, "ourselves"),
+	CALL(getegid, "ourselves"),
+	CALL(sysinfo, "libc"),
+	CALL(sched_getaffinity, "libc"),
+	CALL(sched_yield, "libc"),
+	CALL(tgkill, "abort"),
+	/* starting the template, which closes its own jail */
+	CALL(clone, "the template"),
+	CALL(clone3, "the template"),
+	CALL(vfork, "the template"),
+	CALL(fork, "the template"),
+	CALL(execveat, "the template"),
+	CALL(wait4, "the template"),
+	CALL(kill, "a template that is stuck"),
+	CALL(prctl, "the template's jail"),
+	CALL(arch_prctl, "starting a program"),
+	CALL(seccomp, "the template's jail"),
+	CALL(set_tid_address, "starting a program"),
+	CALL(set_robust_list, "starting a program"),
+	CALL(rseq, "starting a program"),
+	CALL(prlimit64, "the extractor's limits"),
+	CALL(capset, "the template"),
+	CALL(capget, "the template"),
+	CALL(setresuid, "the template"),
+	CALL(setresgid, "the template"),
+	CALL(setgroups, "the template"),
+};
+
+#define PATHS_MAX (RULES_SHARES_MAX + 32)
+
+struct paths {
+	struct jail_path list[PATHS_MAX];
+	char spool[3][PATH_MAX];
+	size_t count;
+};
+
+static void add_path(struct paths *paths, const char *path, unsigned rights)
+{
+	paths->list[paths->count++] =
+		(struct jail_path){ .path = path, .fd = -1, .rights = rights };
+}
+
+static void add_own(struct paths *paths, const struct config *config)
+{
+	static const enum spool_folder folders[] = { SPOOL_ROOT, SPOOL_SHARES, SPOOL_QUARANTINE };
+	for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
+		spool_path(config->gateway.state, folders[i], paths->spool[i]);
+		add_path(paths, paths->spool[i], JAIL_READ | JAIL_WRITE);
+	}
+	for (size_t i = 0; i < config->rules.shares_count; i++)
+		add_path(paths, config->rules.shares[i].path, JAIL_READ | JAIL_WRITE);
+}
+
+/* What the extractor is made of: its program, libraries, charsets and the database of types. */
+static void add_extractor(struct paths *paths)
+{
+	static const char *const trees[] = {
+		"/lib",
+		"/lib64",
+		"/usr/lib",
+		"/usr/lib64",
+		"/usr/local/lib",
+		"/usr/share/misc",
+		"/usr/share/file",
+		"/etc/ld.so.cache",
+		"/usr/share/zoneinfo",
+		"/etc/localtime",
+#ifdef __SANITIZE_ADDRESS__
+		"/proc",
+#endif
+	};
+	for (size_t i = 0; i < sizeof trees / sizeof trees[0]; i++)
+		add_path(paths, trees[i], JAIL_READ | JAIL_EXECUTE);
+	paths->list[paths->count++] =
+		(struct jail_path){ .fd = ROLE_FD_FIRST, .rights = JAIL_READ | JAIL_EXECUTE };
+}
+
+/* Something of the jail is missing: borne, unless it is required. */
+static bool bear(const struct config *config, const char *what)
+{
+	bool required = config->gateway.sandbox == JAIL_REQUIRE;
+	log_say(required ? LOG_ERROR : LOG_WARNING, "sandbox", "%s%s", what,
+		required ? "; `sandbox = require` can't be met" : "");
+	return !required;
+}
+
+static bool enter_paths(const struct config *config)
+{
+	static struct paths paths;
+	int abi = jail_landlock_abi();
+	if (abi == 0)
+		return bear(
+			config,
+			"the kernel has no Landlock (Linux 5.13): a courier can reach all that its user can");
+	if (abi == 1)
+		return bear(
+			config,
+			"the kernel's Landlock can't allow renames between folders (Linux 5.19): a courier "
+			"can reach all that its user can");
+	add_own(&paths, config);
+	add_extractor(&paths);
+	int ruleset_fd;
+	int error = jail_paths_prepare(paths.list, paths.count, &ruleset_fd);
+	if (!error)
+		error = jail_paths_enter(ruleset_fd);
+	return !error ||
+	       bear(config, "Landlock can't be entered: a courier can reach all that its user can");
+}
+
+static bool enter_calls(const struct config *config)
+{
+	struct jail_filter filter;
+	int error = jail_filter_prepare(calls, sizeof calls / sizeof calls[0], &filter);
+	if (!error)
+		error = jail_filter_enter(&filter);
+	return !error ||
+	       bear(config, "seccomp can't be entered: a courier can make any system call");
+}
+
+bool jails_enter(const struct config *config)
+{
+	if (config->gateway.sandbox == JAIL_OFF)
+		return true;
+	return enter_paths(config) && enter_calls(config);
+}

@@ -1,0 +1,9 @@
+/* jails.h: what a courier may still do. Room daemon/courier. */
+#pragma once
+#include <stdbool.h>
+#include "daemon/config.h"
+
+/* Enters Landlock (shares, spool, shares' identities, quarantine, and what the extractor is made
+ * of) and seccomp (no sockets but the ones it has, no tracing, no mounts), as far as `sandbox` asks
+ * and the kernel has them; says what is missing. False: `sandbox = require` can't be met. */
+bool jails_enter(const struct config *config);

@@ -1,0 +1,39 @@
+/* job.c: what a job's errors mean. Never acts on them. */
+#include "daemon/courier/job.h"
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+enum reason job_fail(struct job *job, enum reason reason, const char *format, ...)
+{
+	if (job->reason != REASON_NONE)
+		return reason;
+	va_list arguments;
+	va_start(arguments, format);
+	vsnprintf(job->why, sizeof job->why, format, arguments);
+	va_end(arguments);
+	job->reason = reason;
+	return reason;
+}
+
+static bool is_full(int error)
+{
+	return error == -ENOSPC || error == -EDQUOT || error == -EFBIG;
+}
+
+enum reason job_share_reason(int error)
+{
+	if (is_full(error))
+		return REASON_FULL;
+	static const int disk[] = { EIO, ENOMEM, EMFILE, ENFILE, EINTR, EAGAIN };
+	for (size_t i = 0; i < sizeof disk / sizeof disk[0]; i++) {
+		if (error == -disk[i])
+			return REASON_IO;
+	}
+	return REASON_SHARE;
+}
+
+enum reason job_spool_reason(int error)
+{
+	return is_full(error) || error == -EROFS ? REASON_SPOOL : REASON_IO;
+}

@@ -1,0 +1,321 @@
+/* main.c: a courier: takes questions from its sources and answers them, one at a time. Never
+ * listens, never connects.
+ *
+ *   letterchute-courier run NAME...    questions from the sockets of these sources, until all are
+ *                                      closed
+ *   letterchute-courier first NAME...  the same, after saying in the log what is wrong with a share
+ *   letterchute-courier explain        one question, without touching spool or share
+ *   letterchute-courier check          probes the shares; findings as lines: what, 0 or 1, text,
+ *                                      remedy, by tabs
+ *   letterchute-courier adopt          the same, after forgetting what is remembered of them
+ *
+ * Descriptors: ROLE_FD_FIRST the extractor's program, then the sockets, or for check the report. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include "daemon/ask.h"
+#include "daemon/courier/courier.h"
+#include "daemon/courier/jails.h"
+#include "daemon/courier/probe.h"
+#include "daemon/fdio.h"
+#include "daemon/keep.h"
+#include "daemon/log.h"
+#include "daemon/role.h"
+#include "daemon/spool.h"
+
+#define ASKS_MAX     64
+#define TIDY_MS      30000 /* between looks at the age of doubts */
+#define TIDY_SOON_MS 2000  /* while a dead life waits for its share */
+#define EXIT_CONFIG  78
+
+enum { FD_PROGRAM = ROLE_FD_FIRST, FD_ASKS };
+
+static volatile sig_atomic_t stopping; /* SIGTERM: no new promise */
+static volatile sig_atomic_t draining; /* SIGHUP: no new job */
+static int wake_fd;
+
+static void on_signal(int signal)
+{
+	int saved = errno;
+	uint64_t one = 1;
+	if (signal == SIGTERM || signal == SIGINT)
+		stopping = 1;
+	draining = 1;
+	if (write(wake_fd, &one, sizeof one) < 0)
+		draining = 1; /* a full counter wakes as well */
+	errno = saved;
+}
+
+static void catch_signals(void)
+{
+	static const int ending[] = { SIGTERM, SIGINT, SIGHUP };
+	struct sigaction action = { .sa_handler = on_signal };
+	for (size_t i = 0; i < sizeof ending / sizeof ending[0]; i++)
+		sigaction(ending[i], &action, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+static bool open_spool(struct courier *courier)
+{
+	const struct {
+		enum spool_folder folder;
+		int *fd;
+	} folders[] = {
+		{ SPOOL_ROOT, &courier->spool.root_fd },
+		{ SPOOL_LIVES, &courier->spool.lives_fd },
+		{ SPOOL_PUBLISHING, &courier->spool.publishing_fd },
+		{ SPOOL_DONE, &courier->spool.done_fd },
+		{ SPOOL_TRIES, &courier->spool.tries_fd },
+		{ SPOOL_FOLDERS, &courier->spool.folders_fd },
+		{ SPOOL_SHARES, &courier->spool.shares_fd },
+		{ SPOOL_QUARANTINE, &courier->spool.quarantine_fd },
+	};
+	for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
+		int error =
+			spool_open(courier->config.gateway.state, folders[i].folder, folders[i].fd);
+		if (error) {
+			log_say(LOG_ERROR, "spool", "%s: %s", courier->config.gateway.state,
+				strerror(-error));
+			return false;
+		}
+	}
+	return true;
+}
+
+/* --- housekeeping ----------------------------------------------------------------------------- */
+
+/* The spool's clock: seconds that couriers have run, kept in a file by whichever of us tidies. */
+static void read_clock(struct courier *courier, int fd)
+{
+	char text[32] = "";
+	if (pread(fd, text, sizeof text - 1, 0) < 0)
+		text[0] = '\0';
+	courier->clock_s = strtoull(text, NULL, 10);
+	courier->clock_ms = monotonic_ms();
+}
+
+static void advance_clock(struct courier *courier, int fd)
+{
+	uint64_t before = courier->clock_s,
+		 passed = (uint64_t)(monotonic_ms() - courier->clock_ms) / 1000;
+	char text[32];
+	read_clock(courier, fd);
+	if (before + passed <= courier->clock_s)
+		return; /* another of us was first */
+	courier->clock_s = before + passed;
+	int size = snprintf(text, sizeof text, "%020llu\n", (unsigned long long)courier->clock_s);
+	if (pwrite(fd, text, (size_t)size, 0) < 0)
+		log_say(LOG_ERROR, "spool", "the clock can't be written: %s", strerror(errno));
+}
+
+/* Returns the time to the next tidying (milliseconds). */
+static int tidy(struct courier *courier)
+{
+	const struct marks marks = { courier->spool.publishing_fd, courier->spool.done_fd };
+	auto_close int fd = openat(courier->spool.root_fd, "clock",
+				   O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (fd >= 0 && courier->clock_ms == 0)
+			read_clock(courier, fd);
+		return TIDY_MS;
+	}
+	if (courier->clock_ms == 0)
+		read_clock(courier, fd);
+	advance_clock(courier, fd);
+	int left = life_adopt_all(&courier->spool, &courier->config);
+	marks_age(&marks, courier->clock_s, courier->config.gateway.doubt_keep_s);
+	return left ? TIDY_SOON_MS : TIDY_MS;
+}
+
+/* A plan that could not be published is left to whoever adopts the life; we begin another. */
+static bool renew_life(struct courier *courier)
+{
+	life_abandon(&courier->life);
+	courier->life_spoilt = false;
+	int error = life_begin(&courier->spool, &courier->life);
+	if (error)
+		log_say(LOG_ERROR, "spool", "no life can be begun: %s", strerror(-error));
+	return !error;
+}
+
+/* --- questions -------------------------------------------------------------------------------- */
+
+static _Alignas(8) char message[ASK_MAX];
+
+/* Who asks belongs to the socket. The listener and the door know their sessions and say it
+ * themselves; the name must still be the one that the socket was made for. */
+static bool is_from(const struct ask *ask, const char *name)
+{
+	return strcmp(name, "*") == 0 || strcmp(ask->head->origin.source, name) == 0;
+}
+
+/* Takes one question. False: the socket is at its end. */
+static bool take_question(struct courier *courier, int fd, const char *name)
+{
+	int fds[FDIO_PASS_MAX];
+	size_t count = FDIO_PASS_MAX;
+	struct ask ask;
+	ssize_t size = receive_fds(fd, message, sizeof message, fds, &count, MSG_DONTWAIT);
+	if (size == 0)
+		return false;
+	if (size < 0) /* another courier was faster, or it was no question */
+		return size == -EAGAIN || size == -EINTR || size == -EMSGSIZE;
+	if (ask_read(message, (size_t)size, &ask) && is_from(&ask, name))
+		courier_answer(courier, &ask, fds, count);
+	else
+		log_say(LOG_ERROR, "ask", "source %s asked nonsense", name);
+	while (count > 0)
+		close(fds[--count]);
+	return true;
+}
+
+static int watch(int epoll_fd, int fd, uint32_t events, uint32_t index)
+{
+	struct epoll_event event = { .events = events, .data.u32 = index };
+	return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+/* What was learned by a job and needs more than the next job. */
+static bool follow_up(struct courier *courier)
+{
+	if (courier->life_spoilt && !renew_life(courier))
+		return false;
+	if (courier->share_denied) {
+		log_say(LOG_INFO, "restart", "a share may have been mounted anew");
+		return false;
+	}
+	return true;
+}
+
+static void serve(struct courier *courier, int epoll_fd, char **names, int left)
+{
+	int timeout = tidy(courier);
+	int64_t tidied = monotonic_ms();
+	while (left > 0 && !draining) {
+		struct epoll_event event;
+		int ready = epoll_wait(epoll_fd, &event, 1, timeout);
+		if (ready > 0 && event.data.u32 < ASKS_MAX) {
+			int fd = FD_ASKS + (int)event.data.u32;
+			if (!take_question(courier, fd, names[event.data.u32])) {
+				epoll_ctl(epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+				left--;
+			}
+			bool soon = courier->life_spoilt;
+			if (!follow_up(courier))
+				return;
+			timeout = soon ? TIDY_SOON_MS : timeout;
+		}
+		if (monotonic_ms() - tidied >= timeout) {
+			timeout = tidy(courier);
+			tidied = monotonic_ms();
+		}
+	}
+}
+
+static int run(struct courier *courier, char **names, int count)
+{
+	auto_close int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	int error = epoll_fd < 0 || count > ASKS_MAX ? -EINVAL
+						     : watch(epoll_fd, wake_fd, EPOLLIN, ASKS_MAX);
+	for (int i = 0; !error && i < count; i++)
+		error = watch(epoll_fd, FD_ASKS + i, EPOLLIN | EPOLLEXCLUSIVE, (uint32_t)i);
+	if (!error)
+		error = life_begin(&courier->spool, &courier->life);
+	if (error) {
+		log_say(LOG_ERROR, "start", "the courier can't start: %s", strerror(-error));
+		return 70;
+	}
+	life_sweep(&courier->spool, &courier->config);
+	serve(courier, epoll_fd, names, count);
+	extractor_stop(&courier->extractor);
+	life_end(&courier->spool, &courier->config, &courier->life);
+	return 0;
+}
+
+/* --- the other modes -------------------------------------------------------------------------- */
+
+static int explain(struct courier *courier)
+{
+	if (wait_readable(FD_ASKS, -1) == 0)
+		take_question(courier, FD_ASKS, "*");
+	extractor_stop(&courier->extractor);
+	return 0;
+}
+
+static void print_finding(void *context, const char *what, bool ok, const char *text,
+			  const char *remedy)
+{
+	(void)context;
+	dprintf(FD_ASKS, "%s\t%d\t%s\t%s\n", what, ok, text, remedy);
+}
+
+static void log_finding(void *context, const char *what, bool ok, const char *text,
+			const char *remedy)
+{
+	(void)context;
+	if (!ok)
+		log_say(LOG_ERROR, "share", "%s: %s; %s", what, text, remedy);
+}
+
+static void probe_shares(struct courier *courier, probe_told told)
+{
+	for (size_t i = 0; i < courier->config.rules.shares_count; i++)
+		probe_share(&courier->spool, &courier->config, i, told, NULL);
+}
+
+static int check(struct courier *courier, bool forget)
+{
+	for (size_t i = 0; forget && i < courier->config.rules.shares_count; i++)
+		share_forget(&courier->config.rules.shares[i], courier->spool.shares_fd);
+	probe_shares(courier, print_finding);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	static struct courier courier = {
+		.spool = { -1, -1, -1, -1, -1, -1, -1, -1 },
+		.life = { .lock_fd = -1 },
+		.extractor = EXTRACTOR_INIT,
+		.stopping = &stopping,
+	};
+	char error[CONFIG_ERROR_MAX];
+	if (argc < 2 || role_settle("letterchute-courier") != 0)
+		return 64;
+	bool dry = strcmp(argv[1], "explain") == 0;
+	if (config_read(ROLE_FD_CONFIG, &courier.config, error) != 0) {
+		log_say(LOG_ERROR, "config", "%s", error);
+		return EXIT_CONFIG;
+	}
+	tzset();
+	umask(022);
+	raise_file_limit();
+	signal(SIGCHLD, SIG_IGN);
+	courier.extractor.program_fd = FD_PROGRAM;
+	wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	catch_signals();
+	if (dry)
+		spool_open(courier.config.gateway.state, SPOOL_SHARES, &courier.spool.shares_fd);
+	else if (!open_spool(&courier))
+		return 70;
+	if (!jails_enter(&courier.config))
+		return 70;
+	if (dry)
+		return explain(&courier);
+	if (strcmp(argv[1], "first") == 0)
+		probe_shares(&courier, log_finding);
+	if (strcmp(argv[1], "run") == 0 || strcmp(argv[1], "first") == 0)
+		return run(&courier, argv + 2, argc - 2);
+	return check(&courier, strcmp(argv[1], "adopt") == 0);
+}

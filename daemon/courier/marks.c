@@ -1,0 +1,186 @@
+/* marks.c: finds, makes, settles and ages marks. Never looks into a message or at a share. */
+#define _GNU_SOURCE
+#include "daemon/courier/marks.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "daemon/keep.h"
+
+#define SHORT_DOUBT_S 600
+#define KEY_LENGTH    (PLAN_KEY_SIZE - 1)
+#define NAME_SIZE     (PLAN_KEY_SIZE + PLAN_JOB_SIZE + 24)
+
+/* <key>.<job>.<clock>.<l or s>: all that ageing has to know is in the name. */
+static void mark_name(const struct plan *plan, char name[NAME_SIZE])
+{
+	snprintf(name, NAME_SIZE, "%s.%s.%" PRIx64 ".%c", plan->key, plan->job, plan->clock_s,
+		 plan->short_doubt ? 's' : 'l');
+}
+
+static bool is_mark_name(const char *name)
+{
+	return strspn(name, "0123456789abcdef") == KEY_LENGTH && name[KEY_LENGTH] == '.' &&
+	       strspn(name + KEY_LENGTH + 1, "0123456789abcdef") == PLAN_JOB_SIZE - 1 &&
+	       name[KEY_LENGTH + PLAN_JOB_SIZE] == '.';
+}
+
+static DIR *open_names(int folder_fd, const char *name)
+{
+	int fd = openat(folder_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *names = fd < 0 ? NULL : fdopendir(fd);
+	if (!names && fd >= 0)
+		close(fd);
+	return names;
+}
+
+/* Opens the file if nobody holds it. The lock is ours then; a file that vanished meanwhile counts
+ * as held. */
+static int take_if_free(int folder_fd, const char *name, int *fd_out)
+{
+	auto_close int fd = openat(folder_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat found;
+	if (fd < 0)
+		return errno == ENOENT ? -EWOULDBLOCK : -errno;
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return -errno;
+	if (fstat(fd, &found) < 0)
+		return -errno;
+	if (found.st_nlink == 0)
+		return -EWOULDBLOCK;
+	*fd_out = take_fd(&fd);
+	return 0;
+}
+
+/* The first name in the folder that starts with the key and that nobody holds. 0, -ENOENT or
+ * -errno. */
+static int find_free(int folder_fd, const char *subfolder, const char *key, int *fd_out,
+		     char name_out[PLAN_NAME_SIZE])
+{
+	DIR *names = open_names(folder_fd, subfolder);
+	if (!names)
+		return -errno;
+	int error = -ENOENT;
+	for (struct dirent *entry; error == -ENOENT && (entry = readdir(names));) {
+		if (strncmp(entry->d_name, key, KEY_LENGTH) != 0 ||
+		    entry->d_name[KEY_LENGTH] != '.')
+			continue;
+		error = take_if_free(dirfd(names), entry->d_name, fd_out);
+		if (error == -EWOULDBLOCK)
+			error = -ENOENT;
+		else if (!error)
+			snprintf(name_out, PLAN_NAME_SIZE, "%.*s", PLAN_NAME_SIZE - 1,
+				 entry->d_name);
+	}
+	closedir(names);
+	return error;
+}
+
+int marks_find(const struct marks *marks, const char *key, enum marks_found *found_out, int *fd_out,
+	       char life_out[PLAN_LIFE_SIZE])
+{
+	char subfolder[3] = { key[0], key[1] }, name[PLAN_NAME_SIZE], name_key[PLAN_KEY_SIZE],
+	     job[PLAN_JOB_SIZE];
+	auto_close int fd = -1;
+	/* plans first: one that becomes a mark while we look is then seen as one or the other */
+	int error = find_free(marks->publishing_fd, ".", key, &fd, name);
+	if (!error && plan_name_parse(name, name_key, job, life_out)) {
+		*found_out = MARKS_PENDING;
+		return 0;
+	}
+	if (error && error != -ENOENT)
+		return error;
+	close_fd(&fd);
+	error = find_free(marks->done_fd, subfolder, key, &fd, name);
+	*found_out = error ? MARKS_NONE : MARKS_DOUBT;
+	if (error)
+		return error == -ENOENT ? 0 : error;
+	*fd_out = take_fd(&fd);
+	return 0;
+}
+
+int marks_settle(const struct marks *marks, int fd)
+{
+	char link[40], path[PATH_MAX], within[4 + NAME_SIZE];
+	struct stat held, named;
+	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	ssize_t length = readlink(link, path, sizeof path - 1);
+	if (length < 0 || fstat(fd, &held) < 0)
+		return -errno;
+	path[length] = '\0';
+	const char *name = strrchr(path, '/');
+	if (!name || !is_mark_name(++name) || strlen(name) >= NAME_SIZE)
+		return 0;
+	/* a name can be made up, a file with our inode at that name can't */
+	snprintf(within, sizeof within, "%.2s/%s", name, name);
+	if (fstatat(marks->done_fd, within, &named, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    named.st_ino != held.st_ino || named.st_dev != held.st_dev)
+		return 0;
+	return unlinkat(marks->done_fd, within, 0) < 0 ? -errno : 0;
+}
+
+int marks_make(const struct marks *marks, const char *name, const struct plan *plan)
+{
+	char mark[NAME_SIZE], within[4 + NAME_SIZE], subfolder[3] = { plan->key[0], plan->key[1] };
+	mark_name(plan, mark);
+	snprintf(within, sizeof within, "%s/%s", subfolder, mark);
+	if (renameat(marks->publishing_fd, name, marks->done_fd, within) == 0)
+		return 0;
+	if (errno != ENOENT)
+		return -errno;
+	if (mkdirat(marks->done_fd, subfolder, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	return renameat(marks->publishing_fd, name, marks->done_fd, within) < 0 ? -errno : 0;
+}
+
+static bool is_old(const char *name, uint64_t clock_s, uint64_t keep_s)
+{
+	uint64_t made;
+	char kind;
+	if (!is_mark_name(name) ||
+	    sscanf(name + KEY_LENGTH + PLAN_JOB_SIZE + 1, "%" SCNx64 ".%c", &made, &kind) != 2)
+		return false;
+	if (kind == 's' && keep_s > SHORT_DOUBT_S)
+		keep_s = SHORT_DOUBT_S;
+	/* a clock that was lost and starts again makes marks from the future: they start to age
+	 * anew */
+	return clock_s >= made && clock_s - made > keep_s;
+}
+
+static int age_folder(DIR *names, uint64_t clock_s, uint64_t keep_s)
+{
+	int removed = 0;
+	for (struct dirent *entry; (entry = readdir(names));) {
+		auto_close int fd = -1;
+		if (is_old(entry->d_name, clock_s, keep_s) &&
+		    take_if_free(dirfd(names), entry->d_name, &fd) == 0 &&
+		    unlinkat(dirfd(names), entry->d_name, 0) == 0)
+			removed++;
+	}
+	return removed;
+}
+
+int marks_age(const struct marks *marks, uint64_t clock_s, uint64_t keep_s)
+{
+	int removed = 0;
+	DIR *subfolders = open_names(marks->done_fd, ".");
+	if (!subfolders)
+		return -errno;
+	for (struct dirent *entry; (entry = readdir(subfolders));) {
+		DIR *names =
+			entry->d_name[0] == '.' ? NULL : open_names(marks->done_fd, entry->d_name);
+		if (!names)
+			continue;
+		removed += age_folder(names, clock_s, keep_s);
+		closedir(names);
+	}
+	closedir(subfolders);
+	return removed;
+}

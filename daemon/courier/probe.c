@@ -1,0 +1,200 @@
+/* probe.c: tries on a share what a delivery will need. Never leaves anything visible behind. */
+#define _GNU_SOURCE
+#include "daemon/courier/probe.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "daemon/courier/owner.h"
+#include "daemon/courier/publish.h"
+#include "daemon/courier/share.h"
+#include "daemon/keep.h"
+
+/* One probing: where it is, and whom it tells. */
+struct probe {
+	const struct config *config;
+	const struct rules_share *rules;
+	struct share share;
+	int staging_fd;
+	char what[RULES_NAME_MAX + 32];
+	probe_told told;
+	void *context;
+};
+
+static void tell(const struct probe *probe, bool ok, const char *remedy, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+static void tell(const struct probe *probe, bool ok, const char *remedy, const char *format, ...)
+{
+	char text[400];
+	va_list arguments;
+	va_start(arguments, format);
+	vsnprintf(text, sizeof text, format, arguments);
+	va_end(arguments);
+	probe->told(probe->context, probe->what, ok, text, remedy);
+}
+
+static const char *remedy_of_open(int error)
+{
+	static const struct {
+		int error;
+		const char *remedy;
+	} remedies[] = {
+		{ ENOENT, "make the folder, or mount its disk" },
+		{ ENOTDIR, "`path` must be a folder" },
+		{ ESTALE, "mount the right disk, or run: letterchute check --adopt" },
+		{ EACCES,
+		  "give the gateway's user the right to write there; a FUSE mount needs allow_other" },
+		{ EPERM, "give the gateway's user the right to write there" },
+		{ EROFS, "mount it read-write" },
+		{ ENOSPC, "make room on the disk" },
+		{ EDQUOT, "raise the quota" },
+		{ ENOTCONN, "its FUSE server has ended: mount it again" },
+	};
+	for (size_t i = 0; i < sizeof remedies / sizeof remedies[0]; i++) {
+		if (remedies[i].error == -error)
+			return remedies[i].remedy;
+	}
+	return "look at the kernel's log";
+}
+
+static bool probe_open(struct probe *probe, const struct spool *spool)
+{
+	char why[SHARE_WHY_MAX];
+	int error = share_open(probe->rules, spool->shares_fd, true, &probe->share, why);
+	if (error)
+		tell(probe, false, remedy_of_open(error), "%s", why);
+	else
+		tell(probe, true, "", "%s is reachable and the one we know", probe->rules->path);
+	return !error;
+}
+
+static bool probe_staging(struct probe *probe, const char *name)
+{
+	struct stat root, staging;
+	int error = life_open_staging(&probe->share, name, true, &probe->staging_fd);
+	if (!error &&
+	    (fstat(probe->share.root_fd, &root) < 0 || fstat(probe->staging_fd, &staging) < 0))
+		error = -errno;
+	if (error) {
+		tell(probe, false, remedy_of_open(error), "our staging folder below %s: %s",
+		     probe->rules->path, strerror(-error));
+		return false;
+	}
+	if (root.st_dev == staging.st_dev)
+		return true;
+	tell(probe, false, "remove what is mounted at .letterchute",
+	     "%s and the .letterchute in it are two file systems: files can't be renamed from one to the other",
+	     probe->rules->path);
+	return false;
+}
+
+static void probe_rename(struct probe *probe)
+{
+	static const char *const rungs[] = {
+		"", "files appear by a rename that never replaces",
+		"files appear by link and unlink: the file system knows no rename without replacing",
+		"files appear by a look and a rename: no other program may make files of the same names there"
+	};
+	int rung;
+	int error = publish_probe(probe->staging_fd, probe->share.base_fd, &rung);
+	if (error)
+		tell(probe, false, remedy_of_open(error), "a file can't be renamed below %s: %s",
+		     probe->rules->path, strerror(-error));
+	else
+		tell(probe, true, "", "%s", rungs[rung]);
+	if (faccessat(probe->share.root_fd, ".", W_OK | X_OK, AT_EACCESS) < 0)
+		tell(probe, false, remedy_of_open(-errno), "%s can't be written to: %s",
+		     probe->rules->path, strerror(errno));
+}
+
+/* What one owner, mode and ACL would come to. */
+static void probe_owner(struct probe *probe, const char *whose, const struct owner *owner)
+{
+	static const struct {
+		unsigned bit;
+		const char *word;
+		bool matters;
+	} words[] = {
+		{ OWNER_LOST_OWNER, "owner", true },
+		{ OWNER_LOST_GROUP, "group", true },
+		{ OWNER_LOST_ACL, "acl", true },
+		{ OWNER_LOST_MODE, "mode", false },
+	};
+	unsigned lost = 0;
+	auto_close int fd =
+		openat(probe->staging_fd, "owner", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	int error = fd < 0 ? -errno : owner_apply(fd, probe->share.root_fd, owner, &lost);
+	unlinkat(probe->staging_fd, "owner", 0);
+	if (error) {
+		tell(probe, false, "choose another owner, group, mode or acl",
+		     "%s: a file can't be given away: %s", whose, strerror(-error));
+		return;
+	}
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+		if (lost & words[i].bit)
+			tell(probe, !words[i].matters,
+			     words[i].matters ? "leave it out and set it for the whole mount"
+					      : "set it for the whole mount",
+			     "%s: the file system does not keep `%s`", whose, words[i].word);
+	}
+	if (!lost)
+		tell(probe, true, "", "%s: owner, group, mode and acl hold", whose);
+}
+
+static void probe_routes(struct probe *probe)
+{
+	const struct rules *rules = &probe->config->rules;
+	for (size_t i = 0; i < rules->routes_count; i++) {
+		const struct rules_route *route = &rules->routes[i];
+		char whose[RULES_NAME_MAX + 16];
+		if (&rules->shares[route->share] != probe->rules)
+			continue;
+		const struct owner owner = { route->owner, route->group, route->mode, route->acl };
+		snprintf(whose, sizeof whose, "route %s", route->name);
+		probe_owner(probe, whose, &owner);
+	}
+}
+
+static void probe_space(struct probe *probe)
+{
+	uint64_t free_bytes = share_free(&probe->share);
+	bool enough = free_bytes >= probe->rules->free_floor;
+	if (free_bytes == UINT64_MAX)
+		return;
+	tell(probe, enough, enough ? "" : "make room, or lower free_floor",
+	     "%llu MB are free, free_floor is %llu MB", (unsigned long long)free_bytes >> 20,
+	     (unsigned long long)probe->rules->free_floor >> 20);
+}
+
+void probe_share(const struct spool *spool, const struct config *config, size_t share,
+		 probe_told told, void *context)
+{
+	struct probe probe = { .config = config,
+			       .rules = &config->rules.shares[share],
+			       .share = SHARE_INIT,
+			       .staging_fd = -1,
+			       .told = told,
+			       .context = context };
+	uint64_t number;
+	char name[32];
+	if (getrandom(&number, sizeof number, 0) != sizeof number)
+		return;
+	snprintf(name, sizeof name, "probe-%016llx", (unsigned long long)number);
+	snprintf(probe.what, sizeof probe.what, "share%s%s", *probe.rules->name ? " " : "",
+		 probe.rules->name);
+	if (!probe_open(&probe, spool))
+		return;
+	if (probe_staging(&probe, name)) {
+		probe_rename(&probe);
+		probe_routes(&probe);
+		probe_space(&probe);
+	}
+	unlinkat(probe.share.base_fd, name, AT_REMOVEDIR);
+	share_close(&probe.share);
+	close_fd(&probe.staging_fd);
+}

@@ -1,0 +1,202 @@
+/* publish.c: gives staged files their names. Never opens a part's content, never replaces a file.
+ */
+#define _GNU_SOURCE
+#include "daemon/courier/publish.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "daemon/courier/folder.h"
+#include "daemon/fdio.h"
+#include "daemon/keep.h"
+#include "daemon/rename.h"
+#include "policy/filename.h"
+
+#define NUMBERS_MAX 10000000u /* of one name; beyond it something is wrong */
+static bool in_list(int error, const int *errors, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (errors[i] == error)
+			return true;
+	}
+	return false;
+}
+
+static void number_name(const struct place_name *name, bool seq, unsigned number, bool ascii,
+			char *text)
+{
+	place_number(name, seq ? number : 0, seq ? 1 : number, text);
+	if (ascii)
+		filename_ascii(text);
+}
+
+/* Renames to the first number of the name that is free. */
+static int rename_numbered(struct folder *folder, int staging_fd, const char *staged,
+			   const struct place_name *name, bool ascii, char *text)
+{
+	bool seq = place_name_has_seq(name);
+	for (unsigned number = folder_first(folder, name); number < NUMBERS_MAX; number++) {
+		int rung;
+		number_name(name, seq, number, ascii, text);
+		if (folder_has(folder, text))
+			continue;
+		int error = rename_new(staging_fd, staged, folder->fd, text, &rung);
+		if (error && error != -EEXIST)
+			return error;
+		int noted = folder_add(folder, text);
+		if (!error) {
+			folder_set_first(folder, name, number + 1);
+			return 0;
+		}
+		if (noted)
+			return noted;
+	}
+	return -EEXIST;
+}
+
+static bool is_ascii(const char *text)
+{
+	for (; *text; text++) {
+		if ((unsigned char)*text >= 0x80)
+			return false;
+	}
+	return true;
+}
+
+/* What has nothing to do with the name. */
+static bool is_disk_error(int error)
+{
+	static const int disk[] = { ENOSPC, EDQUOT, EROFS, ETIMEDOUT,
+				    ESTALE, ENOMEM, EXDEV, ENOTCONN };
+	return in_list(-error, disk, sizeof disk / sizeof disk[0]);
+}
+
+/* Any error may mean that the name is not possible here: one try with a plain name before giving
+ * up. */
+static int rename_part(struct folder *folder, int staging_fd, const struct plan_part *part,
+		       char *text)
+{
+	int error = rename_numbered(folder, staging_fd, part->staged, &part->name, false, text);
+	if (error && !is_disk_error(error) && !is_ascii(text))
+		error = rename_numbered(folder, staging_fd, part->staged, &part->name, true, text);
+	return error;
+}
+
+/* A staged file with a second name, from a link whose unlink never came: is that name in the
+ * folder? */
+static bool find_link(int folder_fd, const struct stat *staged)
+{
+	int own = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *names = own < 0 ? NULL : fdopendir(own);
+	bool found = false;
+	for (struct dirent *entry; names && !found && (entry = readdir(names));) {
+		struct stat other;
+		found = fstatat(folder_fd, entry->d_name, &other, AT_SYMLINK_NOFOLLOW) == 0 &&
+			other.st_dev == staged->st_dev && other.st_ino == staged->st_ino;
+	}
+	if (names)
+		closedir(names);
+	else if (own >= 0)
+		close(own);
+	return found;
+}
+
+static int publish_part(struct folder *folder, int staging_fd, const struct plan_part *part,
+			publish_told told, const void *context)
+{
+	struct stat staged;
+	char text[FILENAME_MAX_BYTES + 1];
+	if (fstatat(staging_fd, part->staged, &staged, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (staged.st_nlink > 1 && find_link(folder->fd, &staged))
+		return unlinkat(staging_fd, part->staged, 0) < 0 ? -errno : 0;
+	int error = rename_part(folder, staging_fd, part, text);
+	if (!error && told) {
+		char path[PLACE_FOLDER_MAX + FILENAME_MAX_BYTES + 2];
+		snprintf(path, sizeof path, "%s%s%s", part->folder, *part->folder ? "/" : "", text);
+		told(context, part, path);
+	}
+	return error;
+}
+
+static bool same_folder(const struct plan_part *a, const struct plan_part *b)
+{
+	return a->share == b->share && strcmp(a->folder, b->folder) == 0;
+}
+
+/* The parts from `first` on that go to one folder, under its lock; *next_out: the first part behind
+ * them. */
+static int publish_folder(const struct plan *plan, const struct publish_share *shares,
+			  int folders_fd, size_t first, publish_told told, const void *context,
+			  size_t *next_out)
+{
+	const struct plan_part *part = &plan->parts[first];
+	const struct publish_share *share = &shares[part->share];
+	auto_close int folder_fd = -1;
+	int error = share_folder(share->share, part->folder, &part->folder_owner, &folder_fd, NULL);
+	if (error)
+		return error;
+	struct folder folder;
+	error = folder_lock(folders_fd, folder_fd, &folder);
+	if (error)
+		return error;
+	size_t next = first;
+	while (!error && next < plan->parts_count && same_folder(&plan->parts[next], part))
+		error = publish_part(&folder, share->staging_fd, &plan->parts[next++], told,
+				     context);
+	folder_unlock(&folder);
+	*next_out = next;
+	return error ? error : sync_folder(folder_fd);
+}
+
+int publish_plan(const struct plan *plan, const struct publish_share *shares, int folders_fd,
+		 publish_told told, const void *context)
+{
+	int error = 0;
+	for (size_t next = 0; !error && next < plan->parts_count;)
+		error = publish_folder(plan, shares, folders_fd, next, told, context, &next);
+	return error;
+}
+
+int publish_preview(int folder_fd, const struct place_name *name, char *text)
+{
+	bool seq = place_name_has_seq(name);
+	auto_close int own = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *names = own < 0 ? NULL : fdopendir(own);
+	if (!names)
+		return -errno;
+	take_fd(&own);
+	bool taken = true;
+	for (unsigned number = 1; taken; number++) {
+		number_name(name, seq, number, false, text);
+		uint64_t fold = filename_fold(text);
+		taken = false;
+		rewinddir(names);
+		for (struct dirent *entry; !taken && (entry = readdir(names));)
+			taken = filename_fold(entry->d_name) == fold;
+	}
+	closedir(names);
+	return 0;
+}
+
+int publish_probe(int staging_fd, int folder_fd, int *rung_out)
+{
+	char from[40], to[64];
+	uint64_t number;
+	if (getrandom(&number, sizeof number, 0) != sizeof number)
+		return -EIO;
+	snprintf(from, sizeof from, "probe-%016llx", (unsigned long long)number);
+	snprintf(to, sizeof to, ".letterchute-%s", from);
+	auto_close int fd = openat(staging_fd, from, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	int error = rename_new(staging_fd, from, folder_fd, to, rung_out);
+	if (unlinkat(error ? staging_fd : folder_fd, error ? from : to, 0) < 0 && !error)
+		error = -errno;
+	return error;
+}

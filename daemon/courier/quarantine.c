@@ -1,0 +1,177 @@
+/* quarantine.c: puts things aside, durably, under one name each. Never decides what belongs there.
+ */
+#define _GNU_SOURCE
+#include "daemon/courier/quarantine.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "daemon/courier/life.h"
+#include "daemon/fdio.h"
+#include "daemon/keep.h"
+
+static uint64_t folder_bytes(int parent_fd, const char *name)
+{
+	uint64_t bytes = 0;
+	struct stat found;
+	int own = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *names = own < 0 ? NULL : fdopendir(own);
+	for (struct dirent *entry; names && (entry = readdir(names));) {
+		if (fstatat(own, entry->d_name, &found, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    S_ISREG(found.st_mode))
+			bytes += (uint64_t)found.st_size;
+	}
+	if (names)
+		closedir(names);
+	else
+		close_fd(&own);
+	return bytes;
+}
+
+static uint64_t used_bytes(int quarantine_fd)
+{
+	uint64_t bytes = 0;
+	int own = openat(quarantine_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *names = own < 0 ? NULL : fdopendir(own);
+	for (struct dirent *entry; names && (entry = readdir(names));) {
+		if (entry->d_name[0] != '.')
+			bytes += folder_bytes(quarantine_fd, entry->d_name);
+	}
+	if (names)
+		closedir(names);
+	else
+		close_fd(&own);
+	return bytes;
+}
+
+static int copy_file(int folder_fd, const char *name, int from_fd)
+{
+	auto_close int fd = openat(folder_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	static char block[64 * 1024];
+	off_t at = 0;
+	for (;;) {
+		ssize_t got = pread(from_fd, block, sizeof block, at);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return -errno;
+		if (got == 0)
+			break;
+		int error = write_all(fd, block, (size_t)got);
+		if (error)
+			return error;
+		at += got;
+	}
+	return fsync(fd) < 0 ? -errno : 0;
+}
+
+static int fill_entry(int entry_fd, const struct json *facts, const char *name, int fd)
+{
+	auto_free char *line = json_line(facts);
+	int error = copy_file(entry_fd, name, fd);
+	/* syncs the folder too: the entry is whole after this */
+	return error ? error : write_file_at(entry_fd, "facts.json", line, strlen(line), 0600);
+}
+
+static void remove_entry(int quarantine_fd, const char *entry)
+{
+	int own = openat(quarantine_fd, entry, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *names = own < 0 ? NULL : fdopendir(own);
+	for (struct dirent *file; names && (file = readdir(names));) {
+		if (strcmp(file->d_name, ".") != 0 && strcmp(file->d_name, "..") != 0)
+			unlinkat(own, file->d_name, 0);
+	}
+	if (names)
+		closedir(names);
+	else
+		close_fd(&own);
+	unlinkat(quarantine_fd, entry, AT_REMOVEDIR);
+}
+
+static int make_entry(int quarantine_fd, const char *id, const struct json *facts, const char *name,
+		      int fd)
+{
+	char fresh[QUARANTINE_ID_SIZE + 8];
+	snprintf(fresh, sizeof fresh, ".new-%s", id);
+	if (mkdirat(quarantine_fd, fresh, 0700) < 0)
+		return -errno;
+	auto_close int entry_fd = openat(quarantine_fd, fresh, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int error = entry_fd < 0 ? -errno : fill_entry(entry_fd, facts, name, fd);
+	if (!error && renameat(quarantine_fd, fresh, quarantine_fd, id) < 0)
+		error = -errno;
+	if (error)
+		remove_entry(quarantine_fd, fresh);
+	return error ? error : sync_folder(quarantine_fd);
+}
+
+int quarantine_keep(int quarantine_fd, uint64_t max_bytes, const struct json *facts,
+		    const char *name, int fd, char id_out[QUARANTINE_ID_SIZE])
+{
+	struct stat found;
+	uint64_t number;
+	if (fstat(fd, &found) < 0)
+		return -errno;
+	uint64_t used = used_bytes(quarantine_fd);
+	if (used > max_bytes || (uint64_t)found.st_size > max_bytes - used)
+		return -ENOSPC;
+	if (getrandom(&number, sizeof number, 0) != sizeof number)
+		return -EIO;
+	snprintf(id_out, QUARANTINE_ID_SIZE, "%016llx", (unsigned long long)number);
+	return make_entry(quarantine_fd, id_out, facts, name, fd);
+}
+
+void quarantine_drop(int quarantine_fd, const char *id)
+{
+	remove_entry(quarantine_fd, id);
+}
+
+static int keep_part(int quarantine_fd, uint64_t max_bytes, const struct plan *plan,
+		     const struct plan_part *part, int staging_fd, int reason)
+{
+	auto_close int fd = openat(staging_fd, part->staged, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	char id[QUARANTINE_ID_SIZE];
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	struct json *facts = json_object_new();
+	json_put_text(facts, "job", plan->job);
+	json_put_text(facts, "reason", "io");
+	json_put_text(facts, "text", strerror(-reason));
+	json_put_text(facts, "folder", part->folder);
+	json_put_text(facts, "name", part->name.stem);
+	json_put_text(facts, "extension", part->name.extension);
+	json_put_text(facts, "sha256", part->sha256);
+	int error = quarantine_keep(quarantine_fd, max_bytes, facts, "part", fd, id);
+	json_free(facts);
+	return error;
+}
+
+int quarantine_keep_plan(int quarantine_fd, const struct config *config, int shares_fd,
+			 const struct plan *plan, const char *life, int error)
+{
+	for (size_t i = 0; i < config->rules.shares_count; i++) {
+		struct share share;
+		char why[SHARE_WHY_MAX];
+		auto_close int staging_fd = -1;
+		if (share_open(&config->rules.shares[i], shares_fd, false, &share, why) != 0)
+			continue;
+		int kept = share.base_fd < 0 ? -ENOENT
+					     : life_open_staging(&share, life, false, &staging_fd);
+		for (size_t p = 0; !kept && p < plan->parts_count; p++) {
+			if (strcmp(plan->shares[plan->parts[p].share].path,
+				   config->rules.shares[i].path) == 0)
+				kept = keep_part(quarantine_fd, config->gateway.quarantine_bytes,
+						 plan, &plan->parts[p], staging_fd, error);
+		}
+		share_close(&share);
+		if (kept && kept != -ENOENT)
+			return kept;
+	}
+	return 0;
+}

@@ -1,0 +1,228 @@
+/* report.c: puts into words what happened to a message. Never decides anything. */
+#define _GNU_SOURCE
+#include "daemon/courier/report.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include "daemon/courier/publish.h"
+#include "daemon/fdio.h"
+#include "daemon/keep.h"
+#include "daemon/log.h"
+#include "policy/filename.h"
+
+static const char *sender_of(const struct job *job)
+{
+	if (job->facts.sender)
+		return job->facts.sender;
+	return job->facts.from ? job->facts.from : "";
+}
+
+static void add_list(char *text, size_t size, const char *item)
+{
+	size_t used = strlen(text);
+	snprintf(text + used, size - used, "%s%s", used ? "," : "", item);
+}
+
+static int64_t wall_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static int64_t took_ms(const struct job *job)
+{
+	int64_t took = wall_ms() - job->ask->head->received_ms;
+	return took > 0 ? took : 0;
+}
+
+static void add_routes(const struct job *job, struct log_line *line)
+{
+	char routes[1000] = "";
+	for (size_t i = 0; i < job->routes_count; i++)
+		add_list(routes, sizeof routes,
+			 job->courier->config.rules.routes[job->routes[i].route].name);
+	log_add(line, "route", "%s", *routes ? routes : "-");
+}
+
+void report_log(const struct job *job)
+{
+	const struct verdict_row *row = verdict_row(job->reason);
+	struct log_line line;
+	char peer[46], to[1500] = "";
+	network_print(&job->facts.peer, peer);
+	for (size_t i = 0; i < job->facts.recipients_count; i++)
+		add_list(to, sizeof to, job->recipients[i]);
+	log_start(&line, "");
+	log_add(&line, "job", "%s", job->id);
+	log_add(&line, "source", "%s", job->source);
+	log_add(&line, "peer", "%s", peer);
+	log_quote(&line, "from", sender_of(job));
+	log_quote(&line, "to", to);
+	add_routes(job, &line);
+	log_add(&line, "parts", "%u", job->reason ? job->attachments : job->stored);
+	log_add(&line, "bytes", "%llu", (unsigned long long)job->bytes);
+	log_add(&line, "outcome", "%s", verdict_outcome_name(row->outcome));
+	if (job->reason)
+		log_add(&line, "reason", "%s", row->name);
+	if (job->reason)
+		log_quote(&line, "text", *job->why ? job->why : row->words);
+	if (job->doubt)
+		log_add(&line, "known", "yes");
+	log_add(&line, "took_ms", "%lld", (long long)took_ms(job));
+	log_send(job->reason ? LOG_WARNING : LOG_INFO, &line);
+}
+
+void report_answer(const struct job *job)
+{
+	struct ask_answer answer = { .kind = ASK_FINAL,
+				     .reason = job->reason,
+				     .parts = job->stored };
+	memcpy(answer.job, job->id, sizeof job->id);
+	if (job->reason)
+		snprintf(answer.text, sizeof answer.text, "%s", verdict_row(job->reason)->words);
+	else if (job->doubt)
+		snprintf(answer.text, sizeof answer.text, "Stored before");
+	else
+		snprintf(answer.text, sizeof answer.text, "%u file%s stored", job->stored,
+			 job->stored == 1 ? "" : "s");
+	pass_fds(job->answer_fd, &answer, sizeof answer, NULL, 0);
+}
+
+static void put_time(struct json *json, const char *key, const struct tm *time)
+{
+	char text[40];
+	strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S%z", time);
+	json_put_text(json, key, text);
+}
+
+static struct json *recipients_of(const struct job *job)
+{
+	struct json *to = json_array_new();
+	for (size_t i = 0; i < job->facts.recipients_count; i++)
+		json_put_text(to, NULL, job->recipients[i]);
+	return to;
+}
+
+static struct json *part_of(const struct job_part *part)
+{
+	struct json *json = json_object_new();
+	char hex[DIGEST_HEX];
+	digest_hex(part->sha256, hex);
+	json_put_text(json, "name", part->name);
+	json_put_text(json, "type", filetype_of_mime(part->mime)->name);
+	json_put_number(json, "size", (int64_t)part->facts.size);
+	json_put_text(json, "sha256", hex);
+	return json;
+}
+
+struct json *report_message(const struct job *job)
+{
+	struct json *json = json_object_new();
+	struct json *parts = json_array_new();
+	char peer[46];
+	network_print(&job->facts.peer, peer);
+	put_time(json, "time", &job->facts.received);
+	put_time(json, "date", &job->facts.date);
+	json_put_text(json, "job", job->id);
+	json_put_text(json, "key", job->key);
+	json_put_text(json, "source", job->source);
+	json_put_text(json, "peer", job->facts.peer.known ? peer : NULL);
+	json_put_text(json, "login", job->facts.login);
+	json_put_text(json, "sender", job->facts.sender);
+	json_put_text(json, "from", job->facts.from);
+	json_put(json, "to", recipients_of(job));
+	json_put_text(json, "subject", job->facts.subject);
+	json_put_number(json, "bytes", (int64_t)job->bytes);
+	json_put_number(json, "received_ms", job->ask->head->received_ms);
+	for (size_t i = 0; i < job->parts_count; i++) {
+		if (job->parts[i]->attachment)
+			json_put(parts, NULL, part_of(job->parts[i]));
+	}
+	json_put(json, "parts", parts);
+	return json;
+}
+
+/* --- explain ---------------------------------------------------------------------------------- */
+
+static const char *const action_words[] = {
+	[DECIDE_KEEP] = "keep",
+	[DECIDE_SKIP] = "skip",
+	[DECIDE_QUARANTINE] = "quarantine",
+	[DECIDE_REFUSE] = "refuse",
+};
+
+/* The path that the part would get if it came now. */
+static char *path_of(const struct job *job, const struct job_route *route,
+		     const struct job_part *part)
+{
+	const struct courier *courier = job->courier;
+	const struct rules_share *rules = &courier->config.rules.shares[route->place.share];
+	struct place_name name;
+	struct share share;
+	auto_close int folder_fd = -1;
+	char text[FILENAME_MAX_BYTES + 1], why[SHARE_WHY_MAX];
+	char *path;
+	place_name(&courier->config.rules, route->route, &job->facts, route->to, part->name,
+		   part->facts.number, part->extension, &name);
+	/* a folder that is not there yet has no names in it */
+	place_number(&name, 1, 1, text);
+	if (share_open(rules, courier->spool.shares_fd, false, &share, why) == 0) {
+		if (share_folder(&share, route->place.folder, NULL, &folder_fd, NULL) == 0)
+			publish_preview(folder_fd, &name, text);
+		share_close(&share);
+	}
+	const char *folder = route->place.folder;
+	if (asprintf(&path, "%s/%s%s%s", rules->path, folder, *folder ? "/" : "", text) < 0)
+		abort();
+	return path;
+}
+
+static void put_part(const struct job *job, size_t route, const struct job_part *part,
+		     struct json *parts)
+{
+	const struct decide_part *decision = &part->copies[route].decision;
+	struct json *json = json_object_new();
+	auto_free char *path =
+		decision->action == DECIDE_KEEP ? path_of(job, &job->routes[route], part) : NULL;
+	json_put_text(json, "route",
+		      job->courier->config.rules.routes[job->routes[route].route].name);
+	json_put_text(json, "name", part->name);
+	json_put_text(json, "type", filetype_of_mime(part->mime)->name);
+	json_put_text(json, "declared", part->declared);
+	json_put_number(json, "size", (int64_t)part->facts.size);
+	json_put_text(json, "path", path);
+	json_put_text(json, "decision", action_words[decision->action]);
+	json_put_text(json, "why", decision->why ? decision->why : "");
+	json_put(parts, NULL, json);
+}
+
+void report_explain(const struct job *job)
+{
+	const struct verdict_row *row = verdict_row(job->reason);
+	struct json *json = json_object_new(), *routes = json_array_new(),
+		    *parts = json_array_new();
+	char smtp[200];
+	snprintf(smtp, sizeof smtp, "%d %s %s", row->code, row->enhanced, row->words);
+	for (size_t i = 0; i < job->routes_count; i++) {
+		json_put_text(routes, NULL,
+			      job->courier->config.rules.routes[job->routes[i].route].name);
+		for (size_t p = 0; p < job->parts_count; p++) {
+			if (job->parts[p]->attachment)
+				put_part(job, i, job->parts[p], parts);
+		}
+	}
+	json_put_text(json, "outcome", verdict_outcome_name(row->outcome));
+	json_put_text(json, "reason", job->reason ? row->name : NULL);
+	json_put_text(json, "text", *job->why ? job->why : row->words);
+	json_put_text(json, "smtp", smtp);
+	json_put(json, "routes", routes);
+	json_put(json, "parts", parts);
+	auto_free char *line = json_line(json);
+	json_free(json);
+	/* a reader that went away is not our trouble */
+	if (write_all(job->report_fd, line, strlen(line)) == 0)
+		write_all(job->report_fd, "\n", 1);
+}

@@ -1,0 +1,306 @@
+/* share.c: opens shares and the folders below them. Never writes outside .letterchute, and never
+ * follows a link. */
+#define _GNU_SOURCE
+#include "daemon/courier/share.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "daemon/courier/owner.h"
+#include "daemon/digest.h"
+#include "daemon/fdio.h"
+#include "daemon/keep.h"
+#include "policy/place.h"
+
+#define BASE_NAME ".letterchute"
+
+/* Where a container's profile knows no openat2: one component after the other, none of them a link.
+ */
+static int open_by_components(int folder_fd, const char *path, int flags, mode_t mode, int *fd_out)
+{
+	auto_close int at = fcntl(folder_fd, F_DUPFD_CLOEXEC, 0);
+	while (at >= 0) {
+		size_t length = strcspn(path, "/");
+		char name[256];
+		bool last = path[length] == '\0';
+		if (length == 0 || length >= sizeof name ||
+		    (length == 2 && memcmp(path, "..", 2) == 0))
+			return -EINVAL;
+		memcpy(name, path, length);
+		name[length] = '\0';
+		int next = openat(at, name,
+				  O_CLOEXEC | O_NOFOLLOW | (last ? flags : O_RDONLY | O_DIRECTORY),
+				  mode);
+		if (next < 0)
+			return -errno;
+		if (last) {
+			*fd_out = next;
+			return 0;
+		}
+		close(at);
+		at = next;
+		path += length + 1;
+	}
+	return -errno;
+}
+
+int share_openat(int folder_fd, const char *path, int flags, mode_t mode, int *fd_out)
+{
+	struct open_how how = {
+		.flags = (uint64_t)(flags | O_CLOEXEC),
+		.mode = flags & O_CREAT ? mode : 0,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS |
+			   RESOLVE_NO_XDEV,
+	};
+	long fd = syscall(SYS_openat2, folder_fd, path, &how, sizeof how);
+	if (fd < 0 && (errno == ENOSYS || errno == EPERM))
+		return open_by_components(folder_fd, path, flags, mode, fd_out);
+	if (fd < 0)
+		return -errno;
+	*fd_out = (int)fd;
+	return 0;
+}
+
+/* The name under which a share is remembered: by its path, so that a new path is a new share. */
+static void memory_name(const struct rules_share *rules, char name[DIGEST_HEX])
+{
+	struct digest digest;
+	uint8_t value[DIGEST_SIZE];
+	digest_init(&digest);
+	digest_add(&digest, rules->path, strlen(rules->path));
+	digest_end(&digest, value);
+	digest_hex(value, name);
+	name[32] = '\0';
+}
+
+/* An identity from a file: 32 hex digits. -ENOENT: none; -EINVAL: something else is there. */
+static int read_id(int folder_fd, const char *name, char id_out[SHARE_ID_SIZE])
+{
+	char *text;
+	size_t size;
+	int error = read_file_at(folder_fd, name, 64, &text, &size);
+	if (error)
+		return error;
+	bool good =
+		size >= SHARE_ID_SIZE - 1 && strspn(text, "0123456789abcdef") == SHARE_ID_SIZE - 1;
+	if (good) {
+		memcpy(id_out, text, SHARE_ID_SIZE - 1);
+		id_out[SHARE_ID_SIZE - 1] = '\0';
+	}
+	free(text);
+	return good ? 0 : -EINVAL;
+}
+
+static int write_id(int folder_fd, const char *name, const char id[SHARE_ID_SIZE])
+{
+	char line[SHARE_ID_SIZE + 1];
+	int size = snprintf(line, sizeof line, "%s\n", id);
+	return write_file_at(folder_fd, name, line, (size_t)size, 0600);
+}
+
+static int open_base(struct share *share, bool make)
+{
+	int error =
+		share_openat(share->root_fd, BASE_NAME, O_RDONLY | O_DIRECTORY, 0, &share->base_fd);
+	if (error != -ENOENT || !make)
+		return error;
+	if (mkdirat(share->root_fd, BASE_NAME, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	error = share_openat(share->root_fd, BASE_NAME, O_RDONLY | O_DIRECTORY, 0, &share->base_fd);
+	if (!error)
+		error = owner_make_private(share->base_fd);
+	return error ? error : sync_folder(share->root_fd);
+}
+
+static int make_id(struct share *share)
+{
+	uint8_t random[DIGEST_SIZE] = { 0 };
+	char hex[DIGEST_HEX];
+	if (getrandom(random, sizeof random, 0) != sizeof random)
+		return -EIO;
+	digest_hex(random, hex);
+	memcpy(share->id, hex, SHARE_ID_SIZE - 1);
+	return write_id(share->base_fd, "id", share->id);
+}
+
+/* First contact: takes the identity that the share has, or gives it one; then remembers it. */
+static int meet(struct share *share, int shares_fd, const char *memory, bool make, char *why_out)
+{
+	int error = open_base(share, make);
+	if (error == -ENOENT && !make)
+		return 0;
+	if (!error)
+		error = read_id(share->base_fd, "id", share->id);
+	if (error == -ENOENT && make)
+		error = make_id(share);
+	if (!error && make)
+		error = write_id(shares_fd, memory, share->id);
+	if (error && !(error == -ENOENT && !make)) {
+		snprintf(why_out, SHARE_WHY_MAX,
+			 "%.200s can't be used: its folder " BASE_NAME " gives: %s",
+			 share->rules->path, strerror(-error));
+		return error;
+	}
+	return 0;
+}
+
+static int compare(struct share *share, const char *remembered, char *why_out)
+{
+	int error = open_base(share, false);
+	if (!error)
+		error = read_id(share->base_fd, "id", share->id);
+	if (!error && strcmp(share->id, remembered) == 0)
+		return 0;
+	snprintf(
+		why_out, SHARE_WHY_MAX,
+		error ? "%.120s is not the share we know (%s): is its disk mounted? If it is meant to be new: "
+			"letterchute check --adopt"
+		      : "%.120s is another share than the one we know%.0s: is the right disk mounted? If it is meant "
+			"to be: letterchute check --adopt",
+		share->rules->path, error == -ENOENT ? "it has no identity" : strerror(-error));
+	return -ESTALE;
+}
+
+static int identify(struct share *share, int shares_fd, bool make, char *why_out)
+{
+	char memory[DIGEST_HEX], remembered[SHARE_ID_SIZE];
+	memory_name(share->rules, memory);
+	/* a dry run beside no state at all meets every share for the first time */
+	int error = shares_fd < 0 ? -ENOENT : read_id(shares_fd, memory, remembered);
+	if (error != -ENOENT)
+		return error ? error : compare(share, remembered, why_out);
+	/* only one courier meets a share */
+	if (make && flock(shares_fd, LOCK_EX) < 0)
+		return -errno;
+	error = shares_fd < 0 ? -ENOENT : read_id(shares_fd, memory, remembered);
+	error = error == -ENOENT ? meet(share, shares_fd, memory, make, why_out)
+				 : (error ? error : compare(share, remembered, why_out));
+	if (make)
+		flock(shares_fd, LOCK_UN);
+	return error;
+}
+
+int share_open(const struct rules_share *rules, int shares_fd, bool make, struct share *share_out,
+	       char why_out[SHARE_WHY_MAX])
+{
+	struct share share = SHARE_INIT;
+	share.rules = rules;
+	share.root_fd = open(rules->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (share.root_fd < 0) {
+		int error = -errno;
+		snprintf(why_out, SHARE_WHY_MAX, "%.200s can't be opened: %s", rules->path,
+			 strerror(errno));
+		return error;
+	}
+	why_out[0] = '\0';
+	int error = identify(&share, shares_fd, make, why_out);
+	if (error) {
+		if (!why_out[0])
+			snprintf(why_out, SHARE_WHY_MAX, "%.200s can't be identified: %s",
+				 rules->path, strerror(-error));
+		share_close(&share);
+		return error;
+	}
+	*share_out = share;
+	return 0;
+}
+
+void share_close(struct share *share)
+{
+	close_fd(&share->root_fd);
+	close_fd(&share->base_fd);
+}
+
+int share_forget(const struct rules_share *rules, int shares_fd)
+{
+	char memory[DIGEST_HEX];
+	memory_name(rules, memory);
+	if (unlinkat(shares_fd, memory, 0) < 0 && errno != ENOENT)
+		return -errno;
+	return sync_folder(shares_fd);
+}
+
+/* Makes one folder with its final owner and mode, durable. Another courier may have made it first.
+ */
+static int make_folder(int parent_fd, const char *name, const struct share_owner *owner)
+{
+	if (mkdirat(parent_fd, name, 0700) < 0)
+		return errno == EEXIST ? 0 : -errno;
+	auto_close int fd = -1;
+	int error = share_openat(parent_fd, name, O_RDONLY | O_DIRECTORY, 0, &fd);
+	if (!error)
+		error = owner_set_folder(fd, parent_fd, owner->owner, owner->group,
+					 owner->folder_mode);
+	if (!error)
+		error = sync_folder(fd);
+	if (error)
+		unlinkat(parent_fd, name, AT_REMOVEDIR);
+	return error ? error : sync_folder(parent_fd);
+}
+
+int share_folder(const struct share *share, const char *path, const struct share_owner *owner,
+		 int *fd_out, unsigned *made_out)
+{
+	unsigned made = 0;
+	auto_close int at = fcntl(share->root_fd, F_DUPFD_CLOEXEC, 0);
+	if (at < 0)
+		return -errno;
+	while (*path) {
+		size_t length = strcspn(path, "/");
+		char name[256];
+		auto_close int next = -1;
+		if (length == 0 || length >= sizeof name)
+			return -EINVAL;
+		memcpy(name, path, length);
+		name[length] = '\0';
+		int error = share_openat(at, name, O_RDONLY | O_DIRECTORY, 0, &next);
+		if (error == -ENOENT && owner) {
+			error = make_folder(at, name, owner);
+			made += !error;
+			if (made_out)
+				*made_out = made;
+			if (!error)
+				error = share_openat(at, name, O_RDONLY | O_DIRECTORY, 0, &next);
+		}
+		if (error)
+			return error;
+		close(at);
+		at = take_fd(&next);
+		path += length + (path[length] == '/');
+	}
+	*fd_out = take_fd(&at);
+	return 0;
+}
+
+void share_unmake_folder(const struct share *share, const char *path, unsigned made)
+{
+	char rest[PLACE_FOLDER_MAX + 1];
+	snprintf(rest, sizeof rest, "%s", path);
+	while (made-- > 0 && *rest) {
+		auto_close int parent_fd = -1;
+		char *slash = strrchr(rest, '/');
+		const char *name = slash ? slash + 1 : rest;
+		char parent[sizeof rest];
+		snprintf(parent, sizeof parent, "%.*s", slash ? (int)(slash - rest) : 0, rest);
+		if (share_folder(share, parent, NULL, &parent_fd, NULL) != 0 ||
+		    unlinkat(parent_fd, name, AT_REMOVEDIR) < 0)
+			return;
+		rest[slash ? slash - rest : 0] = '\0';
+	}
+}
+
+uint64_t share_free(const struct share *share)
+{
+	struct statvfs space;
+	if (fstatvfs(share->root_fd, &space) < 0 || space.f_blocks == 0)
+		return UINT64_MAX;
+	/* root and its capabilities may use what is reserved; we don't count on it */
+	return (uint64_t)space.f_bavail * space.f_frsize;
+}

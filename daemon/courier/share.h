@@ -1,0 +1,58 @@
+/* share.h: one share: its identity, and folders below it. Room daemon/courier.
+ *
+ * A share has an identity, `.letterchute/id`, made once and remembered in state/shares. The share
+ * is opened anew for every job and compared: absent or different means that it is away (an
+ * unmounted disk shows an empty mount point), and nothing is written. Everything below it is opened
+ * beneath it, without symbolic links and without other mounts. */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include "policy/rules.h"
+
+#define SHARE_ID_SIZE 33  /* 32 hex digits and NUL */
+#define SHARE_WHY_MAX 300 /* octets */
+
+struct share {
+	const struct rules_share *rules; /* borrowed */
+	int root_fd;                     /* the share itself */
+	int base_fd;                     /* .letterchute */
+	char id[SHARE_ID_SIZE];
+};
+
+#define SHARE_INIT                           \
+	{                                    \
+		.root_fd = -1, .base_fd = -1 \
+	}
+
+/* Opens it and compares its identity. A share that was never met is given one, if `make`; without
+ * `make` nothing is written and base_fd may stay -1. 0, or -errno with `why_out` in words: -ENOENT,
+ * -ENOTDIR: not there; -ESTALE: another one, or an empty mount point; -EROFS, -ENOSPC, -EACCES …:
+ * met for the first time and it can't be marked. */
+int share_open(const struct rules_share *rules, int shares_fd, bool make, struct share *share_out,
+	       char why_out[SHARE_WHY_MAX]);
+void share_close(struct share *share);
+
+/* Forgets what is remembered, so that the next share_open takes the share as it is. 0 or -errno. */
+int share_forget(const struct rules_share *rules, int shares_fd);
+
+/* What a folder made by us gets. */
+struct share_owner {
+	uint32_t owner, group, folder_mode; /* RULES_UNSET: as inherited */
+};
+
+/* Opens a folder below the share ("" for the share itself). `owner`: it and its parents are made
+ * where they are missing, each made durable; NULL: -ENOENT then. *made_out, if wanted: how many of
+ * its last components were made, also on failure. */
+int share_folder(const struct share *share, const char *path, const struct share_owner *owner,
+		 int *fd_out, unsigned *made_out);
+
+/* Removes the last `made` components of a path again, as far as they are empty. */
+void share_unmake_folder(const struct share *share, const char *path, unsigned made);
+
+/* Opens below a folder of ours: beneath it, no symbolic links, no other mounts; -ENOSYS is worked
+ * around. */
+int share_openat(int folder_fd, const char *path, int flags, mode_t mode, int *fd_out);
+
+/* Free octets for us; UINT64_MAX where the file system does not say. */
+uint64_t share_free(const struct share *share);

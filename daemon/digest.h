@@ -1,0 +1,22 @@
+/* digest.h: SHA-256. Ground of daemon; the only file that knows nettle. */
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+#include <nettle/sha2.h>
+
+#define DIGEST_SIZE 32 /* octets */
+#define DIGEST_HEX  65 /* octets of its text, NUL included */
+
+struct digest {
+	struct sha256_ctx context;
+};
+
+void digest_init(struct digest *digest);
+void digest_add(struct digest *digest, const void *bytes, size_t size);
+/* Ends it; the digest must be initialised again before further use. */
+void digest_end(struct digest *digest, uint8_t value_out[DIGEST_SIZE]);
+
+/* A whole file, by pread from 0, whatever its offset. 0 or -errno. */
+int digest_add_file(struct digest *digest, int fd);
+
+void digest_hex(const uint8_t value[DIGEST_SIZE], char text[DIGEST_HEX]);

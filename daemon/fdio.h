@@ -1,0 +1,56 @@
+/* fdio.h: descriptors: whole reads and writes, durable folders, and descriptors sent between
+ * programs. Ground of daemon.
+ *
+ * All return 0 (or a count where said) or -errno. All retry EINTR, but those that wait, which
+ * return -EINTR so that the caller can look at its signals. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define FDIO_PASS_MAX 4 /* descriptors in one message */
+
+/* Fills the buffer up to the end of file. Returns octets read, or -errno. */
+ssize_t read_all(int fd, void *buffer, size_t size);
+
+int write_all(int fd, const void *buffer, size_t size);
+
+/* A whole small file below a folder, NUL-terminated; *text_out is the caller's to free. -EFBIG
+ * above `max`. */
+int read_file_at(int folder_fd, const char *name, size_t max, char **text_out, size_t *size_out);
+
+/* Writes a new file and makes it and its name durable: `name` appears whole or not at all.
+ * Replaces. */
+int write_file_at(int folder_fd, const char *name, const void *text, size_t size, mode_t mode);
+
+/* fsync on a folder; file systems that know no such thing (EINVAL) count as synced. */
+int sync_folder(int folder_fd);
+
+/* One seqpacket message with `count` descriptors, which stay the caller's. Never raises SIGPIPE. */
+int pass_fds(int socket_fd, const void *message, size_t size, const int *fds, size_t count);
+
+/* Takes one seqpacket message. *count_io: room in `fds`, then how many came; they are the caller's
+ * and close-on-exec. Returns octets, 0 at end of file, or -errno (-EAGAIN with MSG_DONTWAIT in
+ * `flags`); -EMSGSIZE: it was cut. */
+ssize_t receive_fds(int socket_fd, void *message, size_t size, int *fds, size_t *count_io,
+		    int flags);
+
+/* Waits until `fd` is readable or hung up. `deadline_ms`: monotonic clock, or -1. 0, -ETIMEDOUT or
+ * -EINTR. */
+int wait_readable(int fd, int64_t deadline_ms);
+
+/* Now, on the monotonic clock (milliseconds). */
+int64_t monotonic_ms(void);
+
+/* Opens the same file anew, read-only, so that the new descriptor can't write. Needs /proc. */
+int reopen_read_only(int fd, int *fd_out);
+
+/* A nameless file in memory. */
+int memory_file(const char *label, int *fd_out);
+
+/* A connected pair of seqpacket sockets, close-on-exec. */
+int socket_pair(int pair_out[2]);
+
+/* Raises the soft limit of open files to the hard one. */
+void raise_file_limit(void);

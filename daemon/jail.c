@@ -1,0 +1,189 @@
+/* jail.c: compiles and enters jails. Never decides whether a missing one may be borne: the caller
+ * knows `sandbox`. */
+#define _GNU_SOURCE
+#include "daemon/jail.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/landlock.h>
+#include <linux/seccomp.h>
+#include <seccomp.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "daemon/fdio.h"
+#include "daemon/keep.h"
+
+static int add_calls(scmp_filter_ctx filter, const struct jail_call *calls, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct jail_call *c = &calls[i];
+		int error;
+		if (c->masked)
+			error = seccomp_rule_add(
+				filter, SCMP_ACT_ALLOW, c->call, 1,
+				SCMP_CMP(c->argument, SCMP_CMP_MASKED_EQ, c->mask, c->value));
+		else
+			error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, c->call, 0);
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
+/* libseccomp writes the program to a descriptor; a file in memory serves. */
+static int export_program(scmp_filter_ctx filter, struct jail_filter *filter_out)
+{
+	auto_close int fd = -1;
+	int error = memory_file("jail", &fd);
+	if (!error)
+		error = seccomp_export_bpf(filter, fd);
+	if (error)
+		return error;
+	struct stat size;
+	if (fstat(fd, &size) < 0 || lseek(fd, 0, SEEK_SET) < 0)
+		return -errno;
+	auto_free void *program = malloc((size_t)size.st_size);
+	if (!program)
+		return -ENOMEM;
+	if (read_all(fd, program, (size_t)size.st_size) != size.st_size)
+		return -EIO;
+	filter_out->program = take_pointer(&program);
+	filter_out->instructions = (size_t)size.st_size / sizeof(struct sock_filter);
+	return 0;
+}
+
+int jail_filter_prepare(const struct jail_call *calls, size_t count, struct jail_filter *filter_out)
+{
+	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
+	if (!filter)
+		return -ENOMEM;
+	/* a binary search instead of a long ladder: this runs at every system call */
+	seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
+	/* call number -1 does nothing; a tracer that makes a call fail puts it there */
+	seccomp_attr_set(filter, SCMP_FLTATR_API_TSKIP, 1);
+	int error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, -1, 0);
+	if (!error)
+		error = add_calls(filter, calls, count);
+	if (!error)
+		error = export_program(filter, filter_out);
+	seccomp_release(filter);
+	return error;
+}
+
+void jail_filter_done(struct jail_filter *filter)
+{
+	free(filter->program);
+	*filter = (struct jail_filter){ 0 };
+}
+
+int jail_filter_enter(const struct jail_filter *filter)
+{
+	struct sock_fprog program = { .len = (unsigned short)filter->instructions,
+				      .filter = filter->program };
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -errno;
+	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0 ? -errno : 0;
+}
+
+int jail_landlock_abi(void)
+{
+	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+	return abi < 0 ? 0 : (int)abi;
+}
+
+/* The headers of Debian 12 end at ABI 2; TRUNCATE came with 3. */
+#define ACCESS_REFER    (1ULL << 13)
+#define ACCESS_TRUNCATE (1ULL << 14)
+
+#define RIGHTS_READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
+#define RIGHTS_WRITE                                                     \
+	(LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR | \
+	 LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_DIR |  \
+	 LANDLOCK_ACCESS_FS_MAKE_REG | ACCESS_REFER | ACCESS_TRUNCATE)
+
+/* Everything of ABI 1 (bits 0 to 12) and of the later ones as far as the kernel has them. */
+static uint64_t handled_rights(int abi)
+{
+	uint64_t all = (1ULL << 13) - 1;
+	if (abi >= 2)
+		all |= ACCESS_REFER;
+	if (abi >= 3)
+		all |= ACCESS_TRUNCATE;
+	return all;
+}
+
+static uint64_t path_rights(const struct jail_path *path, bool is_folder, uint64_t handled)
+{
+	uint64_t rights = 0;
+	if (path->rights & JAIL_READ)
+		rights |= RIGHTS_READ;
+	if (path->rights & JAIL_WRITE)
+		rights |= RIGHTS_WRITE;
+	if (path->rights & JAIL_EXECUTE)
+		rights |= LANDLOCK_ACCESS_FS_EXECUTE;
+	if (!is_folder)
+		rights &= LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE |
+			  LANDLOCK_ACCESS_FS_WRITE_FILE | ACCESS_TRUNCATE;
+	return rights & handled;
+}
+
+static int add_path(int ruleset_fd, const struct jail_path *path, uint64_t handled)
+{
+	auto_close int fd = path->path ? open(path->path, O_PATH | O_CLOEXEC)
+				       : fcntl(path->fd, F_DUPFD_CLOEXEC, 0);
+	struct stat found;
+	if (fd < 0 || fstat(fd, &found) < 0)
+		return errno == ENOENT || errno == ENOTDIR || errno == EACCES ? 0 : -errno;
+	struct landlock_path_beneath_attr rule = {
+		.parent_fd = fd,
+		.allowed_access = path_rights(path, S_ISDIR(found.st_mode), handled),
+	};
+	if (syscall(SYS_landlock_add_rule, ruleset_fd, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0)
+		return -errno;
+	return 0;
+}
+
+int jail_paths_prepare(const struct jail_path *paths, size_t count, int *fd_out)
+{
+	*fd_out = -1;
+	int abi = jail_landlock_abi();
+	if (abi == 0)
+		return 0;
+	uint64_t handled = handled_rights(abi);
+	struct landlock_ruleset_attr attributes = { .handled_access_fs = handled };
+	auto_close int fd = (int)syscall(SYS_landlock_create_ruleset, &attributes,
+					 sizeof attributes.handled_access_fs, 0);
+	if (fd < 0)
+		return -errno;
+	for (size_t i = 0; i < count; i++) {
+		int error = add_path(fd, &paths[i], handled);
+		if (error)
+			return error;
+	}
+	*fd_out = take_fd(&fd);
+	return 0;
+}
+
+int jail_paths_enter(int ruleset_fd)
+{
+	if (ruleset_fd < 0)
+		return 0;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -errno;
+	return syscall(SYS_landlock_restrict_self, ruleset_fd, 0) < 0 ? -errno : 0;
+}
+
+int jail_settle(int parent)
+{
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ||
+	    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+		return -errno;
+	if (getppid() != parent)
+		_exit(70);
+	return 0;
+}

@@ -1,0 +1,62 @@
+/* jail.h: what a program may no longer do. Ground of daemon; knows libseccomp and Landlock.
+ *
+ * A jail is data: a list of allowed calls, a list of allowed trees, a comment each. It is prepared
+ * once (slow, allocates) and entered in the process itself or in children forked later (fast: two
+ * system calls). It is never left. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum jail_mode { JAIL_BEST, JAIL_REQUIRE, JAIL_OFF }; /* [gateway] sandbox */
+
+struct jail_call {
+	int call; /* SCMP_SYS(…), i.e. __NR_… */
+	const char *why;
+	/* With `masked` set, only calls whose argument `argument` (0..5), masked, equals `value`
+	 * are allowed. */
+	bool masked;
+	uint8_t argument;
+	uint64_t mask, value;
+};
+
+/* Rights on a tree, as much of them as the kernel knows. */
+enum {
+	JAIL_READ = 1,  /* read files and list folders */
+	JAIL_WRITE = 2, /* write, make and remove files and folders, rename and link within */
+	JAIL_EXECUTE = 4
+};
+
+struct jail_path {
+	const char *path; /* NULL: `fd` */
+	int fd;
+	unsigned rights;
+};
+
+struct jail_filter {
+	void *program; /* struct sock_filter array; owned */
+	size_t instructions;
+};
+
+/* Compiles the allow-list. Any other call ends the process (SIGSYS). 0 or -errno. */
+int jail_filter_prepare(const struct jail_call *calls, size_t count,
+			struct jail_filter *filter_out);
+void jail_filter_done(struct jail_filter *filter);
+
+/* From here on the process and its children make only these calls. 0 or -errno. */
+int jail_filter_enter(const struct jail_filter *filter);
+
+/* The Landlock ABI of the running kernel; 0: none. */
+int jail_landlock_abi(void);
+
+/* Makes a rule set of the paths; one that does not exist is left out (it can't be reached then).
+ * *fd_out is -1 where the kernel has no Landlock, which is no error. 0 or -errno. */
+int jail_paths_prepare(const struct jail_path *paths, size_t count, int *fd_out);
+
+/* 0 or -errno; -1 for `ruleset_fd` does nothing. */
+int jail_paths_enter(int ruleset_fd);
+
+/* No new privileges, not dumpable, dies with its parent. To be called after the last change of
+ * identity. `parent`: the process id that our parent must have; if it is another one already, we
+ * exit at once. 0 or -errno. */
+int jail_settle(int parent);

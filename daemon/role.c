@@ -1,0 +1,259 @@
+/* role.c: forks and executes roles. Never stays in the child: what fails there comes back through a
+ * pipe. */
+#define _GNU_SOURCE
+#include "daemon/role.h"
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <linux/capability.h>
+#include <linux/securebits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "daemon/fdio.h"
+#include "daemon/jail.h"
+#include "daemon/keep.h"
+#include "daemon/log.h"
+
+static const char *const programs[ROLE_COUNT] = {
+	[ROLE_EXTRACT] = "letterchute-extract",
+	[ROLE_COURIER] = "letterchute-courier",
+	[ROLE_SMTP] = "letterchute-smtp",
+};
+
+/* What a role may know of our environment. */
+static const char *const passed_on[] = { "TZ", "JOURNAL_STREAM", "TMPDIR", "ASAN_OPTIONS",
+					 "UBSAN_OPTIONS" };
+#define PASSED_ON  (sizeof passed_on / sizeof passed_on[0])
+#define PARENT_KEY "LETTERCHUTE_PARENT"
+#define DEBUG_KEY  "LETTERCHUTE_DEBUG"
+
+int role_open_program(enum role role, int *fd_out)
+{
+	char self[PATH_MAX - 64], path[PATH_MAX];
+	ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+	if (length < 0)
+		return -errno;
+	self[length] = '\0';
+	*strrchr(self, '/') = '\0';
+	/* installed: bin/ and libexec/letterchute/ are neighbours; in the build tree all lie side
+	 * by side */
+	static const char *const places[] = { "", "/../libexec/letterchute" };
+	for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+		snprintf(path, sizeof path, "%s%s/%s", self, places[i], programs[role]);
+		int fd = open(path, O_PATH | O_CLOEXEC);
+		if (fd >= 0) {
+			*fd_out = fd;
+			return 0;
+		}
+	}
+	return -errno;
+}
+
+int role_settle(const char *name)
+{
+	prctl(PR_SET_NAME, name, 0, 0, 0);
+	log_open(getenv(DEBUG_KEY) != NULL);
+	const char *parent = getenv(PARENT_KEY);
+	return parent ? jail_settle(atoi(parent)) : -EINVAL;
+}
+
+/* Puts fds[i] at first + i. Two passes, since a place may still be held by another of them. */
+static int place_fds(const int *fds, size_t count, int first)
+{
+	int high[FDIO_PASS_MAX + 64];
+	assert(count <= sizeof high / sizeof high[0]);
+	for (size_t i = 0; i < count; i++) {
+		high[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, first + (int)count);
+		if (high[i] < 0)
+			return -errno;
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (dup2(high[i], first + (int)i) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+#define FILE_CAPABILITIES (1u << CAP_CHOWN | 1u << CAP_FOWNER | 1u << CAP_DAC_OVERRIDE)
+
+static int set_capabilities(uint32_t capabilities)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2] = {
+		{ .effective = capabilities,
+		  .permitted = capabilities,
+		  .inheritable = capabilities },
+	};
+	if (syscall(SYS_capset, &head, data) < 0)
+		return -errno;
+	static const int each[] = { CAP_CHOWN, CAP_FOWNER, CAP_DAC_OVERRIDE };
+	for (size_t i = 0; i < sizeof each / sizeof each[0]; i++) {
+		if ((capabilities & 1u << each[i]) &&
+		    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, each[i], 0, 0) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+/* What root may still do that a container took away is not asked for. */
+static uint32_t bounding_capabilities(uint32_t wanted)
+{
+	uint32_t left = 0;
+	for (int c = 0; c < 32; c++) {
+		if ((wanted & 1u << c) && prctl(PR_CAPBSET_READ, c, 0, 0, 0) == 1)
+			left |= 1u << c;
+	}
+	return left;
+}
+
+/* Root of a container may lack the right, and so does a courier that has kept uid 0. */
+static bool may_change_user(void)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2];
+	return syscall(SYS_capget, &head, data) == 0 && (data[0].effective & 1u << CAP_SETUID) &&
+	       (data[0].effective & 1u << CAP_SETGID);
+}
+
+static int take_identity(const struct role_start *start)
+{
+	if (geteuid() != 0) {
+		/* the courier has ambient capabilities; what it executes has none */
+		prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+		return 0;
+	}
+	if (!may_change_user())
+		return set_capabilities(start->keep_files ? bounding_capabilities(FILE_CAPABILITIES)
+							  : 0);
+	/* uid 0 is to mean nothing by itself: `user = root` gets the same few capabilities as any
+	 * other user */
+	const unsigned long bits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED;
+	if (prctl(PR_SET_SECUREBITS, bits, 0, 0, 0) < 0 && errno != EPERM)
+		return -errno;
+	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 || setgroups(0, NULL) < 0 ||
+	    setresgid(start->gid, start->gid, start->gid) < 0 ||
+	    setresuid(start->uid, start->uid, start->uid) < 0)
+		return -errno;
+	return set_capabilities(start->keep_files ? bounding_capabilities(FILE_CAPABILITIES) : 0);
+}
+
+int role_try_folder(uint32_t uid, uint32_t gid, const char *path)
+{
+	const struct role_start courier = { .uid = uid, .gid = gid, .keep_files = true };
+	pid_t pid = fork();
+	if (pid == 0) {
+		int fd = take_identity(&courier) == 0
+				 ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+				 : -1;
+		_exit(fd < 0 ? errno : 0);
+	}
+	int status;
+	if (pid < 0 || waitpid(pid, &status, 0) < 0)
+		return -errno;
+	return WIFEXITED(status) ? -WEXITSTATUS(status) : -EIO;
+}
+
+static void build_environment(char room[PASSED_ON + 3][256], char **environment, pid_t parent)
+{
+	static char debug_entry[] = DEBUG_KEY "=1";
+	size_t used = 0;
+	for (size_t i = 0; i < PASSED_ON; i++) {
+		const char *value = getenv(passed_on[i]);
+		if (value &&
+		    (size_t)snprintf(room[used], 256, "%s=%s", passed_on[i], value) < 256) {
+			environment[used] = room[used];
+			used++;
+		}
+	}
+	if (log_is_debug())
+		environment[used++] = debug_entry;
+	snprintf(room[used], 256, PARENT_KEY "=%d", (int)parent);
+	environment[used] = room[used];
+	environment[used + 1] = NULL;
+}
+
+/* What is ignored or blocked here must not be in the role: the template waits for its children. */
+static void reset_signals(void)
+{
+	sigset_t none;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	static const int ours[] = { SIGCHLD, SIGPIPE, SIGHUP, SIGTERM, SIGINT };
+	for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
+		signal(ours[i], SIG_DFL);
+}
+
+/* The child. Returns only with what went wrong. */
+static int become(const struct role_start *start, int program_fd, pid_t parent, int report_fd)
+{
+	int first = start->role == ROLE_EXTRACT ? ROLE_FD_CONFIG : ROLE_FD_FIRST;
+	int fds[FDIO_PASS_MAX + 64];
+	size_t count = 0;
+	if (start->config_fd >= 0) {
+		first = ROLE_FD_CONFIG;
+		fds[count++] = start->config_fd;
+	}
+	for (size_t i = 0; i < start->fds_count; i++)
+		fds[count++] = start->fds[i];
+	/* neither may lie where a descriptor goes */
+	int report = fcntl(report_fd, F_DUPFD_CLOEXEC, first + (int)count);
+	int program = fcntl(program_fd, F_DUPFD_CLOEXEC, first + (int)count);
+	if (report < 0 || program < 0)
+		return -errno;
+	int error = place_fds(fds, count, first);
+	reset_signals();
+	if (!error)
+		error = take_identity(start);
+	if (!error && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		error = -errno;
+	if (!error) {
+		char room[PASSED_ON + 3][256];
+		char *environment[PASSED_ON + 3];
+		/* exec takes them as they are, though its type says that it might write */
+		char *arguments[64] = { (char *)(uintptr_t)programs[start->role] };
+		for (size_t i = 0; start->arguments && start->arguments[i]; i++) {
+			assert(i + 2 < sizeof arguments / sizeof arguments[0]);
+			arguments[i + 1] = (char *)(uintptr_t)start->arguments[i];
+		}
+		build_environment(room, environment, parent);
+		execveat(program, "", arguments, environment, AT_EMPTY_PATH);
+		error = -errno;
+	}
+	return write(report, &error, sizeof error) < 0 ? -errno : error;
+}
+
+int role_start(const struct role_start *start, pid_t *pid_out)
+{
+	auto_close int found = -1;
+	int error = start->program_fd < 0 ? role_open_program(start->role, &found) : 0;
+	if (error)
+		return error;
+	int pair[2];
+	if (pipe2(pair, O_CLOEXEC) < 0)
+		return -errno;
+	auto_close int report_in = pair[0];
+	auto_close int report_out = pair[1];
+	pid_t parent = getpid();
+	pid_t pid = fork();
+	if (pid < 0)
+		return -errno;
+	if (pid == 0) {
+		become(start, start->program_fd < 0 ? found : start->program_fd, parent,
+		       report_out);
+		_exit(70);
+	}
+	close_fd(&report_out);
+	/* the pipe closes at the exec: nothing comes then */
+	if (read_all(report_in, &error, sizeof error) == sizeof error)
+		return error;
+	*pid_out = pid;
+	return 0;
+}

@@ -1,0 +1,43 @@
+/* role.h: the table of roles, and how one is started. Ground of daemon.
+ *
+ * A role is a program of its own under libexec/letterchute (in the build tree: beside the verb
+ * program). It is executed with descriptors at fixed places and, when we are root, the identity of
+ * `user`. It is executed by descriptor, since that user may not be allowed into the folder where
+ * the programs lie. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Descriptors that every role finds. */
+enum { ROLE_FD_CONFIG = 3, ROLE_FD_FIRST = 4 };
+
+enum role { ROLE_EXTRACT, ROLE_COURIER, ROLE_SMTP, ROLE_COUNT };
+
+struct role_start {
+	enum role role;
+	const char *const *arguments; /* argv from 1 on, ends with NULL */
+	const int *fds; /* become ROLE_FD_FIRST and up; without a configuration 3 and up */
+	size_t fds_count;
+	int config_fd;     /* -1 for none */
+	int program_fd;    /* from role_open_program; -1: found by the role */
+	uint32_t uid, gid; /* the identity, when we are root */
+	bool keep_files;   /* CHOWN, FOWNER and DAC_OVERRIDE stay, as ambient capabilities */
+};
+
+/* Forks and executes. 0 with the process id, or -errno (also of the exec). */
+int role_start(const struct role_start *start, pid_t *pid_out);
+
+/* Can the identity that a courier would get open this folder? As root, a FUSE file system that was
+ * mounted without allow_other is seen by root alone, whatever capabilities others have. 0, or the
+ * -errno that it gets. */
+int role_try_folder(uint32_t uid, uint32_t gid, const char *path);
+
+/* The program of a role, opened (O_PATH) for role_start, here or in a role that it is handed to. 0
+ * or -errno. */
+int role_open_program(enum role role, int *fd_out);
+
+/* What every role does first: its name for ps, its log, and its parent checked (jail.h,
+ * jail_settle). 0 or -errno. */
+int role_settle(const char *name);

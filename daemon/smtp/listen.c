@@ -1,0 +1,282 @@
+/* listen.c: accepts, forks one child per session, relays what the children ask. Never reads a byte of a device. */
+#define _GNU_SOURCE
+#include "daemon/smtp/listen.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "daemon/fdio.h"
+#include "daemon/keep.h"
+#include "daemon/log.h"
+#include "daemon/smtp/cell.h"
+#include "daemon/smtp/host.h"
+#include "daemon/smtp/notice.h"
+#include "daemon/smtp/relay.h"
+#include "daemon/smtp/session.h"
+
+/* Where a session finds its descriptors; FD_RECEIVING stays. */
+enum { CHILD_DEVICE = 3, CHILD_ASK = 4, CHILD_FIRST_FREE = 6 };
+
+#define PAUSE_MS 500 /* without accepting, when there are no descriptors or no memory */
+
+struct listener {
+	const struct config *config;
+	const struct config_listener *section;
+	size_t sockets_count; /* 0 once they are closed */
+	struct relay relay;
+	struct jail_filter session_cell;
+	struct session_settings settings; /* of every session, but for the peer */
+	pid_t pid;
+	char host[HOST_MAX + 1];
+	int64_t paused_until_ms; /* 0: accepting */
+	int64_t quiet_from_ms;   /* refusals are logged at most REFUSALS_LOGGED times a minute */
+	unsigned refusals;
+};
+
+/* --- the child ------------------------------------------------------------------------------------------------------- */
+
+/* For kernels and containers without close_range. */
+static void close_one_by_one(struct listener *l, int device_fd, int link_fd)
+{
+	for (size_t i = 0; i < l->sockets_count; i++)
+		close(FD_LISTENING + (int)i);
+	relay_done(&l->relay);
+	close(device_fd);
+	close(link_fd);
+}
+
+/* It keeps the device, its link and the scratch folder; the links of others above all must go. */
+static int place_child_fds(struct listener *l, int device_fd, int link_fd)
+{
+	if (dup3(device_fd, CHILD_DEVICE, O_CLOEXEC) < 0 || dup3(link_fd, CHILD_ASK, O_CLOEXEC) < 0)
+		return -errno;
+	if (close_range(CHILD_FIRST_FREE, ~0U, 0) < 0)
+		close_one_by_one(l, device_fd, link_fd);
+	return 0;
+}
+
+static void run_child(struct listener *l, int device_fd, int link_fd, const struct facts_peer *peer)
+{
+	int error = place_child_fds(l, device_fd, link_fd);
+	if (!error)
+		error = jail_settle(l->pid);
+	if (!error && l->session_cell.program)
+		error = jail_filter_enter(&l->session_cell);
+	if (error) {
+		log_say(LOG_ERROR, "session", "a session can't be set up: %s", strerror(-error));
+		_exit(70);
+	}
+	l->settings.peer = *peer;
+	session_run(&l->settings);
+	_exit(0);
+}
+
+static int start_session(struct listener *l, int device_fd, const struct facts_peer *peer)
+{
+	int pair[2];
+	int error = socket_pair(pair);
+	if (error)
+		return error;
+	auto_close int ours = pair[0];
+	auto_close int theirs = pair[1];
+	pid_t pid = fork();
+	if (pid == 0)
+		run_child(l, device_fd, theirs, peer);
+	if (pid < 0)
+		return -errno;
+	struct ask_origin origin = { .kind = ASK_SOURCE_SMTP, .peer_known = 1, .peer_allowed = 1 };
+	snprintf(origin.source, sizeof origin.source, "%s", l->section->name);
+	memcpy(origin.peer, peer->address, sizeof origin.peer);
+	return relay_add(&l->relay, take_fd(&ours), &origin);
+}
+
+/* --- who may ---------------------------------------------------------------------------------------------------------- */
+
+#define REFUSALS_LOGGED 20
+#define MINUTE_MS       60000
+
+/* Somebody who knocks all day must not fill the log. */
+static bool may_log_refusal(struct listener *l)
+{
+	int64_t now_ms = monotonic_ms();
+	if (now_ms - l->quiet_from_ms > MINUTE_MS) {
+		l->quiet_from_ms = now_ms;
+		l->refusals = 0;
+	}
+	return ++l->refusals <= REFUSALS_LOGGED;
+}
+
+static void refuse(struct listener *l, int device_fd, const struct facts_peer *peer,
+		   enum session_refusal why)
+{
+	static const char *const words[] = {
+		[SESSION_REFUSE_PEER] = "This address is not among the `peers` of the listener",
+		[SESSION_REFUSE_MANY] =
+			"There are as many connections as `sessions` or `sessions_per_peer` allow",
+		[SESSION_REFUSE_BUSY] = "No session could be started",
+	};
+	session_refuse(device_fd, why);
+	if (!may_log_refusal(l))
+		return;
+	struct log_line line;
+	char text[46];
+	network_print(peer, text);
+	log_start(&line, "turned-away");
+	log_add(&line, "source", "%s", l->section->name);
+	log_add(&line, "peer", "%s", text);
+	log_quote(&line, "text", words[why]);
+	log_send(LOG_WARNING, &line);
+}
+
+static void serve(struct listener *l, int device_fd, const struct facts_peer *peer)
+{
+	const struct config_listener *section = l->section;
+	if (!network_match(&section->peers, peer) && !network_is_loopback(peer)) {
+		refuse(l, device_fd, peer, SESSION_REFUSE_PEER);
+		return;
+	}
+	if (l->relay.links_count >= section->sessions ||
+	    relay_count_peer(&l->relay, peer->address) >= section->sessions_per_peer) {
+		refuse(l, device_fd, peer, SESSION_REFUSE_MANY);
+		return;
+	}
+	if (start_session(l, device_fd, peer) != 0)
+		refuse(l, device_fd, peer, SESSION_REFUSE_BUSY);
+}
+
+/* --- accepting -------------------------------------------------------------------------------------------------------- */
+
+static void set_accepting(struct listener *l, bool wanted)
+{
+	for (size_t i = 0; i < l->sockets_count; i++) {
+		if (wanted)
+			relay_listen(&l->relay, FD_LISTENING + (int)i);
+		else
+			relay_unlisten(&l->relay, FD_LISTENING + (int)i);
+	}
+	l->paused_until_ms = wanted ? 0 : monotonic_ms() + PAUSE_MS;
+}
+
+static void accept_one(struct listener *l, int listening_fd)
+{
+	struct sockaddr_storage address;
+	socklen_t size = sizeof address;
+	auto_close int device_fd =
+		accept4(listening_fd, (struct sockaddr *)&address, &size, SOCK_CLOEXEC);
+	if (device_fd >= 0) {
+		struct facts_peer peer = host_peer(&address);
+		serve(l, device_fd, &peer);
+	} else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+		log_say(LOG_ERROR, "accept", "connections wait: %s", strerror(errno));
+		set_accepting(l, false);
+	}
+}
+
+static void close_sockets(struct listener *l)
+{
+	for (size_t i = 0; i < l->sockets_count; i++)
+		close(FD_LISTENING + (int)i);
+	l->sockets_count = 0;
+}
+
+/* Replies are small and must not wait for each other; a session must not block where another process accepted. What is
+ * set here the accepted sockets inherit, but for O_NONBLOCK. */
+static void prepare_sockets(struct listener *l)
+{
+	for (size_t i = 0; i < l->sockets_count; i++) {
+		int fd = FD_LISTENING + (int)i, on = 1;
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	}
+	set_accepting(l, true);
+}
+
+/* --- the whole -------------------------------------------------------------------------------------------------------- */
+
+static int prepare(struct listener *l)
+{
+	const struct config *config = l->config;
+	enum jail_mode mode = (enum jail_mode)config->gateway.sandbox;
+	raise_file_limit();
+	notice_prepare();
+	host_name(l->host);
+	int error = relay_init(&l->relay, config, FD_QUEUE, (size_t)l->section->sessions);
+	if (error)
+		return error;
+	prepare_sockets(l);
+	if (mode != JAIL_OFF)
+		error = cell_prepare_session(&l->session_cell);
+	if (error)
+		return error;
+	return cell_enter(CELL_LISTENER, mode, FD_RECEIVING);
+}
+
+static void prepare_settings(struct listener *l)
+{
+	l->settings = (struct session_settings){
+		.source = l->section->name,
+		.host = l->host,
+		.rules = &l->config->rules,
+		.peer_allowed = true,
+		.lenient = l->section->line_ends == CONFIG_LINES_LENIENT,
+		.idle_s = l->section->idle_s,
+		.answer_within_s = l->config->gateway.answer_within_s,
+		.in_fd = CHILD_DEVICE,
+		.out_fd = CHILD_DEVICE,
+		.ask_fd = CHILD_ASK,
+		.receiving_fd = FD_RECEIVING,
+	};
+}
+
+/* Sessions that wait for their couriers get their answers; the others are told to end. */
+static int64_t begin_stop(struct listener *l)
+{
+	close_sockets(l);
+	relay_stop(&l->relay);
+	return monotonic_ms() + (int64_t)l->config->gateway.answer_within_s * 1000;
+}
+
+static int wait_ms(const struct listener *l, int64_t stop_ms)
+{
+	int64_t until_ms = stop_ms ? stop_ms : l->paused_until_ms;
+	if (until_ms == 0)
+		return -1;
+	int64_t left = until_ms - monotonic_ms();
+	return left < 0 ? 0 : (int)left;
+}
+
+int listen_run(const struct config *config, const struct config_listener *listener,
+	       size_t sockets_count)
+{
+	static struct listener l;
+	l = (struct listener){ .config = config,
+			       .section = listener,
+			       .sockets_count = sockets_count,
+			       .pid = getpid() };
+	int error = prepare(&l);
+	if (error) {
+		log_say(LOG_ERROR, "listener", "%s can't be set up: %s", listener->name,
+			strerror(-error));
+		return 70;
+	}
+	prepare_settings(&l);
+	int64_t stop_ms = 0;
+	while ((l.sockets_count > 0 || l.relay.links_count > 0) &&
+	       (stop_ms == 0 || monotonic_ms() < stop_ms)) {
+		int listening_fd;
+		if (relay_wait(&l.relay, wait_ms(&l, stop_ms), &listening_fd))
+			accept_one(&l, listening_fd);
+		if (l.paused_until_ms && monotonic_ms() >= l.paused_until_ms)
+			set_accepting(&l, true);
+		if (notice_drain())
+			close_sockets(&l);
+		if (notice_stop() && stop_ms == 0)
+			stop_ms = begin_stop(&l);
+	}
+	return 0;
+}

@@ -1,0 +1,61 @@
+/* main.c: letterchute-smtp: listen NAME | door | session NAME. Never does more than read its configuration and choose. */
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include "daemon/config.h"
+#include "daemon/log.h"
+#include "daemon/role.h"
+#include "daemon/smtp/listen.h"
+
+/* The boss puts them side by side. Counted before anything else is opened. */
+static size_t count_listening_sockets(void)
+{
+	for (int fd = FD_LISTENING;; fd++) {
+		int listening = 0;
+		socklen_t size = sizeof listening;
+		if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) < 0 || !listening)
+			return (size_t)(fd - FD_LISTENING);
+	}
+}
+
+static int run(const struct config *config, const char *mode, const char *name,
+	       size_t sockets_count)
+{
+	if (strcmp(mode, "door") == 0)
+		return door_run(config, sockets_count);
+	if (strcmp(mode, "session") == 0)
+		return single_run(config, name);
+	const struct config_listener *listener = config_find_listener(config, name);
+	if (listener && sockets_count > 0)
+		return listen_run(config, listener, sockets_count);
+	log_say(LOG_ERROR, "listener", "there is no listener %s, or no socket for it", name);
+	return 78;
+}
+
+static bool is_mode(const char *name)
+{
+	return strcmp(name, "listen") == 0 || strcmp(name, "door") == 0 ||
+	       strcmp(name, "session") == 0;
+}
+
+int main(int argc, char **argv)
+{
+	static struct config config; /* freed by the end of the process */
+	char error[CONFIG_ERROR_MAX];
+	size_t sockets_count = count_listening_sockets();
+	log_open(false);
+	if (argc < 2 || !is_mode(argv[1])) {
+		log_say(LOG_ERROR, "usage", "letterchute-smtp listen NAME | door | session NAME");
+		return 64;
+	}
+	if (role_settle("letterchute-smtp") != 0)
+		return 70;
+	int status = config_read(ROLE_FD_CONFIG, &config, error);
+	if (status != 0) {
+		log_say(LOG_ERROR, "configuration", "%s", error);
+		return status;
+	}
+	return run(&config, argv[1], argc > 2 ? argv[2] : "session", sockets_count);
+}

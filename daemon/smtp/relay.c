@@ -1,0 +1,227 @@
+/* relay.c: the loop of listener and door. Never looks into a message. */
+#define _GNU_SOURCE
+#include "daemon/smtp/relay.h"
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "daemon/fdio.h"
+#include "daemon/keep.h"
+#include "daemon/log.h"
+#include "daemon/smtp/notice.h"
+
+/* What an event belongs to: a link's place, or one of these with a descriptor below. */
+#define TAG_LISTEN (1ULL << 32)
+#define TAG_QUEUE  (1ULL << 33)
+
+static int watch(const struct relay *relay, int fd, uint32_t events, uint64_t tag)
+{
+	struct epoll_event event = { .events = events, .data.u64 = tag };
+	return epoll_ctl(relay->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+static void unwatch(const struct relay *relay, int fd)
+{
+	epoll_ctl(relay->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+}
+
+int relay_init(struct relay *relay, const struct config *config, int queue_fd, size_t links_max)
+{
+	*relay = (struct relay){ .config = config, .queue_fd = queue_fd, .links_max = links_max };
+	relay->links = malloc(links_max * sizeof *relay->links);
+	relay->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (!relay->links || relay->epoll_fd < 0)
+		return relay->links ? -errno : -ENOMEM;
+	return 0;
+}
+
+void relay_done(struct relay *relay)
+{
+	for (size_t i = 0; i < relay->links_end; i++)
+		close_fd(&relay->links[i].fd);
+	free(relay->links);
+	relay->links = NULL;
+	close_fd(&relay->epoll_fd);
+}
+
+int relay_listen(struct relay *relay, int listening_fd)
+{
+	return watch(relay, listening_fd, EPOLLIN, TAG_LISTEN | (uint32_t)listening_fd);
+}
+
+void relay_unlisten(struct relay *relay, int listening_fd)
+{
+	unwatch(relay, listening_fd);
+}
+
+/* While the queue is full new links wait like all others. */
+int relay_add(struct relay *relay, int fd, const struct ask_origin *origin)
+{
+	size_t place = 0;
+	while (place < relay->links_end && relay->links[place].fd >= 0)
+		place++;
+	int error = place == relay->links_max ? -EMFILE : 0;
+	if (!error && !relay->waiting)
+		error = watch(relay, fd, EPOLLIN, place);
+	if (error) {
+		close(fd);
+		return error;
+	}
+	relay->links[place] = (struct relay_link){ .fd = fd, .origin = *origin };
+	relay->links_count++;
+	if (place == relay->links_end)
+		relay->links_end++;
+	return 0;
+}
+
+size_t relay_count_peer(const struct relay *relay, const uint8_t peer[16])
+{
+	size_t count = 0;
+	for (size_t i = 0; i < relay->links_end; i++) {
+		const struct relay_link *link = &relay->links[i];
+		if (link->fd >= 0 && memcmp(link->origin.peer, peer, 16) == 0)
+			count++;
+	}
+	return count;
+}
+
+void relay_stop(struct relay *relay)
+{
+	for (size_t i = 0; i < relay->links_end; i++) {
+		if (relay->links[i].fd >= 0)
+			shutdown(relay->links[i].fd, SHUT_WR);
+	}
+}
+
+static void end_link(struct relay *relay, struct relay_link *link)
+{
+	close_fd(&link->fd); /* which takes it out of the epoll set too */
+	relay->links_count--;
+}
+
+/* --- who asks -------------------------------------------------------------------------------------------------------- */
+
+/* The door's clients are allowed users. They may speak for themselves, or for a listener's connection that they serve;
+ * whether that connection's peer is allowed is said by us. */
+static bool correct_local(const struct config *config, struct ask_origin *origin)
+{
+	const struct config_listener *listener = config_find_listener(config, origin->source);
+	bool drop = strcmp(origin->source, "drop") == 0;
+	if (!drop && !listener && strcmp(origin->source, "session") != 0)
+		return false;
+	struct facts_peer peer = { .known = origin->peer_known && !drop };
+	if (peer.known)
+		memcpy(peer.address, origin->peer, sizeof peer.address);
+	origin->kind = drop ? ASK_SOURCE_DROP : ASK_SOURCE_SMTP;
+	origin->peer_known = peer.known;
+	origin->peer_allowed = !peer.known || network_is_loopback(&peer) ||
+			       (listener && network_match(&listener->peers, &peer));
+	memcpy(origin->peer, peer.address, sizeof origin->peer);
+	return true;
+}
+
+/* Writes who asks into the question. False: it is none that this link may ask. */
+static bool correct(const struct relay *relay, const struct relay_link *link, void *message,
+		    size_t size, size_t fds)
+{
+	struct ask ask;
+	struct ask_head *head = message;
+	if (!ask_read(message, size, &ask))
+		return false;
+	if (!(head->kind == ASK_DELIVER && fds == 2) && !(head->kind == ASK_SETTLE && fds == 1))
+		return false;
+	head->login[0] = '\0'; /* no login is known in this version */
+	if (relay->local)
+		return correct_local(relay->config, &head->origin);
+	head->origin = link->origin;
+	return true;
+}
+
+/* --- passing on ------------------------------------------------------------------------------------------------------ */
+
+static bool queue_has_room(const struct relay *relay)
+{
+	struct pollfd look = { .fd = relay->queue_fd, .events = POLLOUT };
+	return poll(&look, 1, 0) > 0;
+}
+
+static void watch_links(struct relay *relay, bool wanted)
+{
+	for (size_t i = 0; i < relay->links_end; i++) {
+		if (relay->links[i].fd >= 0 && wanted)
+			watch(relay, relay->links[i].fd, EPOLLIN, i);
+		else if (relay->links[i].fd >= 0)
+			unwatch(relay, relay->links[i].fd);
+	}
+}
+
+/* Stops listening to the links until the couriers have taken something, or goes on. */
+static void set_waiting(struct relay *relay, bool waiting)
+{
+	if (waiting == relay->waiting)
+		return;
+	relay->waiting = waiting;
+	watch_links(relay, !waiting);
+	if (waiting)
+		watch(relay, relay->queue_fd, EPOLLOUT, TAG_QUEUE);
+	else
+		unwatch(relay, relay->queue_fd);
+}
+
+/* Takes one message of a link and passes it on. If that fails its descriptors are closed with it, and who asked reads
+ * end of file. */
+static void pass_on(struct relay *relay, struct relay_link *link)
+{
+	static union {
+		struct ask_head head;
+		char room[ASK_MAX];
+	} message;
+	int fds[FDIO_PASS_MAX];
+	size_t count = FDIO_PASS_MAX;
+	ssize_t size = receive_fds(link->fd, &message, sizeof message, fds, &count, MSG_DONTWAIT);
+	if (size == -EAGAIN || size == -EINTR)
+		return;
+	bool good = size > 0 && correct(relay, link, &message, (size_t)size, count);
+	if (size > 0 && !good)
+		log_say(LOG_ERROR, "broken-promise",
+			"%s: what came is no question, the sender is cut off",
+			relay->local ? "door" : link->origin.source);
+	int error = good ? pass_fds(relay->queue_fd, &message, (size_t)size, fds, count) : 0;
+	if (error)
+		log_say(LOG_WARNING, "queue", "a question can't be passed on to the couriers: %s",
+			strerror(-error));
+	for (size_t i = 0; size >= 0 && i < count; i++)
+		close(fds[i]);
+	if (!good)
+		end_link(relay, link);
+}
+
+static void serve_link(struct relay *relay, uint64_t place)
+{
+	struct relay_link *link = &relay->links[place];
+	if (relay->waiting || link->fd < 0)
+		return;
+	if (queue_has_room(relay))
+		pass_on(relay, link);
+	else
+		set_waiting(relay, true);
+}
+
+bool relay_wait(struct relay *relay, int timeout_ms, int *listening_out)
+{
+	struct epoll_event event;
+	if (epoll_pwait(relay->epoll_fd, &event, 1, timeout_ms, notice_mask()) <= 0)
+		return false;
+	if (event.data.u64 & TAG_LISTEN) {
+		*listening_out = (int)(event.data.u64 & UINT32_MAX);
+		return true;
+	}
+	if (event.data.u64 & TAG_QUEUE)
+		set_waiting(relay, false);
+	else
+		serve_link(relay, event.data.u64);
+	return false;
+}

@@ -1,0 +1,48 @@
+/* relay.h: passes questions from sessions or local clients on to the couriers' queue. Room daemon/smtp.
+ *
+ * Who asks is written by us: nobody at the other end of a link holds the queue. What a link may send is an ASK_DELIVER
+ * with two descriptors or an ASK_SETTLE with one; anything else ends the link. A full queue stops all links (their
+ * questions wait in their sockets) and never the loop. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "daemon/ask.h"
+#include "daemon/config.h"
+
+struct relay_link {
+	int fd; /* owned; -1: free */
+	struct ask_origin origin;
+};
+
+struct relay {
+	const struct config *config;
+	bool local; /* links are local clients: they say for themselves what they are, as far as that makes sense */
+	int queue_fd;             /* borrowed */
+	int epoll_fd;             /* owned */
+	bool waiting;             /* for room in the queue */
+	struct relay_link *links; /* owned */
+	size_t links_max, links_count;
+	size_t links_end; /* places that were ever used */
+};
+
+/* 0 or -errno. */
+int relay_init(struct relay *relay, const struct config *config, int queue_fd, size_t links_max);
+void relay_done(struct relay *relay);
+
+/* Adds a socket on which connections are accepted; borrowed. 0 or -errno. */
+int relay_listen(struct relay *relay, int listening_fd);
+void relay_unlisten(struct relay *relay, int listening_fd);
+
+/* Takes over `fd`. 0, or -errno with `fd` closed. */
+int relay_add(struct relay *relay, int fd, const struct ask_origin *origin);
+
+/* How many links come from this address? */
+size_t relay_count_peer(const struct relay *relay, const uint8_t peer[16]);
+
+/* Tells every link that the gateway ends: it reads end of file. What it asks is still passed on. */
+void relay_stop(struct relay *relay);
+
+/* Waits for one thing to happen: at most `timeout_ms` (-1: no limit), or until a signal (notice.h). Questions are passed
+ * on here; true: a connection can be accepted on *listening_out. */
+bool relay_wait(struct relay *relay, int timeout_ms, int *listening_out);

@@ -1,0 +1,87 @@
+/* reply.c: what we say to a device. Never decides when. */
+#include "daemon/smtp/reply.h"
+#include <string.h>
+
+static const char *const texts[REPLY_COUNT] = {
+	[REPLY_OK] = "250 2.0.0 Ok",
+	[REPLY_SENDER] = "250 2.1.0 Sender ok",
+	[REPLY_RECIPIENT] = "250 2.1.5 Recipient ok",
+	[REPLY_DATA] = "354 End data with <CR><LF>.<CR><LF>",
+	[REPLY_CHUNK] = "250 2.0.0 Chunk ok",
+	[REPLY_VRFY] = "252 2.0.0 Send a mail, then you will know",
+	[REPLY_HELP] = "214 2.0.0 Send a mail, its attachments are filed",
+	[REPLY_BYE] = "221 2.0.0 Bye",
+	[REPLY_UNKNOWN] = "500 5.5.1 Command not known",
+	[REPLY_LONG] = "500 5.5.2 Line too long",
+	[REPLY_ARGUMENT] = "501 5.5.4 Argument missing or not understood",
+	[REPLY_BAD_SENDER] = "501 5.1.7 Sender address not understood",
+	[REPLY_BAD_RECIPIENT] = "501 5.1.3 Recipient address not understood",
+	[REPLY_VALUE] = "501 5.5.4 Parameter value not understood",
+	[REPLY_PARAMETER] = "555 5.5.4 Parameter not supported",
+	[REPLY_NEVER] = "502 5.5.1 Command not offered",
+	[REPLY_NO_LOGIN] = "502 5.5.1 No login here, switch it off at the device",
+	[REPLY_NO_TLS] = "502 5.5.1 No TLS here, switch it off at the device",
+	[REPLY_NEED_HELO] = "503 5.5.1 Say EHLO or HELO first",
+	[REPLY_NEED_MAIL] = "503 5.5.1 Say MAIL first",
+	[REPLY_NEED_RCPT] = "503 5.5.1 No recipient yet",
+	[REPLY_NESTED] = "503 5.5.1 A mail is begun already, RSET drops it",
+	[REPLY_IN_CHUNKS] = "503 5.5.1 Go on with BDAT, or drop it with RSET",
+	[REPLY_MANY_RECIPIENTS] = "452 4.5.3 Too many recipients",
+	[REPLY_BARE_LF] = "550 5.6.11 Bare line feed in mail, ask for lenient mode",
+	[REPLY_BARE_CR] = "550 5.6.11 Bare return in mail, ask for lenient mode",
+	[REPLY_WEB] = "421 4.7.0 This is a mail port, not a web server",
+	[REPLY_NOT_SMTP] = "554 5.5.1 This port speaks SMTP only",
+	[REPLY_ERRORS] = "421 4.7.0 Too many errors",
+	[REPLY_COMMANDS] = "421 4.7.0 Too many commands",
+	[REPLY_IDLE] = "421 4.4.2 Too slow or silent, closing",
+	[REPLY_STOP] = "421 4.3.2 Shutting down, try again",
+	[REPLY_MANY_SESSIONS] = "421 4.7.0 Too many connections, try again",
+	[REPLY_BUSY] = "421 4.3.2 Too busy, try again",
+};
+
+const char *reply_text(enum reply reply)
+{
+	return texts[reply];
+}
+
+const char *reply_words(enum reply reply)
+{
+	const char *words = texts[reply] + 4;
+	return reply == REPLY_DATA ? words : strchr(words, ' ') + 1;
+}
+
+#define ROOM (REPLY_MAX - 2) /* for CR LF */
+
+void reply_add(struct reply_line *line, const char *text)
+{
+	size_t size = strlen(text), left = ROOM - line->size;
+	size = size < left ? size : left;
+	memcpy(line->text + line->size, text, size);
+	line->size += size;
+}
+
+void reply_add_number(struct reply_line *line, uint64_t number)
+{
+	char digits[21];
+	char *first = digits + 20;
+	*first = '\0';
+	do {
+		*--first = (char)('0' + number % 10);
+		number /= 10;
+	} while (number > 0);
+	reply_add(line, first);
+}
+
+void reply_build(struct reply_line *line, int code, const char *enhanced, const char *words)
+{
+	line->size = 0;
+	reply_add_number(line, (uint64_t)code);
+	reply_add(line, " ");
+	reply_add(line, enhanced);
+	reply_add(line, " ");
+	reply_add(line, words);
+	for (size_t i = 0; i < line->size; i++) {
+		if (line->text[i] < ' ' || line->text[i] > '~')
+			line->text[i] = '?';
+	}
+}

@@ -1,0 +1,319 @@
+/* wire.c: moves bytes between a device and two buffers. Never looks at what they mean, but for the end of a line. */
+#define _GNU_SOURCE
+#include "daemon/smtp/wire.h"
+#include <errno.h>
+#include <linux/sockios.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include "daemon/fdio.h"
+#include "daemon/smtp/line.h"
+#include "daemon/smtp/notice.h"
+
+/* A line, once begun, is typed by a machine: who takes longer holds the session up. */
+#define LINE_MS 20000
+
+/* Octets of a line that is too long, after which it is one without end. */
+#define LINE_ENDLESS (1024 * 1024)
+
+/* Pieces that a pipe takes without waiting once it can be written to. */
+#define PIPE_PIECE 4096
+
+void wire_init(struct wire *wire, int in_fd, int out_fd, int watch_fd, uint64_t idle_s)
+{
+	struct stat found;
+	wire->in_fd = in_fd;
+	wire->out_fd = out_fd;
+	wire->watch_fd = watch_fd;
+	wire->socket = fstat(in_fd, &found) == 0 && S_ISSOCK(found.st_mode);
+	wire->idle_ms = (int64_t)idle_s * 1000;
+}
+
+static int64_t left_ms(int64_t deadline_ms)
+{
+	int64_t left = deadline_ms - monotonic_ms();
+	return left > 0 ? left : 0;
+}
+
+/* Waits for `events` on `fd`; for input the stop of the gateway ends the wait too. */
+static enum wire_event wait_for(const struct wire *wire, int fd, short events, int64_t deadline_ms)
+{
+	struct pollfd waits[2] = { { .fd = fd, .events = events },
+				   { .fd = wire->watch_fd, .events = POLLIN } };
+	nfds_t count = events == POLLIN ? 2 : 1;
+	for (;;) {
+		int64_t left = left_ms(deadline_ms);
+		struct timespec timeout = { .tv_sec = left / 1000,
+					    .tv_nsec = left % 1000 * 1000000 };
+		int ready = ppoll(waits, count, &timeout, count == 2 ? notice_mask() : NULL);
+		if (ready < 0 && errno != EINTR)
+			return WIRE_LOST;
+		if (count == 2 && (notice_stop() || (ready > 0 && waits[1].revents)))
+			return WIRE_STOP;
+		if (ready > 0)
+			return WIRE_OK;
+		if (ready == 0)
+			return WIRE_TIMEOUT;
+	}
+}
+
+/* Input needs room: what was taken makes it. */
+static void make_room(struct wire *wire)
+{
+	if (wire->in_at == wire->in_used) {
+		wire->in_at = wire->in_used = 0;
+	} else if (wire->in_used == WIRE_INPUT) {
+		memmove(wire->in, wire->in + wire->in_at, wire->in_used - wire->in_at);
+		wire->in_used -= wire->in_at;
+		wire->in_at = 0;
+	}
+}
+
+static enum wire_event take_what_came(struct wire *wire)
+{
+	char *free_at = wire->in + wire->in_used;
+	size_t room = WIRE_INPUT - wire->in_used;
+	ssize_t got = wire->socket ? recv(wire->in_fd, free_at, room, MSG_DONTWAIT)
+				   : read(wire->in_fd, free_at, room);
+	if (got < 0) {
+		wire->lost = wire->lost || (errno != EAGAIN && errno != EINTR);
+		return wire->lost ? WIRE_LOST : WIRE_OK;
+	}
+	if (got == 0) {
+		wire->ended = true;
+		return WIRE_END;
+	}
+	wire->in_used += (size_t)got;
+	wire->received += (uint64_t)got;
+	return WIRE_OK;
+}
+
+/* Adds at least one octet to the input, and first lets the device hear what it waits for. */
+static enum wire_event fill(struct wire *wire, int64_t deadline_ms)
+{
+	make_room(wire);
+	size_t before = wire->in_used;
+	enum wire_event event = wire_flush(wire);
+	while (event == WIRE_OK && wire->in_used == before) {
+		event = wait_for(wire, wire->in_fd, POLLIN, deadline_ms);
+		if (event == WIRE_OK)
+			event = take_what_came(wire);
+	}
+	return event;
+}
+
+static bool find_line(const struct wire *wire, size_t looked_at, size_t *length_out)
+{
+	const char *start = wire->in + wire->in_at;
+	const char *lf = memchr(start + looked_at, '\n', wire->in_used - wire->in_at - looked_at);
+	if (lf)
+		*length_out = (size_t)(lf - start) + 1;
+	return lf != NULL;
+}
+
+/* Reads on to the end of a line that is too long, holding none of it. */
+static enum wire_event skip_line(struct wire *wire, int64_t deadline_ms)
+{
+	size_t length;
+	uint64_t enough = wire->received + LINE_ENDLESS;
+	while (!find_line(wire, 0, &length)) {
+		if (wire->received > enough)
+			return WIRE_ENDLESS;
+		wire->in_at = wire->in_used;
+		enum wire_event event = fill(wire, deadline_ms);
+		if (event != WIRE_OK)
+			return event;
+	}
+	wire->in_at += length;
+	return WIRE_LONG;
+}
+
+static int64_t line_deadline(const struct wire *wire, bool begun)
+{
+	return monotonic_ms() + (begun && wire->idle_ms > LINE_MS ? LINE_MS : wire->idle_ms);
+}
+
+/* Reads more of a line of which `have` octets are there. */
+static enum wire_event extend_line(struct wire *wire, size_t have, int64_t *deadline_ms)
+{
+	if (have >= LINE_MAX_BYTES)
+		return skip_line(wire, *deadline_ms);
+	enum wire_event event = fill(wire, *deadline_ms);
+	if (have == 0)
+		*deadline_ms = line_deadline(wire, true);
+	return event;
+}
+
+/* Waits for a whole line: its octets, end included. */
+static enum wire_event find_whole_line(struct wire *wire, size_t *length_out)
+{
+	size_t have = wire->in_used - wire->in_at, looked_at = 0;
+	int64_t deadline_ms = line_deadline(wire, have > 0);
+	for (;;) {
+		if (line_is_tls(wire->in + wire->in_at, have))
+			return WIRE_FOREIGN;
+		if (find_line(wire, looked_at, length_out))
+			return WIRE_OK;
+		enum wire_event event = extend_line(wire, have, &deadline_ms);
+		if (event != WIRE_OK)
+			return event;
+		looked_at = have;
+		have = wire->in_used - wire->in_at;
+	}
+}
+
+enum wire_event wire_line(struct wire *wire, const char **text_out, size_t *size_out)
+{
+	size_t length;
+	enum wire_event event = find_whole_line(wire, &length);
+	if (event != WIRE_OK)
+		return event;
+	const char *text = wire->in + wire->in_at;
+	wire->in_at += length--;
+	if (length >= LINE_MAX_BYTES)
+		return WIRE_LONG;
+	if (length > 0 && text[length - 1] == '\r')
+		length--;
+	*text_out = text;
+	*size_out = length;
+	return WIRE_OK;
+}
+
+enum wire_event wire_bytes(struct wire *wire, int64_t deadline_ms, const char **bytes_out,
+			   size_t *size_out)
+{
+	if (wire->in_at == wire->in_used) {
+		enum wire_event event = fill(wire, deadline_ms);
+		if (event != WIRE_OK)
+			return event;
+	}
+	*bytes_out = wire->in + wire->in_at;
+	*size_out = wire->in_used - wire->in_at;
+	wire->in_at = wire->in_used;
+	return WIRE_OK;
+}
+
+void wire_give_back(struct wire *wire, size_t size)
+{
+	wire->in_at -= size;
+}
+
+size_t wire_early(struct wire *wire, const char **bytes_out, size_t room)
+{
+	struct pollfd look = { .fd = wire->in_fd, .events = POLLIN };
+	if (poll(&look, 1, 0) > 0)
+		take_what_came(wire);
+	*bytes_out = wire->in;
+	return wire->in_used < room ? wire->in_used : room;
+}
+
+/* --- out ------------------------------------------------------------------------------------------------------------- */
+
+void wire_put(struct wire *wire, const char *text, size_t size)
+{
+	if (size > WIRE_OUTPUT - wire->out_used)
+		wire_flush(wire);
+	if (size > WIRE_OUTPUT - wire->out_used)
+		return;
+	memcpy(wire->out + wire->out_used, text, size);
+	wire->out_used += size;
+}
+
+static ssize_t write_some(const struct wire *wire, const char *bytes, size_t size)
+{
+	ssize_t put = send(wire->out_fd, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (put < 0 && errno == ENOTSOCK)
+		put = write(wire->out_fd, bytes, size > PIPE_PIECE ? PIPE_PIECE : size);
+	return put;
+}
+
+static enum wire_event lose(struct wire *wire, enum wire_event event)
+{
+	wire->lost = true;
+	wire->out_used = 0;
+	return event;
+}
+
+enum wire_event wire_flush(struct wire *wire)
+{
+	if (wire->lost)
+		return lose(wire, WIRE_LOST);
+	if (wire->out_used == 0)
+		return WIRE_OK;
+	int64_t deadline_ms = monotonic_ms() + wire->idle_ms;
+	size_t done = 0;
+	while (done < wire->out_used) {
+		ssize_t put = write_some(wire, wire->out + done, wire->out_used - done);
+		if (put >= 0) {
+			done += (size_t)put;
+			continue;
+		}
+		if (errno != EAGAIN && errno != EINTR)
+			return lose(wire, WIRE_LOST);
+		enum wire_event event = wait_for(wire, wire->out_fd, POLLOUT, deadline_ms);
+		if (event != WIRE_OK)
+			return lose(wire, event);
+	}
+	wire->out_used = 0;
+	return WIRE_OK;
+}
+
+/* --- what the other side knows -------------------------------------------------------------------------------------- */
+
+uint64_t wire_sent_by_now(const struct wire *wire)
+{
+	int waiting = 0;
+	if (ioctl(wire->in_fd, FIONREAD, &waiting) < 0 || waiting < 0)
+		waiting = 0;
+	return wire->received + (uint64_t)waiting;
+}
+
+uint64_t wire_taken(const struct wire *wire)
+{
+	return wire->received - (wire->in_used - wire->in_at);
+}
+
+static bool was_reset(struct wire *wire)
+{
+	int error = 0;
+	socklen_t size = sizeof error;
+	if (getsockopt(wire->in_fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error != 0)
+		wire->lost = true;
+	return wire->lost;
+}
+
+bool wire_acknowledged(struct wire *wire)
+{
+	int unacknowledged = 0;
+	if (wire->lost || !wire->socket)
+		return !wire->lost;
+	return !was_reset(wire) && ioctl(wire->in_fd, SIOCOUTQ, &unacknowledged) == 0 &&
+	       unacknowledged == 0;
+}
+
+/* How often we look whether the last bytes were acknowledged: the kernel tells nobody. */
+#define LOOK_MS 20
+
+/* Who goes on sending for ever gets his reset. */
+#define LINGER_OCTETS (16 * 1024 * 1024)
+
+void wire_linger(struct wire *wire, int64_t milliseconds)
+{
+	int64_t deadline_ms = monotonic_ms() + milliseconds;
+	uint64_t enough = wire->received + LINGER_OCTETS;
+	if (wire_flush(wire) != WIRE_OK)
+		return;
+	if (wire->socket)
+		shutdown(wire->out_fd, SHUT_WR);
+	while (left_ms(deadline_ms) > 0 && wire->received < enough && !wire->lost &&
+	       !(wire->ended && wire_acknowledged(wire))) {
+		struct pollfd more = { .fd = wire->ended ? -1 : wire->in_fd, .events = POLLIN };
+		wire->in_at = wire->in_used = 0;
+		if (poll(&more, 1, LOOK_MS) > 0)
+			take_what_came(wire);
+	}
+}
