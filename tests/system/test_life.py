@@ -1,0 +1,171 @@
+"""Start, stop, reload, and what happens when processes die."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+
+from harness import (PROGRAM, Device, equal, mail, needs_root, part, pdf, require, rows, scan, send, tree, wait_for)
+
+
+def test_stops_cleanly(place):
+    gateway = place.gateway().start()
+    require(send(gateway.port, scan()).startswith("250"))
+    pids = [pid for pid, _ in gateway.children()]
+    require(len(pids) >= 5, pids)
+    started = time.monotonic()
+    gateway.stop()
+    require(time.monotonic() - started < 5, "it takes too long")
+    for pid in pids:
+        require(not os.path.exists(f"/proc/{pid}"), f"{pid} lives on")
+    equal(place.staged(), [])
+    equal(place.spool("lives"), [])
+    require(not os.path.exists(os.path.join(place.state, "gateway.sock")), "the socket stays")
+
+
+def test_idle_device_hears_421(place):
+    gateway = place.gateway().start()
+    device = Device(gateway.port)
+    device.say("EHLO x")
+    gateway.stop()
+    require(device.reply().startswith("421 4.3.2"))
+    require(device.is_closed())
+
+
+def test_restart_keeps_everything(place):
+    config = place.config()
+    for turn in range(3):
+        with place.gateway(config=config) as gateway:
+            require(send(gateway.port, scan()).startswith("250"))
+    equal(len(place.files()), 3)
+    equal(place.staged(), [])
+
+
+def test_reload(place):
+    config = place.config(route="types = pdf\nname = one_{name}")
+    with place.gateway(config=config) as gateway:
+        device = Device(gateway.port)
+        require(device.deliver(scan()).startswith("250"))
+        place.config(route="types = pdf\nname = two_{name}")
+        gateway.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: "the new configuration holds" in gateway.log(), 10, "no reload")
+        require(send(gateway.port, scan()).startswith("250"), "the same port")
+        # a session that was open goes on, under the newest rules
+        require(device.deliver(scan()).startswith("250"))
+        device.quit()
+        equal(sorted(place.files()), ["one_scan.pdf", "two_scan (2).pdf", "two_scan.pdf"])
+
+
+def test_bad_reload_keeps_the_old(place):
+    config = place.config()
+    with place.gateway(config=config) as gateway:
+        with open(config, "a") as out:
+            out.write("nonsense = yes\n")
+        gateway.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: "the old configuration stays" in gateway.log(), 10, "nothing is said")
+        require("gateway.conf:" in gateway.log() and "nonsense" in gateway.log(), gateway.log())
+        require(send(gateway.port, scan()).startswith("250"))
+
+
+def processes(gateway, words):
+    found = []
+    for pid, _ in gateway.children():
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as line:
+                if words in line.read().replace(b"\0", b" ").decode():
+                    found.append(pid)
+        except OSError:
+            pass
+    return found
+
+
+@rows([("a courier", "letterchute-courier"), ("the listener", "letterchute-smtp listen"),
+       ("the door", "letterchute-smtp door"), ("the extractor", "letterchute-extract")])
+def test_killed_role_is_started_again(place, words):
+    with place.gateway(gateway="couriers = 1") as gateway:
+        require(send(gateway.port, scan()).startswith("250"))
+        (pid,) = processes(gateway, words)
+        os.kill(pid, signal.SIGKILL)
+        def delivers():
+            try:
+                return send(gateway.port, scan()).startswith("250")
+            except (OSError, EOFError):
+                return False
+        wait_for(delivers, 20, "it does not come back")
+        equal(place.staged(), [])
+
+
+def test_children_die_with_the_boss(place):
+    gateway = place.gateway().start()
+    require(send(gateway.port, scan()).startswith("250"))
+    pids = [pid for pid, _ in gateway.children()]
+    gateway.process.kill()
+    gateway.process.wait()
+
+    def gone():
+        return all(not os.path.exists(f"/proc/{pid}") or open(f"/proc/{pid}/stat").read().split()[2] == "Z" for pid in pids)
+    wait_for(gone, 10, "children live on")
+
+
+def test_second_gateway_on_the_same_state(place):
+    config = place.config()
+    with place.gateway(config=config) as one, place.gateway(config=config, log="second.log") as two:
+        require("another gateway" in two.log(), two.log())
+        for gateway in (one, two, one, two):
+            require(send(gateway.port, scan()).startswith("250"))
+        equal(len(place.files()), 4)
+
+
+def test_port_that_is_taken(place):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        config = place.file("taken.conf", open(place.config()).read().replace(
+            "127.0.0.1:0", f"127.0.0.1:{taken.getsockname()[1]}"))
+        done = place.run("run", "-c", config)
+        equal(done.returncode, 69)
+        require(b"can't be listened to" in done.stderr, done.stderr)
+
+
+def test_several_listeners(place):
+    text = "[smtp wan]\nlisten = 127.0.0.1:0, 127.0.0.1:0\ntls = off\n[route wan]\nsource = wan\nname = wan_{name}\n"
+    config = place.config(text=text, route="source = lan\nname = lan_{name}")
+    with place.gateway(config=config) as gateway:
+        wait_for(lambda: gateway.is_ready() and len(gateway.ports) == 2, 10, gateway.ports)
+        require(send(gateway.ports["wan"], scan()).startswith("250"))
+        require(send(gateway.ports["lan"], scan()).startswith("250"))
+        equal(sorted(place.files()), ["lan_scan.pdf", "wan_scan.pdf"])
+
+
+@needs_root
+def test_identity_of_the_roles(place):
+    """Started as root, nobody but the boss stays root; only couriers have capabilities, and only three."""
+    with place.gateway(gateway="user = daemon") as gateway:
+        require(send(gateway.port, scan()).startswith("250"))
+        device = Device(gateway.port)
+        for pid, name in gateway.children():
+            with open(f"/proc/{pid}/status") as status:
+                fields = dict(line.split(":\t", 1) for line in status.read().splitlines() if ":\t" in line)
+            equal(fields["Uid"].split()[0], "1", name)
+            equal(fields["NoNewPrivs"].strip(), "1", name)
+            wanted = (1 << 0 | 1 << 1 | 1 << 3) if "cou" in name else 0
+            equal(int(fields["CapPrm"], 16), wanted, name)
+            equal(int(fields["CapEff"], 16), wanted, name)
+            if "boss" not in name and "cou" not in name:
+                require(name.startswith("letterchute-"), name)
+        device.close()
+
+
+def test_as_an_ordinary_user(place):
+    if os.geteuid() != 0:
+        with place.gateway() as gateway:
+            require(send(gateway.port, scan()).startswith("250"))
+        return
+    os.chmod(place.folder, 0o777)
+    os.chmod(place.share, 0o777)
+    config = place.config()
+    with place.gateway(config=config, wrapper=("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")) as gateway:
+        require(send(gateway.port, scan()).startswith("250"), gateway.log())
+        (name,) = place.files()
+        equal(os.stat(os.path.join(place.share, name)).st_uid, 65534)

@@ -1,0 +1,97 @@
+/* test_checkpoint.c: what of an extractor's words becomes a fact. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <string.h>
+#include "daemon/courier/checkpoint.h"
+
+static const struct {
+	const char *address;
+	bool good;
+} addresses[] = {
+	{ "scan@example.org", true },
+	{ "\"a b\"@example.org", true },
+	{ "sc\xC3\xA4n@example.org", true },
+	{ "a@[192.0.2.1]", true },
+	{ "", false },
+	{ "scan", false },
+	{ "@example.org", false },
+	{ "scan@", false },
+	{ "a@b c", false },
+	{ "a@b>,<evil@example.net", false },
+	{ "a\nb@c", false },
+	{ "a@b\x7F", false },
+	{ "a@b;c", false },
+};
+
+static void test_addresses(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof addresses / sizeof addresses[0]; i++) {
+		print_message("<%s>\n", addresses[i].address);
+		assert_int_equal(checkpoint_address(addresses[i].address), addresses[i].good);
+	}
+}
+
+static void test_message(void **state)
+{
+	struct frame_message message = { .from_state = FRAME_FROM_ONE,
+					 .flags = FRAME_HAS_DATE | FRAME_HAS_MESSAGE_ID,
+					 .date_s = 86400 * 365,
+					 .from = "a@b",
+					 .subject = "line\r\nbreak\x01" };
+	struct checkpoint_texts texts;
+	struct facts facts = { 0 };
+	(void)state;
+	checkpoint_message(&message, &texts, &facts);
+	assert_int_equal(facts.from_state, FACTS_FROM_ONE);
+	assert_string_equal(facts.from, "a@b");
+	assert_string_equal(facts.subject, "line  break ");
+	assert_true(facts.has_date && facts.has_message_id);
+	assert_int_equal(facts.date.tm_year, 71);
+	strcpy(message.from, "no address");
+	message.date_s = INT64_MAX;
+	checkpoint_message(&message, &texts, &facts);
+	assert_int_equal(facts.from_state, FACTS_FROM_BAD);
+	assert_null(facts.from);
+	assert_false(facts.has_date);
+	message.from_state = FRAME_FROM_MANY;
+	checkpoint_message(&message, &texts, &facts);
+	assert_int_equal(facts.from_state, FACTS_FROM_MANY);
+	assert_null(facts.from);
+}
+
+static const struct {
+	const char *mime, *type;
+} types[] = {
+	{ "application/pdf", "application/pdf" },
+	{ "image/svg+xml", "image/svg+xml" },
+	{ "", "application/octet-stream" },
+	{ "pdf", "application/octet-stream" },
+	{ "/pdf", "application/octet-stream" },
+	{ "application/", "application/octet-stream" },
+	{ "Application/PDF", "application/octet-stream" },
+	{ "a/b c", "application/octet-stream" },
+};
+
+static void test_types(void **state)
+{
+	char type[FRAME_TYPE_MAX];
+	(void)state;
+	for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+		checkpoint_type(types[i].mime, type);
+		assert_string_equal(type, types[i].type);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_message),
+		cmocka_unit_test(test_types),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,170 @@
+/* test_config.c: the table of keys, and what a bad line is told. */
+#define _GNU_SOURCE
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "daemon/config.h"
+
+#define GOOD "[smtp lan]\nlisten = 127.0.0.1:2525\n[share]\npath = /srv/scans\n[route all]\n"
+
+/* Each fault is told with its line, and with what is expected. */
+static const struct {
+	const char *name, *text;
+	int line;
+	const char *word; /* that the message must hold */
+} faults[] = {
+	{ "an unknown section", GOOD "[imapp x]\n", 6, "imapp" },
+	{ "an unknown key", "[gateway]\nstat = /x\n" GOOD, 2, "stat" },
+	{ "an unknown key of a route", GOOD "typ = pdf\n", 6, "typ" },
+	{ "a bad size", GOOD "part_max = 5 apples\n", 6, "part_max" },
+	{ "a bad time", "[gateway]\nanswer_within = soon\n" GOOD, 2, "answer_within" },
+	{ "a time out of bounds", "[gateway]\nanswer_within = 1d\n" GOOD, 2, "answer_within" },
+	{ "a bad number", "[gateway]\ncouriers = many\n" GOOD, 2, "couriers" },
+	{ "a number out of bounds", "[gateway]\ncouriers = 0\n" GOOD, 2, "couriers" },
+	{ "a word that is none of those", "[gateway]\nsandbox = maybe\n" GOOD, 2,
+	  "best, require, off" },
+	{ "a bad network", "[smtp lan]\nlisten = 127.0.0.1:1\npeers = 10.0.0.0/40\n", 3, "peers" },
+	{ "no listen", "[smtp lan]\nidle = 60s\n", 1, "listen" },
+	{ "a listen without a port", "[smtp lan]\nlisten = 127.0.0.1\n", 1, "127.0.0.1" },
+	{ "a listener without a name", "[smtp]\nlisten = 127.0.0.1:1\n", 1, "NAME" },
+	{ "a name where none may be", "[gateway x]\n", 1, "gateway" },
+	{ "a section twice", GOOD "[share]\npath = /b\n", 6, "twice" },
+	{ "a key twice", "[gateway]\ncouriers = 2\ncouriers = 3\n" GOOD, 3, "twice" },
+	{ "a user that does not exist", "[share]\npath = /s\nowner = no-such-user\n", 3,
+	  "no-such-user" },
+	{ "a group that does not exist", "[share]\npath = /s\ngroup = no-such-group\n", 3,
+	  "no-such-group" },
+	{ "an acl with such a group", "[share]\npath = /s\nacl = g:no-such-group:r--\n", 3,
+	  "no-such-group" },
+	{ "a source that is not defined", GOOD "source = wan\n", 6, "wan" },
+	{ "a share that is not defined", GOOD "share = other\n", 6, "other" },
+	{ "a share without a path", "[share]\nmode = 0640\n", 1, "path" },
+	{ "a folder that leaves the share", GOOD "folder = ../x\n", 6, "folder" },
+	{ "a type that is none", GOOD "types = pdf, pfd\n", 6, "pfd" },
+	{ "a bad mode", "[share]\npath = /s\nmode = rw-r--r--\n", 3, "mode" },
+	{ "a template with an unknown name", GOOD "name = {nmae}\n", 6, "nmae" },
+	{ "a template that is not closed", GOOD "name = {name\n", 6, "name" },
+	{ "a notify, which is not built yet", GOOD "notify = phone\n", 6, "not available" },
+	{ "an [imap], which is not built yet", GOOD "[imap office]\nhost = x\n", 6,
+	  "not available" },
+	{ "hold, which is not built yet", "[gateway]\nhold = yes\n" GOOD, 2, "not available" },
+	{ "TLS, which is not built yet", "[smtp lan]\nlisten = 127.0.0.1:1\ntls = implicit\n", 1,
+	  "not available" },
+	{ "a name of ours", "[smtp drop]\nlisten = 127.0.0.1:1\n", 1, "drop" },
+	{ "a name with a blank", "[smtp a/b]\nlisten = 127.0.0.1:1\n", 1, "a/b" },
+	{ "nonsense", GOOD "gibberish\n", 6, "expected" },
+};
+
+static void test_faults(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+		struct config config;
+		char error[CONFIG_ERROR_MAX] = "", place[32];
+		snprintf(place, sizeof place, "f.conf:%d: ", faults[i].line);
+		int status = config_load_text(faults[i].text, "f.conf", &config, error);
+		print_message("%s\n    %s\n", faults[i].name, error);
+		assert_int_equal(status, 78);
+		assert_int_equal(strncmp(error, place, strlen(place)), 0);
+		assert_non_null(strstr(error, faults[i].word));
+		assert_true(strstr(error, "expected") || strstr(error, "did you mean"));
+	}
+}
+
+static void test_defaults(void **state)
+{
+	struct config config;
+	char error[CONFIG_ERROR_MAX] = "";
+	(void)state;
+	assert_int_equal(config_load_text(GOOD, "f", &config, error), 0);
+	assert_string_equal(config.gateway.state, "/var/lib/letterchute");
+	assert_int_equal(config.gateway.answer_within_s, 25);
+	assert_int_equal(config.gateway.couriers, 4);
+	assert_int_equal(config.gateway.doubt_keep_s, 86400);
+	assert_int_equal(config.gateway.quarantine_bytes, 1 << 30);
+	assert_int_equal(config.gateway.sandbox, JAIL_BEST);
+	assert_int_equal(config.listeners_count, 1);
+	assert_int_equal(config.listeners[0].sessions, 100);
+	assert_int_equal(config.listeners[0].sessions_per_peer, 20);
+	assert_int_equal(config.listeners[0].idle_s, 60);
+	assert_int_equal(config.listeners[0].peers.count, 0);
+	assert_int_equal(config.rules.limits.message_bytes, 100 << 20);
+	assert_int_equal(config.rules.limits.parts, 500);
+	assert_int_equal(config.rules.shares[0].free_floor, 1 << 30);
+	assert_int_equal(config.rules.shares[0].mode, 0640);
+	assert_int_equal(config.rules.shares[0].folder_mode, 02770);
+	config_done(&config);
+}
+
+static void test_values(void **state)
+{
+	const char *text =
+		"[gateway]\nstate = relative/state\ncouriers = 8\nsandbox = require\nlocal_users = root, 42\n"
+		"[smtp a]\nlisten = 0.0.0.0:25, [::]:25\npeers = private, 192.0.2.0/24\nline_ends = lenient\n"
+		"[smtp b]\nlisten = localhost:0\n[share]\npath = /s\nowner = root\nacl = g:root:r--,u:root:rw-\n";
+	struct config config;
+	char error[CONFIG_ERROR_MAX] = "";
+	(void)state;
+	assert_int_equal(config_load_text(text, "/etc/passwd", &config, error), 0);
+	assert_string_equal(config.gateway.state, "/etc/relative/state");
+	assert_int_equal(config.gateway.couriers, 8);
+	assert_int_equal(config.gateway.sandbox, JAIL_REQUIRE);
+	assert_string_equal(config.gateway.local_users, "0,42");
+	assert_int_equal(config.listeners_count, 2);
+	assert_true(config.listeners[0].peers.count > 3);
+	assert_int_equal(config.listeners[0].line_ends, CONFIG_LINES_LENIENT);
+	assert_int_equal(config.rules.shares[0].owner, 0);
+	assert_string_equal(config.rules.shares[0].acl, "g:0:r--,u:0:rw-");
+	assert_non_null(config_find_listener(&config, "b"));
+	assert_null(config_find_listener(&config, "c"));
+	config_done(&config);
+}
+
+/* A role reads what the boss resolved. */
+static void test_hand_over(void **state)
+{
+	const char *text =
+		"[gateway]\nstate = /x\n" GOOD "name = {received:%Y}_{name}\nfolder = \"a # b\"\n";
+	struct config config, role;
+	char error[CONFIG_ERROR_MAX] = "";
+	int fd = -1;
+	(void)state;
+	assert_int_equal(config_load_text(text, "f", &config, error), 0);
+	assert_int_equal(config_write(&config, &fd), 0);
+	assert_int_equal(config_read(fd, &role, error), 0);
+	assert_string_equal(role.gateway.state, "/x");
+	assert_int_equal(role.rules.routes_count, 1);
+	assert_int_equal(role.listeners_count, 1);
+	assert_true(write(fd, "x", 1) < 0);
+	close(fd);
+	config_done(&config);
+	config_done(&role);
+}
+
+/* Every row of the table has a preset that it takes itself, and help. */
+static void test_table(void **state)
+{
+	size_t count;
+	const struct config_key *keys = config_keys(&count);
+	(void)state;
+	for (size_t i = 0; i < count; i++) {
+		assert_non_null(keys[i].preset);
+		assert_true(strlen(keys[i].help) > 5);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_faults), cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_values), cmocka_unit_test(test_hand_over),
+		cmocka_unit_test(test_table),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

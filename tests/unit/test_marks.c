@@ -1,0 +1,177 @@
+/* test_marks.c: plans and marks that are held, free, settled and old. */
+#define _GNU_SOURCE
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/file.h>
+#include "daemon/courier/marks.h"
+#include "tests/unit/place.h"
+
+#define KEY  "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define LIFE "00000000deadbeef"
+
+struct room {
+	char path[64];
+	int fd;
+	struct marks marks;
+};
+
+static int set_up(void **state)
+{
+	static struct room room;
+	room.fd = place_make(room.path);
+	room.marks.publishing_fd = place_folder(room.fd, "publishing");
+	room.marks.done_fd = place_folder(room.fd, "done");
+	*state = &room;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct room *room = *state;
+	close(room->marks.publishing_fd);
+	close(room->marks.done_fd);
+	place_remove(room->path, room->fd);
+	return 0;
+}
+
+static struct plan plan_of(uint64_t clock_s, bool short_doubt)
+{
+	struct plan plan = { .job = "0badcafe", .clock_s = clock_s, .short_doubt = short_doubt };
+	memcpy(plan.key, KEY, sizeof plan.key);
+	return plan;
+}
+
+/* A plan in publishing, held by the descriptor that is returned. */
+static int add_plan(const struct room *room, const char *job)
+{
+	char name[PLAN_NAME_SIZE];
+	plan_name(KEY, job, LIFE, name);
+	place_file(room->marks.publishing_fd, name, "plan");
+	int fd = openat(room->marks.publishing_fd, name, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+	return fd;
+}
+
+static int make_mark(const struct room *room, uint64_t clock_s, bool short_doubt)
+{
+	struct plan plan = plan_of(clock_s, short_doubt);
+	char name[PLAN_NAME_SIZE];
+	int fd = add_plan(room, plan.job);
+	plan_name(KEY, plan.job, LIFE, name);
+	assert_int_equal(marks_make(&room->marks, name, &plan), 0);
+	return fd;
+}
+
+static enum marks_found find(const struct room *room, int *fd_out, char *life)
+{
+	enum marks_found found;
+	*fd_out = -1;
+	assert_int_equal(marks_find(&room->marks, KEY, &found, fd_out, life), 0);
+	return found;
+}
+
+static void test_nothing(void **state)
+{
+	char life[PLAN_LIFE_SIZE];
+	int fd;
+	assert_int_equal(find(*state, &fd, life), MARKS_NONE);
+}
+
+/* While the session lives, an equal message is another one. */
+static void test_held_plan_and_mark(void **state)
+{
+	char life[PLAN_LIFE_SIZE];
+	int fd, held = add_plan(*state, "00000001");
+	assert_int_equal(find(*state, &fd, life), MARKS_NONE);
+	close(held);
+	assert_int_equal(find(*state, &fd, life), MARKS_PENDING);
+	assert_string_equal(life, LIFE);
+}
+
+static void test_doubt_is_answered_once(void **state)
+{
+	char life[PLAN_LIFE_SIZE];
+	int fd, second, held = make_mark(*state, 5, false);
+	assert_int_equal(find(*state, &fd, life), MARKS_NONE);
+	close(held);
+	assert_int_equal(find(*state, &fd, life), MARKS_DOUBT);
+	assert_true(fd >= 0);
+	/* the first retry holds it now: a second equal message is a new one */
+	assert_int_equal(find(*state, &second, life), MARKS_NONE);
+	close(fd);
+	assert_int_equal(find(*state, &second, life), MARKS_DOUBT);
+	close(second);
+}
+
+static void test_settle(void **state)
+{
+	struct room *room = *state;
+	char life[PLAN_LIFE_SIZE];
+	int fd, held = make_mark(room, 5, false);
+	assert_int_equal(marks_settle(&room->marks, held), 0);
+	close(held);
+	assert_int_equal(find(room, &fd, life), MARKS_NONE);
+	assert_false(place_has(room->marks.done_fd, "01/" KEY ".0badcafe.5.l"));
+}
+
+/* What is no mark of ours settles nothing. */
+static void test_settle_forged(void **state)
+{
+	struct room *room = *state;
+	int held = make_mark(room, 5, false);
+	place_file(room->fd, KEY ".0badcafe.5.l", "forged");
+	int forged = openat(room->fd, KEY ".0badcafe.5.l", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(marks_settle(&room->marks, forged), 0);
+	assert_int_equal(marks_settle(&room->marks, room->fd), 0);
+	assert_true(place_has(room->marks.done_fd, "01/" KEY ".0badcafe.5.l"));
+	close(forged);
+	close(held);
+}
+
+static const struct {
+	const char *name;
+	uint64_t made, now, keep;
+	bool short_doubt, held, gone;
+} ages[] = {
+	{ "young", 100, 200, 1000, false, false, false },
+	{ "old", 100, 1101, 1000, false, false, true },
+	{ "old but held", 100, 5000, 1000, false, true, false },
+	{ "short, young", 100, 700, 86400, true, false, false },
+	{ "short, old", 100, 701, 86400, true, false, true },
+	{ "short, and the configuration is shorter", 100, 170, 60, true, false, true },
+	{ "from a clock that was lost", 5000, 10, 1000, false, false, false },
+};
+
+static void test_age(void **state)
+{
+	struct room *room = *state;
+	for (size_t i = 0; i < sizeof ages / sizeof ages[0]; i++) {
+		int held = make_mark(room, ages[i].made, ages[i].short_doubt);
+		print_message("%s\n", ages[i].name);
+		if (!ages[i].held)
+			close(held);
+		assert_int_equal(marks_age(&room->marks, ages[i].now, ages[i].keep), ages[i].gone);
+		if (ages[i].held)
+			close(held);
+		marks_age(&room->marks, UINT64_MAX, 0);
+	}
+}
+
+int main(void)
+{
+#define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(test_nothing),
+		TEST(test_held_plan_and_mark),
+		TEST(test_doubt_is_answered_once),
+		TEST(test_settle),
+		TEST(test_settle_forged),
+		TEST(test_age),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,175 @@
+/* test_plan.c: a plan reads back as it was written, and nothing else reads as a plan. */
+#define _GNU_SOURCE
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include "daemon/courier/plan.h"
+
+static const char key[] = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+static char one[] = "/srv/scans", other[] = "/srv/my share %41\xC3\xA4", first[] = "0badcafe.1",
+	    second[] = "0badcafe.2", root[] = "", deep[] = "in voices/2026";
+
+static struct plan_share shares[] = {
+	{ one, "00112233445566778899aabbccddeeff" },
+	{ other, "ffeeddccbbaa99887766554433221100" },
+};
+
+static struct plan_part parts[] = {
+	{ .staged = first,
+	  .share = 0,
+	  .folder = root,
+	  .folder_owner = { 1, 2, 02770 },
+	  .name = { "2026_scan", "pdf" },
+	  .size = 12 },
+	{ .staged = second,
+	  .share = 1,
+	  .folder = deep,
+	  .folder_owner = { UINT32_MAX, UINT32_MAX, UINT32_MAX },
+	  .name = { "scan \x01\x33 100%", "" },
+	  .size = UINT64_MAX },
+};
+
+static struct plan make_plan(void)
+{
+	struct plan plan = { .job = "0badcafe",
+			     .clock_s = 77,
+			     .short_doubt = true,
+			     .shares = shares,
+			     .shares_count = 2,
+			     .parts = parts,
+			     .parts_count = 2 };
+	memcpy(plan.key, key, sizeof key);
+	memcpy(parts[0].sha256, key, sizeof key);
+	memcpy(parts[1].sha256, key, sizeof key);
+	return plan;
+}
+
+static size_t write_text(char *text, size_t room)
+{
+	struct plan plan = make_plan();
+	int fd = memfd_create("plan", 0);
+	assert_int_equal(plan_write(&plan, fd), 0);
+	ssize_t size = pread(fd, text, room, 0);
+	close(fd);
+	assert_true(size > 0 && (size_t)size < room);
+	return (size_t)size;
+}
+
+static void test_round_trip(void **state)
+{
+	char text[4096];
+	struct plan plan;
+	(void)state;
+	size_t size = write_text(text, sizeof text);
+	assert_true(plan_parse(text, size, &plan));
+	assert_string_equal(plan.key, key);
+	assert_string_equal(plan.job, "0badcafe");
+	assert_int_equal(plan.clock_s, 77);
+	assert_true(plan.short_doubt);
+	assert_int_equal(plan.shares_count, 2);
+	assert_int_equal(plan.parts_count, 2);
+	for (size_t i = 0; i < 2; i++) {
+		assert_string_equal(plan.shares[i].path, shares[i].path);
+		assert_string_equal(plan.shares[i].id, shares[i].id);
+		assert_string_equal(plan.parts[i].staged, parts[i].staged);
+		assert_string_equal(plan.parts[i].folder, parts[i].folder);
+		assert_string_equal(plan.parts[i].name.stem, parts[i].name.stem);
+		assert_string_equal(plan.parts[i].name.extension, parts[i].name.extension);
+		assert_int_equal(plan.parts[i].folder_owner.folder_mode,
+				 parts[i].folder_owner.folder_mode);
+		assert_true(plan.parts[i].size == parts[i].size);
+	}
+	plan_done(&plan);
+}
+
+/* A plan that a power cut tore is no promise: every shorter one, and every changed octet, is told.
+ */
+static void test_torn(void **state)
+{
+	char text[4096];
+	struct plan plan;
+	(void)state;
+	size_t size = write_text(text, sizeof text);
+	for (size_t cut = 0; cut < size; cut++)
+		assert_false(plan_parse(text, cut, &plan));
+	for (size_t at = 0; at < size; at++) {
+		text[at] ^= 1;
+		assert_false(plan_parse(text, size, &plan));
+		text[at] ^= 1;
+	}
+	assert_true(plan_parse(text, size, &plan));
+	plan_done(&plan);
+}
+
+/* With a right checksum: what a plan may still not say. */
+static const struct {
+	const char *name, *find, *replace;
+} lies[] = {
+	{ "a staged name that leaves the folder", "0badcafe.1", "../badcafe" },
+	{ "a share that is not there", "part 1 ", "part 2 " },
+	{ "a stem with a slash", "2026_scan", "2026/scan" },
+	{ "a relative share", " /srv/scans", " %srv/scans" },
+	{ "another first line", "letterchute plan 1", "letterchute plan 2" },
+	{ "an unknown line", "\npart 0", "\npant 0" },
+	{ "a number that is none", "part 0 1 2", "part 0 x 2" },
+};
+
+static void test_lies(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++) {
+		char text[4096], hex[DIGEST_HEX];
+		struct plan plan;
+		struct digest digest;
+		uint8_t value[DIGEST_SIZE];
+		size_t size = write_text(text, sizeof text);
+		char *found = memmem(text, size, lies[i].find, strlen(lies[i].find));
+		print_message("%s\n", lies[i].name);
+		assert_non_null(found);
+		memcpy(found, lies[i].replace, strlen(lies[i].replace));
+		size_t body = size - (4 + DIGEST_HEX);
+		digest_init(&digest);
+		digest_add(&digest, text, body);
+		digest_end(&digest, value);
+		digest_hex(value, hex);
+		memcpy(text + body + 4, hex, DIGEST_HEX - 1);
+		assert_false(plan_parse(text, size, &plan));
+	}
+}
+
+static void test_names(void **state)
+{
+	char name[PLAN_NAME_SIZE], k[PLAN_KEY_SIZE], job[PLAN_JOB_SIZE], life[PLAN_LIFE_SIZE];
+	(void)state;
+	plan_name(key, "0badcafe", "0123456789abcdef", name);
+	assert_true(plan_name_parse(name, k, job, life));
+	assert_string_equal(k, key);
+	assert_string_equal(job, "0badcafe");
+	assert_string_equal(life, "0123456789abcdef");
+	static const char *const wrong[] = {
+		"", ".", "..", "x", "0123.0badcafe.0123456789abcdef", ".new"
+	};
+	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+		assert_false(plan_name_parse(wrong[i], k, job, life));
+	name[strlen(name) - 1] = '\0';
+	assert_false(plan_name_parse(name, k, job, life));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_torn),
+		cmocka_unit_test(test_lies),
+		cmocka_unit_test(test_names),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
