@@ -24,13 +24,12 @@
 #define FRAME_VERSION    1
 #define FRAME_CONTROL_FD 3 /* the template's control socket */
 
-#define FRAME_BYTES_MAX   (256 * 1024) /* payload of one BYTES frame (octets) */
-#define FRAME_ADDRESS_MAX 320          /* addr-spec (octets): local part 64, @, domain 255 */
-#define FRAME_ADDRESSES_MAX \
-	100                   /* To and Cc addresses that are passed on; further ones are dropped */
-#define FRAME_SUBJECT_MAX 998 /* decoded Subject (octets of UTF-8); longer is cut at a character */
-#define FRAME_NAME_MAX    8192 /* decoded file name (octets of UTF-8); cut like the Subject */
-#define FRAME_TYPE_MAX    128 /* type/subtype (octets) */
+#define FRAME_BYTES_MAX     (256 * 1024) /* payload of one BYTES frame (octets) */
+#define FRAME_ADDRESS_MAX   320          /* addr-spec (octets): local part 64, @, domain 255 */
+#define FRAME_ADDRESSES_MAX 100  /* To and Cc addresses passed on; further ones are dropped */
+#define FRAME_SUBJECT_MAX   998  /* decoded Subject (octets of UTF-8), cut at a character */
+#define FRAME_NAME_MAX      8192 /* decoded file name (octets of UTF-8); cut like the Subject */
+#define FRAME_TYPE_MAX      128  /* type/subtype (octets) */
 
 /* How an ambiguous mail is read: where one thing has two values that differ, the first or the last
  * of them counts. A mail whose two readings give the same names and bytes is not ambiguous in
@@ -104,9 +103,8 @@ enum frame_disposition {
 };
 
 enum {
-	FRAME_PART_TEXT_BODY =
-		1, /* the message's own text (or a report about it): no name, not an attachment;
-	                             its BYTES are UTF-8, whatever the charset was */
+	FRAME_PART_TEXT_BODY = 1, /* the message's own text (or a report about it): no name, not an
+				     attachment; its BYTES are UTF-8, whatever the charset was */
 	FRAME_PART_HAS_NAME = 2,
 	FRAME_PART_AMBIGUOUS = 4 /* its header gives two values that differ for one thing */
 };

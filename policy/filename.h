@@ -14,7 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FILENAME_MAX_BYTES 200 /* of a whole stored name, ` (n)` and extension included (octets) */
+#define FILENAME_MAX_BYTES 200 /* of a whole stored name, ` (n)` and extension included (octets) \
+				*/
 
 /* Makes one path component safe, cut at a character so that it has at most `max` octets (1 or
  * more). `safe` holds `max` + 1. Bytes that are not UTF-8 are read as Latin-1. Where nothing of the

@@ -75,8 +75,8 @@ static bool set_peer(const struct options *options, struct ask_head *head)
 	return true;
 }
 
-/* As which source it is looked at: the one that is named, else the first listener that would take the
- * peer, else the local door. */
+/* As which source it is looked at: the one that is named, else the first listener that would take
+ * the peer, else the local door. */
 static bool set_source(const struct options *options, const struct config *config,
 		       struct ask_head *head)
 {

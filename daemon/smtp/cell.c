@@ -1,4 +1,5 @@
-/* cell.c: the lists, and how a process enters them. Never knows what the calls are made for but by their comments. */
+/* cell.c: the lists, and how a process enters them. Never knows what the calls are made for but by
+ * their comments. */
 #define _GNU_SOURCE
 #include "daemon/smtp/cell.h"
 #include <errno.h>
@@ -103,7 +104,8 @@ static int prepare(enum cell cell, struct jail_filter *filter_out)
 	return jail_filter_prepare(list, count, filter_out);
 }
 
-/* The listener's own filter has looked at the architecture already: both are asked, the stricter answer holds. */
+/* The listener's own filter has looked at the architecture already: both are asked, the stricter
+ * answer holds. */
 int cell_prepare_session(struct jail_filter *filter_out)
 {
 	struct sock_filter *program = malloc((CALLS + 3) * sizeof *program);

@@ -36,7 +36,8 @@ static int send_question(const struct custody *custody, size_t size, const int *
 	return pass_fds(custody->ask_fd, question, size, fds, count);
 }
 
-/* One answer that makes sense; a mark that comes with it replaces *mark. False: the courier is gone, or lost its mind. */
+/* One answer that makes sense; a mark that comes with it replaces *mark. False: the courier is
+ * gone, or lost its mind. */
 static bool receive_answer(int answer_fd, struct ask_answer *answer_out, int *mark)
 {
 	struct ask_answer answer;
@@ -53,7 +54,8 @@ static bool receive_answer(int answer_fd, struct ask_answer *answer_out, int *ma
 	return true;
 }
 
-/* Waits for the next answer. Of the device only its hanging up is looked at, so what it sends waits. */
+/* Waits for the next answer. Of the device only its hanging up is looked at, so what it sends
+ * waits. */
 static enum custody_result wait_answer(const struct custody *custody, int answer_fd,
 				       int64_t deadline_ms)
 {

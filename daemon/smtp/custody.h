@@ -1,13 +1,15 @@
-/* custody.h: hands a message to a courier, waits for the answer, and settles once the device knows. Room daemon/smtp.
+/* custody.h: hands a message to a courier, waits for the answer, and settles once the device knows.
+ * Room daemon/smtp.
  *
- * While a mark is held the session lives, and the delivery is neither settled nor in doubt (daemon/ask.h). */
+ * While a mark is held the session lives, and the delivery is neither settled nor in doubt
+ * (daemon/ask.h). */
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
 #include "daemon/ask.h"
 
-#define CUSTODY_MARKS \
-	8 /* deliveries that wait for the device at the same time: only who pipelines has more than one */
+/* Deliveries that wait for the device at the same time: only who pipelines has more than one. */
+#define CUSTODY_MARKS 8
 
 struct custody_mark {
 	int fd;
@@ -32,9 +34,11 @@ enum custody_result {
 	CUSTODY_GONE  /* the device broke the connection: nobody is left to be told */
 };
 
-/* Asks, a second time if the courier dies. A device that resets the connection meanwhile ends the wait: what is not
- * promised yet need not be done, and what is promised is in doubt at once, so that its next try finds it. `message_fd` is borrowed. The deadline is that of `head`; a promise
- * moves it. With an answer that says delivered *mark_out is the mark that came with the promise, or -1 if none came. */
+/* Asks, a second time if the courier dies. A device that resets the connection meanwhile ends the
+ * wait: what is not promised yet need not be done, and what is promised is in doubt at once, so
+ * that its next try finds it. `message_fd` is borrowed. The deadline is that of `head`; a promise
+ * moves it. With an answer that says delivered *mark_out is the mark that came with the promise, or
+ * -1 if none came. */
 enum custody_result custody_ask(struct custody *custody, const struct ask_head *head,
 				const char *sender, const char *const *recipients, int message_fd,
 				struct ask_answer *answer_out, int *mark_out);
@@ -42,6 +46,6 @@ enum custody_result custody_ask(struct custody *custody, const struct ask_head *
 /* Keeps a mark (and owns it) until the device knows. */
 void custody_keep(struct custody *custody, int mark_fd, uint64_t known_after);
 
-/* The device has acknowledged all we wrote, and `taken` octets of its are read: settles what it must have known before
- * it sent the last of these. UINT64_MAX settles everything. */
+/* The device has acknowledged all we wrote, and `taken` octets of its are read: settles what it
+ * must have known before it sent the last of these. UINT64_MAX settles everything. */
 void custody_settle(struct custody *custody, uint64_t taken);

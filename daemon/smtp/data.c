@@ -1,4 +1,5 @@
-/* data.c: finds the end of the data and takes the dots away. Never holds more than one byte back, never refuses. */
+/* data.c: finds the end of the data and takes the dots away. Never holds more than one byte back,
+ * never refuses. */
 #include "daemon/smtp/data.h"
 #include <string.h>
 
@@ -67,8 +68,8 @@ static enum state step(struct data *data, char byte, struct output *out)
 	return TEXT;
 }
 
-#define WINDOW \
-	512 /* octets looked at ahead: a text full of bare CRs must not be searched for a LF again and again */
+/* Octets looked at ahead: a text full of bare CRs must not be searched for a LF again and again. */
+#define WINDOW 512
 
 /* How many octets, up to WINDOW, hold neither CR nor LF. This is where the time goes. */
 static size_t plain_length(const char *in, size_t size)

@@ -1,7 +1,8 @@
 /* intake.h: reads the octets of one message from the connection into a spill. Room daemon/smtp.
  *
- * Whoever sends must get on: 1 kB in five sixths of `idle`, else it is a timeout. With the usual minute of `idle` that
- * cuts a device that sends a byte a second after 50 s, and bears a scanner that feeds paper for 49 s. */
+ * Whoever sends must get on: 1 kB in five sixths of `idle`, else it is a timeout. With the usual
+ * minute of `idle` that cuts a device that sends a byte a second after 50 s, and bears a scanner
+ * that feeds paper for 49 s. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -13,8 +14,8 @@ struct intake_flaws {
 	bool bare_lf, bare_cr;
 };
 
-/* After DATA: up to its end, or until the message has more than `enough` octets. Whatever is wrong with it, it is read
- * on: a device must be heard out. Other events than WIRE_OK: it did not end. */
+/* After DATA: up to its end, or until the message has more than `enough` octets. Whatever is wrong
+ * with it, it is read on: a device must be heard out. Other events than WIRE_OK: it did not end. */
 enum wire_event intake_data(struct wire *wire, bool lenient, uint64_t enough, struct spill *spill,
 			    struct intake_flaws *flaws_out);
 

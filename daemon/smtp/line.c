@@ -1,4 +1,5 @@
-/* line.c: takes a command line apart. Never reads, replies or decides whether a command is in order. */
+/* line.c: takes a command line apart. Never reads, replies or decides whether a command is in
+ * order. */
 #include "daemon/smtp/line.h"
 #include <string.h>
 
@@ -67,7 +68,7 @@ static struct cursor next_word(struct cursor *c)
 	return word;
 }
 
-/* --- addresses (RFC 5321 section 4.1.2) ----------------------------------------------------------------------------- */
+/* --- addresses (RFC 5321 section 4.1.2) ------------------------------------------------------- */
 
 /* Collects an address; `full` once it did not fit. */
 struct address {
@@ -85,7 +86,8 @@ static void put_byte(struct address *out, char c)
 	out->text[out->used++] = c;
 }
 
-/* The octets of the UTF-8 character at `at`, or 0; control characters (C1 included) are none (RFC 3629 section 4). */
+/* The octets of the UTF-8 character at `at`, or 0; control characters (C1 included) are none (RFC
+ * 3629 section 4). */
 static size_t utf8_length(const char *at, const char *end)
 {
 	const unsigned char *s = (const unsigned char *)at;
@@ -139,7 +141,8 @@ static bool is_dot_string(const char *text, size_t size)
 	return true;
 }
 
-/* The content of a quoted local part, without its escapes, into `bare`; the cursor ends behind the closing quote. */
+/* The content of a quoted local part, without its escapes, into `bare`; the cursor ends behind the
+ * closing quote. */
 static bool unquote(struct cursor *c, struct address *bare)
 {
 	c->at++;
@@ -266,7 +269,7 @@ static enum line_result parse_path(struct cursor *c, struct line_command *comman
 	return LINE_OK;
 }
 
-/* --- parameters ------------------------------------------------------------------------------------------------------ */
+/* --- parameters ------------------------------------------------------------------------------- */
 
 /* A number of at most 20 digits; one that is too big counts as the biggest there is. */
 static bool parse_number(const char *text, size_t size, uint64_t *number_out)
@@ -297,7 +300,8 @@ static enum line_result take_body(struct line_command *command, const char *valu
 	return is_word(value, size, "BINARYMIME") ? LINE_OTHER_PARAMETER : LINE_BAD_VALUE;
 }
 
-/* What speaks of notices and of logins elsewhere is read and means nothing here: we send no notices. */
+/* What speaks of notices and of logins elsewhere is read and means nothing here: we send no
+ * notices. */
 static enum line_result take_anything(struct line_command *command, const char *value, size_t size)
 {
 	(void)command;
@@ -354,7 +358,7 @@ static enum line_result parse_parameters(struct cursor *c, struct line_command *
 	}
 }
 
-/* --- arguments of each verb ------------------------------------------------------------------------------------------ */
+/* --- arguments of each verb ------------------------------------------------------------------- */
 
 /* FROM: or TO:, the colon with blanks around it or missing. */
 static bool take_keyword(struct cursor *c, const char *word)

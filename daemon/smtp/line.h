@@ -1,13 +1,15 @@
-/* line.h: bytes of one command line -> command (RFC 5321 section 4.1). Room daemon/smtp: pure, allocates nothing.
+/* line.h: bytes of one command line -> command (RFC 5321 section 4.1). Room daemon/smtp: pure,
+ * allocates nothing.
  *
- * What a device may do that the RFC does not allow, since devices do it: verbs and keywords in any case; blanks and tabs
- * after a verb and around the colon of MAIL FROM: and RCPT TO:, or no colon at all; an address without <>; blanks
- * in a local part without quotes; a HELO without a name or with any garbage for one; bytes that are not UTF-8, which are
- * read as Latin-1; parameters glued to the >.
+ * What a device may do that the RFC does not allow, since devices do it: verbs and keywords in any
+ * case; blanks and tabs after a verb and around the colon of MAIL FROM: and RCPT TO:, or no colon
+ * at all; an address without <>; blanks in a local part without quotes; a HELO without a name or
+ * with any garbage for one; bytes that are not UTF-8, which are read as Latin-1; parameters glued
+ * to the >.
  *
- * An address leaves as valid UTF-8 without control characters. Source routes are dropped. A quoted local part loses its
- * quotes where they say nothing ("scan"@x is scan@x) and keeps them otherwise, so that "a@b"@c never looks like
- * another address. */
+ * An address leaves as valid UTF-8 without control characters. Source routes are dropped. A quoted
+ * local part loses its quotes where they say nothing ("scan"@x is scan@x) and keeps them otherwise,
+ * so that "a@b"@c never looks like another address. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

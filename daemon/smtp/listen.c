@@ -1,4 +1,5 @@
-/* listen.c: accepts, forks one child per session, relays what the children ask. Never reads a byte of a device. */
+/* listen.c: accepts, forks one child per session, relays what the children ask. Never reads a byte
+ * of a device. */
 #define _GNU_SOURCE
 #include "daemon/smtp/listen.h"
 #include <errno.h>
@@ -38,7 +39,7 @@ struct listener {
 	unsigned refusals;
 };
 
-/* --- the child ------------------------------------------------------------------------------------------------------- */
+/* --- the child -------------------------------------------------------------------------------- */
 
 /* For kernels and containers without close_range. */
 static void close_one_by_one(struct listener *l, int device_fd, int link_fd)
@@ -95,7 +96,7 @@ static int start_session(struct listener *l, int device_fd, const struct facts_p
 	return relay_add(&l->relay, take_fd(&ours), &origin);
 }
 
-/* --- who may ---------------------------------------------------------------------------------------------------------- */
+/* --- who may ---------------------------------------------------------------------------------- */
 
 #define REFUSALS_LOGGED 20
 #define MINUTE_MS       60000
@@ -149,7 +150,7 @@ static void serve(struct listener *l, int device_fd, const struct facts_peer *pe
 		refuse(l, device_fd, peer, SESSION_REFUSE_BUSY);
 }
 
-/* --- accepting -------------------------------------------------------------------------------------------------------- */
+/* --- accepting -------------------------------------------------------------------------------- */
 
 static void set_accepting(struct listener *l, bool wanted)
 {
@@ -184,8 +185,8 @@ static void close_sockets(struct listener *l)
 	l->sockets_count = 0;
 }
 
-/* Replies are small and must not wait for each other; a session must not block where another process accepted. What is
- * set here the accepted sockets inherit, but for O_NONBLOCK. */
+/* Replies are small and must not wait for each other; a session must not block where another
+ * process accepted. What is set here the accepted sockets inherit, but for O_NONBLOCK. */
 static void prepare_sockets(struct listener *l)
 {
 	for (size_t i = 0; i < l->sockets_count; i++) {
@@ -196,7 +197,7 @@ static void prepare_sockets(struct listener *l)
 	set_accepting(l, true);
 }
 
-/* --- the whole -------------------------------------------------------------------------------------------------------- */
+/* --- the whole -------------------------------------------------------------------------------- */
 
 static int prepare(struct listener *l)
 {

@@ -1,4 +1,5 @@
-/* listen.h: the three ways in which this program runs. Room daemon/smtp. Each returns the exit status. */
+/* listen.h: the three ways in which this program runs. Room daemon/smtp. Each returns the exit
+ * status. */
 #pragma once
 #include <stddef.h>
 #include "daemon/config.h"
@@ -6,13 +7,15 @@
 /* Where the boss puts what a listener or the door needs (from daemon/role.h, ROLE_FD_FIRST). */
 enum { FD_QUEUE = 4, FD_RECEIVING = 5, FD_LISTENING = 6 };
 
-/* Sessions for all who connect to the `sockets_count` sockets from FD_LISTENING on. SIGTERM: no new ones, the others
- * hear 421 unless a courier is at work for them. SIGHUP: no new ones, and it returns when the last has gone. */
+/* Sessions for all who connect to the `sockets_count` sockets from FD_LISTENING on. SIGTERM: no new
+ * ones, the others hear 421 unless a courier is at work for them. SIGHUP: no new ones, and it
+ * returns when the last has gone. */
 int listen_run(const struct config *config, const struct config_listener *listener,
 	       size_t sockets_count);
 
 /* The local door: `drop` and `smtp-session` of allowed users put their questions here. */
 int door_run(const struct config *config, size_t sockets_count);
 
-/* One session on standard input and output. `name`: a listener whose settings hold, or `session`. */
+/* One session on standard input and output. `name`: a listener whose settings hold, or `session`.
+ */
 int single_run(const struct config *config, const char *name);

@@ -1,4 +1,5 @@
-/* main.c: letterchute-smtp: listen NAME | door | session NAME. Never does more than read its configuration and choose. */
+/* main.c: letterchute-smtp: listen NAME | door | session NAME. Never does more than read its
+ * configuration and choose. */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* notice.h: signals as notices that are read where the program waits. Room daemon/smtp.
  *
- * SIGTERM and SIGHUP are blocked except inside ppoll and epoll_pwait with notice_mask(), so none is ever missed between
- * a look and a wait. Children of fork inherit the set-up. */
+ * SIGTERM and SIGHUP are blocked except inside ppoll and epoll_pwait with notice_mask(), so none is
+ * ever missed between a look and a wait. Children of fork inherit the set-up. */
 #pragma once
 #include <signal.h>
 #include <stdbool.h>

@@ -1,6 +1,7 @@
 /* record.h: the log lines of a session (INTERFACE section 3). Room daemon/smtp.
  *
- * The courier writes the line of every message that it answers; these are for what no courier saw. */
+ * The courier writes the line of every message that it answers; these are for what no courier saw.
+ */
 #pragma once
 #include <stdint.h>
 #include "daemon/log.h"

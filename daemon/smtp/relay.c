@@ -102,10 +102,10 @@ static void end_link(struct relay *relay, struct relay_link *link)
 	relay->links_count--;
 }
 
-/* --- who asks -------------------------------------------------------------------------------------------------------- */
+/* --- who asks --------------------------------------------------------------------------------- */
 
-/* The door's clients are allowed users. They may speak for themselves, or for a listener's connection that they serve;
- * whether that connection's peer is allowed is said by us. */
+/* The door's clients are allowed users. They may speak for themselves, or for a listener's
+ * connection that they serve; whether that connection's peer is allowed is said by us. */
 static bool correct_local(const struct config *config, struct ask_origin *origin)
 {
 	const struct config_listener *listener = config_find_listener(config, origin->source);
@@ -140,7 +140,7 @@ static bool correct(const struct relay *relay, const struct relay_link *link, vo
 	return true;
 }
 
-/* --- passing on ------------------------------------------------------------------------------------------------------ */
+/* --- passing on ------------------------------------------------------------------------------- */
 
 static bool queue_has_room(const struct relay *relay)
 {
@@ -171,8 +171,8 @@ static void set_waiting(struct relay *relay, bool waiting)
 		unwatch(relay, relay->queue_fd);
 }
 
-/* Takes one message of a link and passes it on. If that fails its descriptors are closed with it, and who asked reads
- * end of file. */
+/* Takes one message of a link and passes it on. If that fails its descriptors are closed with it,
+ * and who asked reads end of file. */
 static void pass_on(struct relay *relay, struct relay_link *link)
 {
 	static union {

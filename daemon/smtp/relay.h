@@ -1,8 +1,9 @@
-/* relay.h: passes questions from sessions or local clients on to the couriers' queue. Room daemon/smtp.
+/* relay.h: passes questions from sessions or local clients on to the couriers' queue. Room
+ * daemon/smtp.
  *
- * Who asks is written by us: nobody at the other end of a link holds the queue. What a link may send is an ASK_DELIVER
- * with two descriptors or an ASK_SETTLE with one; anything else ends the link. A full queue stops all links (their
- * questions wait in their sockets) and never the loop. */
+ * Who asks is written by us: nobody at the other end of a link holds the queue. What a link may
+ * send is an ASK_DELIVER with two descriptors or an ASK_SETTLE with one; anything else ends the
+ * link. A full queue stops all links (their questions wait in their sockets) and never the loop. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,10 +18,11 @@ struct relay_link {
 
 struct relay {
 	const struct config *config;
-	bool local; /* links are local clients: they say for themselves what they are, as far as that makes sense */
-	int queue_fd;             /* borrowed */
-	int epoll_fd;             /* owned */
-	bool waiting;             /* for room in the queue */
+	bool local;   /* links are local clients: they say for themselves what they are, as far as
+			 that makes sense */
+	int queue_fd; /* borrowed */
+	int epoll_fd; /* owned */
+	bool waiting; /* for room in the queue */
 	struct relay_link *links; /* owned */
 	size_t links_max, links_count;
 	size_t links_end; /* places that were ever used */
@@ -43,6 +45,6 @@ size_t relay_count_peer(const struct relay *relay, const uint8_t peer[16]);
 /* Tells every link that the gateway ends: it reads end of file. What it asks is still passed on. */
 void relay_stop(struct relay *relay);
 
-/* Waits for one thing to happen: at most `timeout_ms` (-1: no limit), or until a signal (notice.h). Questions are passed
- * on here; true: a connection can be accepted on *listening_out. */
+/* Waits for one thing to happen: at most `timeout_ms` (-1: no limit), or until a signal (notice.h).
+ * Questions are passed on here; true: a connection can be accepted on *listening_out. */
 bool relay_wait(struct relay *relay, int timeout_ms, int *listening_out);

@@ -1,7 +1,7 @@
 /* reply.h: every reply there is, as text (RFC 5321 section 4.2, RFC 3463). Room daemon/smtp: pure.
  *
- * Words are for a two-line panel: ASCII, under 60 characters, saying what to do. Those of verdicts are in
- * policy/verdict.h. */
+ * Words are for a two-line panel: ASCII, under 60 characters, saying what to do. Those of verdicts
+ * are in policy/verdict.h. */
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -52,8 +52,9 @@ const char *reply_text(enum reply reply);
 /* Its words alone. */
 const char *reply_words(enum reply reply);
 
-/* A line that is put together piece by piece; what does not fit is left out. No printf: that would be most of what a
- * short session touches of the C library, and pages touched after a fork are what a session costs. */
+/* A line that is put together piece by piece; what does not fit is left out. No printf: that would
+ * be most of what a short session touches of the C library, and pages touched after a fork are what
+ * a session costs. */
 struct reply_line {
 	size_t size;
 	char text[REPLY_MAX];
@@ -61,6 +62,6 @@ struct reply_line {
 void reply_add(struct reply_line *line, const char *text);
 void reply_add_number(struct reply_line *line, uint64_t number);
 
-/* Code, enhanced code, words; what is not printable ASCII in the words (they may come from another program) becomes ?,
- * so that they stay one line. */
+/* Code, enhanced code, words; what is not printable ASCII in the words (they may come from another
+ * program) becomes ?, so that they stay one line. */
 void reply_build(struct reply_line *line, int code, const char *enhanced, const char *words);

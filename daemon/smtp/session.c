@@ -1,5 +1,5 @@
-/* session.c: the dialogue with a device. Never touches the share, never decides about a message: policy and the courier
- * do. */
+/* session.c: the dialogue with a device. Never touches the share, never decides about a message:
+ * policy and the courier do. */
 #define _GNU_SOURCE
 #include "daemon/smtp/session.h"
 #include <assert.h>
@@ -34,7 +34,8 @@ enum state {
 	STATE_ANY = 31
 };
 
-/* What every session touches comes first, what big mails touch last: a page that is never touched costs nothing. */
+/* What every session touches comes first, what big mails touch last: a page that is never touched
+ * costs nothing. */
 struct session {
 	const struct session_settings *settings;
 	unsigned state; /* enum state */
@@ -53,7 +54,7 @@ struct session {
 	char recipients_text[ASK_RECIPIENTS_MAX * (LINE_ADDRESS_MAX + 1)];
 };
 
-/* --- what is said, and what is logged ---------------------------------------------------------------------------------- */
+/* --- what is said, and what is logged --------------------------------------------------------- */
 
 static struct record record_of(const struct session *s)
 {
@@ -140,7 +141,7 @@ void session_refuse(int fd, enum session_refusal why)
 	send(fd, line.text, line.size + 2, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-/* --- the envelope ---------------------------------------------------------------------------------------------------- */
+/* --- the envelope ----------------------------------------------------------------------------- */
 
 static void forget_message(struct session *s)
 {
@@ -243,7 +244,7 @@ static void run_rcpt(struct session *s, const struct line_command *command)
 	reply(s, REPLY_RECIPIENT);
 }
 
-/* --- the message ----------------------------------------------------------------------------------------------------- */
+/* --- the message ------------------------------------------------------------------------------ */
 
 static uint64_t discard_max(const struct session *s)
 {
@@ -431,7 +432,8 @@ static enum reply order_reply(const struct session *s, enum line_verb verb)
 	return s->state == STATE_READY ? REPLY_NEED_MAIL : REPLY_NEED_RCPT;
 }
 
-/* The octets of a chunk come whether we want them or not: they are read in any case (RFC 3030 section 2). */
+/* The octets of a chunk come whether we want them or not: they are read in any case (RFC 3030
+ * section 2). */
 static void run_bdat(struct session *s, const struct line_command *command)
 {
 	bool in_order = s->state == STATE_RCPT || s->state == STATE_CHUNKS;
@@ -459,7 +461,7 @@ static void run_bdat(struct session *s, const struct line_command *command)
 		reply(s, REPLY_CHUNK);
 }
 
-/* --- the other commands ---------------------------------------------------------------------------------------------- */
+/* --- the other commands ----------------------------------------------------------------------- */
 
 static void put_extensions(struct session *s)
 {
@@ -474,7 +476,8 @@ static void put_extensions(struct session *s)
 	put_line(s, "250 CHUNKING", 12);
 }
 
-/* A repeated greeting drops what was begun (RFC 5321 section 4.1.4). Cameras say EHLO, then HELO. */
+/* A repeated greeting drops what was begun (RFC 5321 section 4.1.4). Cameras say EHLO, then HELO.
+ */
 static void run_hello(struct session *s, const struct line_command *command)
 {
 	struct reply_line line = { .size = 0 };
@@ -535,7 +538,7 @@ static const struct row {
 	[LINE_HTTP] = { STATE_ANY, run_http, REPLY_OK, false },
 };
 
-/* --- the loop -------------------------------------------------------------------------------------------------------- */
+/* --- the loop --------------------------------------------------------------------------------- */
 
 static enum reply argument_reply(enum line_result result, enum line_verb verb)
 {
@@ -608,7 +611,8 @@ static void greet(struct session *s)
 	put_line(s, line.text, line.size);
 }
 
-/* The last chance to learn that the device got its answer; and its last reply must not be overtaken by a reset. */
+/* The last chance to learn that the device got its answer; and its last reply must not be overtaken
+ * by a reset. */
 static void say_goodbye(struct session *s)
 {
 	wire_flush(&s->wire);

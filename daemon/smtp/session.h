@@ -1,13 +1,13 @@
-/* session.h: one SMTP session from greeting to end (RFC 5321; PIPELINING 2920, SIZE 1870, CHUNKING 3030). Room
- * daemon/smtp.
+/* session.h: one SMTP session from greeting to end (RFC 5321; PIPELINING 2920, SIZE 1870, CHUNKING
+ * 3030). Room daemon/smtp.
  *
- * The dialogue is a table: verb -> states in which it is in order, and what runs it. AUTH and STARTTLS are rows of it.
- * Every reply that this program ever gives leaves from session.c. What we let devices do against the RFC stands in
- * line.h; besides: bytes before the greeting are taken if they can be a command (a camera that does not wait), and
- * answered 554 if they can't.
+ * The dialogue is a table: verb -> states in which it is in order, and what runs it. AUTH and
+ * STARTTLS are rows of it. Every reply that this program ever gives leaves from session.c. What we
+ * let devices do against the RFC stands in line.h; besides: bytes before the greeting are taken if
+ * they can be a command (a camera that does not wait), and answered 554 if they can't.
  *
- * A connection is cut (421) after `idle` without a command, 20 s after the first byte of a command that does not end,
- * and in the data when less than 1 kB came in five sixths of `idle`. */
+ * A connection is cut (421) after `idle` without a command, 20 s after the first byte of a command
+ * that does not end, and in the data when less than 1 kB came in five sixths of `idle`. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,12 +23,13 @@ struct session_settings {
 	bool lenient; /* line_ends = lenient */
 	uint64_t idle_s, answer_within_s;
 	int in_fd, out_fd; /* may be one descriptor */
-	int ask_fd; /* couriers, or who passes questions on to them; hangs up when the gateway ends */
+	int ask_fd; /* couriers, or who passes questions on to them; hangs up when the gateway ends
+		     */
 	int receiving_fd; /* folder for nameless scratch; -1: memory only */
 };
 
-/* Holds the dialogue and returns when it is over; the descriptors stay open. Once per process: everything it needs is
- * laid out beforehand. notice_prepare() has been called. */
+/* Holds the dialogue and returns when it is over; the descriptors stay open. Once per process:
+ * everything it needs is laid out beforehand. notice_prepare() has been called. */
 void session_run(const struct session_settings *settings);
 
 /* Turns a connection away without a session. Never blocks. */

@@ -1,4 +1,5 @@
-/* single.c: one session on standard input and output, for inetd and its like. Never serves a second one. */
+/* single.c: one session on standard input and output, for inetd and its like. Never serves a second
+ * one. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -65,8 +66,8 @@ int single_run(const struct config *config, const char *name)
 	struct session_settings settings = settings_of(config, section);
 	host_name(host);
 	settings.host = host;
-	/* without a section nobody said who may connect but those who started us: routes still see that the peer is none
-	 * of ours */
+	/* without a section nobody said who may connect but those who started us: routes still see
+	 * that the peer is none of ours */
 	if (section && !settings.peer_allowed) {
 		session_refuse(1, SESSION_REFUSE_PEER);
 		return 0;

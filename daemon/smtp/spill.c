@@ -1,4 +1,5 @@
-/* spill.c: keeps the octets of a message. Never gives them a name that outlives this function's caller. */
+/* spill.c: keeps the octets of a message. Never gives them a name that outlives this function's
+ * caller. */
 #define _GNU_SOURCE
 #include "daemon/smtp/spill.h"
 #include <errno.h>

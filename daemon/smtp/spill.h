@@ -1,7 +1,8 @@
-/* spill.h: the message while it arrives: in memory up to 1 MB, then in a nameless file. Room daemon/smtp.
+/* spill.h: the message while it arrives: in memory up to 1 MB, then in a nameless file. Room
+ * daemon/smtp.
  *
- * A crash frees it wherever it lies. What goes wrong is remembered and told at the end, since a device must be heard out
- * before it can be answered. */
+ * A crash frees it wherever it lies. What goes wrong is remembered and told at the end, since a
+ * device must be heard out before it can be answered. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

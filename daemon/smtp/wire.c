@@ -1,4 +1,5 @@
-/* wire.c: moves bytes between a device and two buffers. Never looks at what they mean, but for the end of a line. */
+/* wire.c: moves bytes between a device and two buffers. Never looks at what they mean, but for the
+ * end of a line. */
 #define _GNU_SOURCE
 #include "daemon/smtp/wire.h"
 #include <errno.h>
@@ -211,7 +212,7 @@ size_t wire_early(struct wire *wire, const char **bytes_out, size_t room)
 	return wire->in_used < room ? wire->in_used : room;
 }
 
-/* --- out ------------------------------------------------------------------------------------------------------------- */
+/* --- out -------------------------------------------------------------------------------------- */
 
 void wire_put(struct wire *wire, const char *text, size_t size)
 {
@@ -262,7 +263,7 @@ enum wire_event wire_flush(struct wire *wire)
 	return WIRE_OK;
 }
 
-/* --- what the other side knows -------------------------------------------------------------------------------------- */
+/* --- what the other side knows ---------------------------------------------------------------- */
 
 uint64_t wire_sent_by_now(const struct wire *wire)
 {

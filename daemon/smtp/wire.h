@@ -1,7 +1,9 @@
-/* wire.h: the connection of one session: lines and bytes in, replies out, every wait with a deadline. Room daemon/smtp.
+/* wire.h: the connection of one session: lines and bytes in, replies out, every wait with a
+ * deadline. Room daemon/smtp.
  *
- * Replies collect until input is needed and then leave in one write. A wait ends early when the gateway stops: by
- * SIGTERM, or since the other end of the ask socket hung up. Nothing here is told apart by state of the dialogue. */
+ * Replies collect until input is needed and then leave in one write. A wait ends early when the
+ * gateway stops: by SIGTERM, or since the other end of the ask socket hung up. Nothing here is told
+ * apart by state of the dialogue. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -34,19 +36,21 @@ struct wire {
 	char in[WIRE_INPUT];
 };
 
-/* `wire` is zeroed storage of the caller; its big arrays are touched only as far as they are used. */
+/* `wire` is zeroed storage of the caller; its big arrays are touched only as far as they are used.
+ */
 void wire_init(struct wire *wire, int in_fd, int out_fd, int watch_fd, uint64_t idle_s);
 
 /* The next line, without its end (CR LF, or a bare LF); borrowed until the next call. */
 enum wire_event wire_line(struct wire *wire, const char **text_out, size_t *size_out);
 
-/* Bytes as they come: at least one; borrowed until the next call. `deadline_ms`: monotonic clock. Whoever used fewer
- * gives the rest back. */
+/* Bytes as they come: at least one; borrowed until the next call. `deadline_ms`: monotonic clock.
+ * Whoever used fewer gives the rest back. */
 enum wire_event wire_bytes(struct wire *wire, int64_t deadline_ms, const char **bytes_out,
 			   size_t *size_out);
 void wire_give_back(struct wire *wire, size_t size);
 
-/* What has come before we said anything; never waits. At most `room` octets, which stay to be read. */
+/* What has come before we said anything; never waits. At most `room` octets, which stay to be read.
+ */
 size_t wire_early(struct wire *wire, const char **bytes_out, size_t room);
 
 /* Adds to the replies. */
@@ -55,15 +59,17 @@ void wire_put(struct wire *wire, const char *text, size_t size);
 /* Writes them. WIRE_OK, WIRE_LOST or WIRE_TIMEOUT. */
 enum wire_event wire_flush(struct wire *wire);
 
-/* Octets that the device has sent by now, whether read or not: what comes after these was sent later. */
+/* Octets that the device has sent by now, whether read or not: what comes after these was sent
+ * later. */
 uint64_t wire_sent_by_now(const struct wire *wire);
 
 /* Octets taken out as lines or bytes. */
 uint64_t wire_taken(const struct wire *wire);
 
-/* Has the device acknowledged all we wrote, and not hung up on it? Where the kernel can't know (a pipe), yes. */
+/* Has the device acknowledged all we wrote, and not hung up on it? Where the kernel can't know (a
+ * pipe), yes. */
 bool wire_acknowledged(struct wire *wire);
 
-/* Says that no more will be written, and reads what still comes until the device ends too and has acknowledged
- * everything, or the time is over: a reset must not overtake the last reply. */
+/* Says that no more will be written, and reads what still comes until the device ends too and has
+ * acknowledged everything, or the time is over: a reset must not overtake the last reply. */
 void wire_linger(struct wire *wire, int64_t milliseconds);

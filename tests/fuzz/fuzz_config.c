@@ -1,4 +1,5 @@
-/* fuzz_config.c: a configuration file. What is accepted must read the same after it was handed over. */
+/* fuzz_config.c: a configuration file. What is accepted must read the same after it was handed
+ * over. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,4 +1,5 @@
-/* fuzz_data.c: any bytes as the data of a mail, in any pieces. The first byte chooses mode and pieces. */
+/* fuzz_data.c: any bytes as the data of a mail, in any pieces. The first byte chooses mode and
+ * pieces. */
 #define _GNU_SOURCE
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,4 +1,5 @@
-/* fuzz_plan.c: a plan's text, with a checksum that is made right, so that what lies behind it is reached. */
+/* fuzz_plan.c: a plan's text, with a checksum that is made right, so that what lies behind it is
+ * reached. */
 #define _GNU_SOURCE
 #include <stddef.h>
 #include <stdint.h>

@@ -14,7 +14,8 @@ struct result {
 	char out[4096];
 };
 
-/* Feeds `size` bytes in two pieces (the cut may lie at either end), or in single bytes when `cut` is beyond the end. */
+/* Feeds `size` bytes in two pieces (the cut may lie at either end), or in single bytes when `cut`
+ * is beyond the end. */
 static void feed(const char *in, size_t size, size_t cut, bool lenient, struct result *result)
 {
 	struct data data;
@@ -96,7 +97,8 @@ static void test_rows(void **state)
 	}
 }
 
-/* Every form in which a line with a dot has been smuggled, between two mails: none may end the first. */
+/* Every form in which a line with a dot has been smuggled, between two mails: none may end the
+ * first. */
 static const char *const forms[] = {
 	"\n.\n",         "\n.\r\n",    "\r\n.\n",     "\r.\r",      "\r\n.\r",
 	"\r.\r\n",       "\n.\r",      "\r.\n",       "\n\n.\n\n",  "\n\r.\n\r",

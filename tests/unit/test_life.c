@@ -59,7 +59,8 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* A life with a staged file and a plan for it, as a courier leaves it that dies before the rename. */
+/* A life with a staged file and a plan for it, as a courier leaves it that dies before the rename.
+ */
 static struct life promise(const struct room *room, const char *job)
 {
 	struct plan_share share = { .path = (char *)(uintptr_t)room->config.rules.shares[0].path };

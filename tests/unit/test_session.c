@@ -1,4 +1,5 @@
-/* test_session.c: whole dialogues through a pair of sockets, with a courier that does what a row says. */
+/* test_session.c: whole dialogues through a pair of sockets, with a courier that does what a row
+ * says. */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,8 +19,8 @@
 #include "daemon/smtp/session.h"
 
 /* What the courier does with one question after the other; one letter each:
- * D promises with a mark and delivers, d delivers without one, p promises and dies, q promises and refuses, R refuses
- * (type), x dies, n answers nonsense, h says nothing. */
+ * D promises with a mark and delivers, d delivers without one, p promises and dies, q promises and
+ * refuses, R refuses (type), x dies, n answers nonsense, h says nothing. */
 static void play_courier(int queue_fd, int report_fd, const char *script)
 {
 	static union {

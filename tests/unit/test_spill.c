@@ -1,4 +1,5 @@
-/* test_spill.c: a message in memory, over the edge to the disk, too big, and without a place to lie. */
+/* test_spill.c: a message in memory, over the edge to the disk, too big, and without a place to
+ * lie. */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>
@@ -109,7 +110,8 @@ static void test_too_big(void **state)
 	spill_done(&spill);
 }
 
-/* The folder is gone, as a full disk would be: told at the end, and the octets are still counted. */
+/* The folder is gone, as a full disk would be: told at the end, and the octets are still counted.
+ */
 static void test_no_room(void **state)
 {
 	(void)state;
