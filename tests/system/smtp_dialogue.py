@@ -1499,12 +1499,11 @@ def main():
         start = time.monotonic()
         try:
             function()
-            print("ok   %-40s %6.2f s" % (function.__name__, time.monotonic() - start), flush=True)
+            print("ok   smtp/%s (%.1f s)" % (function.__name__, time.monotonic() - start), flush=True)
         except Exception as error:  # a failed test must not hide the others
             failed += 1
             line = traceback.extract_tb(error.__traceback__)[1].lineno
-            print("FAIL %s, line %d: %s" % (function.__name__, line, error or type(error).__name__), flush=True)
-    print("%d failed" % failed)
+            print("FAIL smtp/%s, line %d: %s" % (function.__name__, line, error or type(error).__name__), flush=True)
     return 1 if failed else 0
 
 

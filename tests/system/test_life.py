@@ -85,8 +85,9 @@ def processes(gateway, words):
 def test_killed_role_is_started_again(place, words):
     with place.gateway(gateway="couriers = 1") as gateway:
         require(send(gateway.port, scan()).startswith("250"))
-        (pid,) = processes(gateway, words)
-        os.kill(pid, signal.SIGKILL)
+        # a session that is about to end bears the name of its listener
+        wait_for(lambda: len(processes(gateway, words)) == 1, 5, "more than one of them")
+        os.kill(processes(gateway, words)[0], signal.SIGKILL)
         def delivers():
             try:
                 return send(gateway.port, scan()).startswith("250")
