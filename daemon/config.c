@@ -51,7 +51,7 @@ static const struct config_key keys[] = {
 	{ "smtp", "plaintext_auth", CONFIG_LATER, "no", 0, 0, NULL, 0, "AUTH without TLS" },
 	{ "smtp", "line_ends", CONFIG_WORD, "strict", 0, 0, line_ends_words, L(line_ends), "strict, or lenient: a bare LF is repaired" },
 	{ "smtp", "sessions", CONFIG_NUMBER, "100", 1, 10000, NULL, L(sessions), "connections at a time" },
-	{ "smtp", "sessions_per_peer", CONFIG_NUMBER, "20", 1, 10000, NULL, L(sessions_per_peer), "of them from one address" },
+	{ "smtp", "sessions_per_peer", CONFIG_NUMBER, "", 1, 10000, NULL, L(sessions_per_peer), "of them from one address; not set: 20, and loopback as many as there are" },
 	{ "smtp", "idle", CONFIG_SECONDS, "60s", 1, 3600, NULL, L(idle_s), "a silent connection is closed after this time" },
 };
 /* clang-format on */

@@ -23,7 +23,8 @@
 /* Where a session finds its descriptors; FD_RECEIVING stays. */
 enum { CHILD_DEVICE = 3, CHILD_ASK = 4, CHILD_FIRST_FREE = 6 };
 
-#define PAUSE_MS 500 /* without accepting, when there are no descriptors or no memory */
+#define PAUSE_MS      500 /* without accepting: no session, no descriptor or no memory is free */
+#define PEER_SESSIONS 20  /* from one address, if the configuration does not say */
 
 struct listener {
 	const struct config *config;
@@ -35,6 +36,7 @@ struct listener {
 	pid_t pid;
 	char host[HOST_MAX + 1];
 	int64_t paused_until_ms; /* 0: accepting */
+	bool full;               /* no session was free the last time we looked */
 	int64_t quiet_from_ms;   /* refusals are logged at most REFUSALS_LOGGED times a minute */
 	unsigned refusals;
 };
@@ -134,6 +136,14 @@ static void refuse(struct listener *l, int device_fd, const struct facts_peer *p
 	log_send(LOG_WARNING, &line);
 }
 
+/* What runs on this machine is no crowd of strangers: a proxy or a mail server speaks for many. */
+static size_t peer_sessions(const struct config_listener *section, const struct facts_peer *peer)
+{
+	if (section->sessions_per_peer != 0)
+		return (size_t)section->sessions_per_peer;
+	return network_is_loopback(peer) ? (size_t)section->sessions : PEER_SESSIONS;
+}
+
 static void serve(struct listener *l, int device_fd, const struct facts_peer *peer)
 {
 	const struct config_listener *section = l->section;
@@ -142,7 +152,7 @@ static void serve(struct listener *l, int device_fd, const struct facts_peer *pe
 		return;
 	}
 	if (l->relay.links_count >= section->sessions ||
-	    relay_count_peer(&l->relay, peer->address) >= section->sessions_per_peer) {
+	    relay_count_peer(&l->relay, peer->address) >= peer_sessions(section, peer)) {
 		refuse(l, device_fd, peer, SESSION_REFUSE_MANY);
 		return;
 	}
@@ -161,6 +171,16 @@ static void set_accepting(struct listener *l, bool wanted)
 			relay_unlisten(&l->relay, FD_LISTENING + (int)i);
 	}
 	l->paused_until_ms = wanted ? 0 : monotonic_ms() + PAUSE_MS;
+}
+
+/* When the last session is taken the next device waits for its greeting, since sessions are short;
+ * if none ends for a while who comes is told at once, until one does. */
+static void mind_room(struct listener *l)
+{
+	bool full = l->relay.links_count >= l->section->sessions;
+	if (full != l->full)
+		set_accepting(l, !full);
+	l->full = full;
 }
 
 static void accept_one(struct listener *l, int listening_fd)
@@ -274,6 +294,7 @@ int listen_run(const struct config *config, const struct config_listener *listen
 			accept_one(&l, listening_fd);
 		if (l.paused_until_ms && monotonic_ms() >= l.paused_until_ms)
 			set_accepting(&l, true);
+		mind_room(&l);
 		if (notice_drain())
 			close_sockets(&l);
 		if (notice_stop() && stop_ms == 0)

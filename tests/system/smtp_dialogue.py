@@ -1093,6 +1093,17 @@ def per_peer_limit():
         assert "turned-away source=lan peer=127.0.0.1" in g.log()
 
 
+@test
+def full_listener_lets_wait():
+    with Gateway(listener="sessions = 1") as g:
+        first, second = g.connect(), g.connect(greeting=False)
+        time.sleep(0.1)
+        first.say("QUIT", "221")
+        second.expect("220")
+        third = g.connect(greeting=False)
+        third.expect("421 4.7.0", "<end>")
+
+
 def own_address():
     s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     s.connect(("192.0.2.1", 9))
@@ -1113,6 +1124,17 @@ def peers():
         device.mail()
         equal(g.courier.questions[0].peer, bytes(10) + b"\xff\xff" + socket.inet_aton(address))
         Device(("127.0.0.1", g.address[1])).expect("220")
+
+
+@test
+def own_machine_is_no_crowd():
+    address = own_address()
+    with Gateway(host="0.0.0.0", listener="peers = %s" % address) as g:
+        local = [Device(("127.0.0.1", g.address[1])) for _ in range(30)]
+        strangers = [Device((address, g.address[1]), source=(address, 0)) for _ in range(21)]
+        for device in local + strangers[:20]:
+            device.expect("220")
+        strangers[20].expect("421 4.7.0", "<end>")
 
 
 @test

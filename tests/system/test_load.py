@@ -9,8 +9,7 @@ from harness import Device, equal, pdf, mail, part, require, send, tree
 
 def test_200_senders(place):
     """200 connections, each with a scan of 300 kB: every one stored once, whole."""
-    config = place.config(smtp="sessions = 250\nsessions_per_peer = 250", gateway="answer_within = 120s")
-    with place.gateway(config=config) as gateway:
+    with place.gateway() as gateway:
         replies, barrier = [], threading.Barrier(200)
         contents = {pdf(300000, number) for number in range(200)}
 
@@ -37,7 +36,7 @@ test_200_senders.alone = True
 def test_names_that_collide(place):
     """The same name from many at once, in other cases and normal forms: each gets a number of its own."""
     names = ["Scan.pdf", "scan.pdf", "SCAN.PDF", "sc\u00e4n.pdf", "sca\u0308n.pdf", "SC\u00c4N.pdf"]
-    with place.gateway(smtp="sessions_per_peer = 50") as gateway:
+    with place.gateway() as gateway:
         threads = [threading.Thread(target=send, args=(gateway.port, mail(part(pdf(100 + n), names[n % 6]).decode().encode())))
                    for n in range(36)]
         for thread in threads:
