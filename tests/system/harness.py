@@ -212,9 +212,9 @@ def send(port, message, **envelope):
 class Gateway:
     """`letterchute run`, its log, its ports."""
 
-    def __init__(self, arguments, log_path, wrapper=(), environment=None):
+    def __init__(self, arguments, log_path, wrapper=(), environment=None, program=PROGRAM):
         self.log_path = log_path
-        self.arguments = [*wrapper, PROGRAM, "run", *arguments]
+        self.arguments = [*wrapper, program, "run", *arguments]
         self.environment = {**os.environ, **(environment or {})}
         self.process = None
         self.ports = {}
@@ -320,11 +320,21 @@ def tree(root):
 class Place:
     def __init__(self, folder):
         self.folder = folder
+        self.program = PROGRAM
         self.share = self.make("share")
         self.state = os.path.join(folder, "state")
         self.gateways = []
         self.undo = []
         os.chmod(folder, 0o755)
+
+    def open_to_all(self):
+        """Any user may work here, with programs that may have been built where only root comes."""
+        programs = self.make("bin")
+        for program in ("letterchute", "letterchute-courier", "letterchute-extract", "letterchute-smtp"):
+            shutil.copy(os.path.join(BUILD, program), programs)
+        self.program = os.path.join(programs, "letterchute")
+        for folder in (self.folder, self.share):
+            os.chmod(folder, 0o777)
 
     def make(self, name, mode=0o755):
         path = os.path.join(self.folder, name)
@@ -353,7 +363,7 @@ class Place:
             config = self.config(**texts)
         if config:
             arguments = ("-c", config, *arguments)
-        gateway = Gateway(list(arguments), os.path.join(self.folder, log), wrapper, environment)
+        gateway = Gateway(list(arguments), os.path.join(self.folder, log), wrapper, environment, self.program)
         self.gateways.append(gateway)
         return gateway
 
@@ -392,7 +402,7 @@ class Place:
 
     def run(self, *arguments, stdin=b"", timeout=60, **more):
         """Runs a verb; the finished process."""
-        return subprocess.run([PROGRAM, *arguments], input=stdin, capture_output=True, timeout=timeout * PATIENCE,
+        return subprocess.run([self.program, *arguments], input=stdin, capture_output=True, timeout=timeout * PATIENCE,
                               **more)
 
     def later(self, function, *arguments):

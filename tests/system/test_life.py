@@ -163,8 +163,7 @@ def test_as_an_ordinary_user(place):
         with place.gateway() as gateway:
             require(send(gateway.port, scan()).startswith("250"))
         return
-    os.chmod(place.folder, 0o777)
-    os.chmod(place.share, 0o777)
+    place.open_to_all()
     config = place.config()
     with place.gateway(config=config, wrapper=("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")) as gateway:
         require(send(gateway.port, scan()).startswith("250"), gateway.log())
