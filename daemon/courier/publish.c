@@ -18,14 +18,6 @@
 #include "policy/filename.h"
 
 #define NUMBERS_MAX 10000000u /* of one name; beyond it something is wrong */
-static bool in_list(int error, const int *errors, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		if (errors[i] == error)
-			return true;
-	}
-	return false;
-}
 
 static void number_name(const struct place_name *name, bool seq, unsigned number, bool ascii,
 			char *text)
@@ -71,9 +63,17 @@ static bool is_ascii(const char *text)
 /* What has nothing to do with the name. */
 static bool is_disk_error(int error)
 {
-	static const int disk[] = { ENOSPC, EDQUOT, EROFS, ETIMEDOUT,
-				    ESTALE, ENOMEM, EXDEV, ENOTCONN };
-	return in_list(-error, disk, sizeof disk / sizeof disk[0]);
+	switch (-error) {
+	case ENOSPC:
+	case EDQUOT:
+	case EROFS:
+	case ETIMEDOUT:
+	case ESTALE:
+	case ENOMEM:
+	case EXDEV:
+	case ENOTCONN: return true;
+	default: return false;
+	}
 }
 
 /* Any error may mean that the name is not possible here: one try with a plain name before giving
