@@ -131,14 +131,13 @@ static enum reason answer_doubt(struct job *job, int mark_fd)
 static enum reason settle_pending(struct job *job, const char *life)
 {
 	struct courier *courier = job->courier;
-	int error = life_adopt(&courier->spool, &courier->config, life);
+	int error = life_adopt(&courier->spool, &courier->config, courier->run, life);
 	if (error && error != -EWOULDBLOCK)
 		return job_fail(job, job_share_reason(error), "an earlier delivery of it waits: %s",
 				strerror(-error));
 	if (is_late(job))
 		return job_fail(job, REASON_DEADLINE, "an earlier delivery of it is under way");
-	if (error)
-		nap();
+	nap();
 	return REASON_NONE;
 }
 
@@ -241,6 +240,8 @@ static void run_job(struct job *job, int message_fd)
 	struct courier *courier = job->courier;
 	unsigned tries = 0;
 	enum reason reason = name_job(job);
+	if (*courier->stopping)
+		reason = job_fail(job, REASON_SHUTDOWN, "the gateway is ending");
 	if (!reason)
 		reason = open_message(job, message_fd);
 	if (!reason) {
@@ -249,6 +250,8 @@ static void run_job(struct job *job, int message_fd)
 	}
 	if (!reason)
 		reason = look_back(job);
+	if (job->doubt)
+		life_forget_tries(&courier->spool, job->key);
 	if (reason || job->doubt)
 		return;
 	if (!check_tries(job, &tries)) {

@@ -241,6 +241,15 @@ static void tell_published(const void *context, const struct plan_part *part, co
 	log_send(LOG_DEBUG, &line);
 }
 
+/* It must not become a promise later, not even by a power cut: what it names is about to go. */
+static void drop_plan(struct job *job, const char *name)
+{
+	int publishing_fd = job->courier->spool.publishing_fd;
+	if ((unlinkat(publishing_fd, name, 0) < 0 && errno != ENOENT) ||
+	    sync_folder(publishing_fd) != 0)
+		job->courier->life_spoilt = true;
+}
+
 /* The plan is durable: what fails now is rolled forward later. */
 static enum reason publish(struct job *job, const char *name, const struct plan *plan)
 {
@@ -249,7 +258,12 @@ static enum reason publish(struct job *job, const char *name, const struct plan 
 	for (size_t i = 0; i < job->shares_count; i++)
 		shares[i] =
 			(struct publish_share){ &job->shares[i].share, job->shares[i].staging_fd };
-	int error = publish_plan(plan, shares, spool->folders_fd, tell_published, job);
+	int error =
+		publish_plan(plan, PUBLISH_FIRST, shares, spool->folders_fd, tell_published, job);
+	if (error == -ENODATA) {
+		drop_plan(job, name);
+		return job_fail(job, REASON_SHARE, "somebody removed what was staged");
+	}
 	if (error) {
 		job->courier->life_spoilt = true;
 		return job_fail(job, job_share_reason(error), "publishing: %s", strerror(-error));
@@ -274,10 +288,7 @@ static enum reason promise_and_publish(struct job *job, const struct plan *plan)
 	reason = write_plan(job, name, plan);
 	if (!reason)
 		return publish(job, name, plan);
-	/* no promise: it must not become one later */
-	int publishing_fd = job->courier->spool.publishing_fd;
-	if (unlinkat(publishing_fd, name, 0) < 0 && errno != ENOENT)
-		job->courier->life_spoilt = true;
+	drop_plan(job, name);
 	return reason;
 }
 

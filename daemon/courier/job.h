@@ -22,6 +22,7 @@ struct courier {
 	struct config config;
 	struct spool spool;
 	struct life life;
+	char run[LIFE_RUN_SIZE]; /* of our boss */
 	struct extractor extractor;
 	uint64_t clock_s;  /* the spool's clock at clock_ms */
 	int64_t clock_ms;  /* monotonic */

@@ -22,13 +22,26 @@
 #define KEY_LENGTH  (PLAN_KEY_SIZE - 1)
 #define PLAN_LIVES  3 /* a plan that fails in so many lives is put aside */
 #define SWEEP_AGE_S 86400
+#define TRIES_AGE_S (30 * 86400)
+#define GONE        "gone-" /* in front of the name of a staging folder that is being removed */
 
 static bool is_life(const char *name)
 {
 	return strlen(name) == LIFE_LENGTH && strspn(name, "0123456789abcdef") == LIFE_LENGTH;
 }
 
-int life_begin(const struct spool *spool, struct life *life_out)
+/* The life's file: the key of the job in hand, `-` if there is none, and the run of the boss. */
+static int write_file(const struct life *life, const char *run)
+{
+	char text[KEY_LENGTH + LIFE_RUN_SIZE];
+	memset(text, '-', KEY_LENGTH);
+	snprintf(text + KEY_LENGTH, LIFE_RUN_SIZE, "%s", run);
+	size_t size = KEY_LENGTH + strlen(text + KEY_LENGTH);
+	ssize_t written = pwrite(life->lock_fd, text, size, 0);
+	return written < 0 ? -errno : (size_t)written < size ? -ENOSPC : 0;
+}
+
+int life_begin(const struct spool *spool, const char *run, struct life *life_out)
 {
 	uint64_t number;
 	struct life life;
@@ -39,8 +52,11 @@ int life_begin(const struct spool *spool, struct life *life_out)
 		openat(spool->lives_fd, life.name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (life.lock_fd < 0)
 		return -errno;
-	int error = flock(life.lock_fd, LOCK_EX) < 0 ? -errno : sync_folder(spool->lives_fd);
+	int error = flock(life.lock_fd, LOCK_EX) < 0 ? -errno : write_file(&life, run);
+	if (!error)
+		error = sync_folder(spool->lives_fd);
 	if (error) {
+		unlinkat(spool->lives_fd, life.name, 0);
 		close(life.lock_fd);
 		return error;
 	}
@@ -136,13 +152,12 @@ static int remove_staging(const struct spool *spool, const struct config *config
 		char why[SHARE_WHY_MAX];
 		int error =
 			share_open(&config->rules.shares[i], spool->shares_fd, false, &share, why);
-		if (!error && share.base_fd >= 0) {
-			error = remove_folder(share.base_fd, name);
-			if (!error)
+		if (!error) {
+			error = share.base_fd < 0 ? 0 : remove_folder(share.base_fd, name);
+			if (!error && share.base_fd >= 0)
 				error = sync_folder(share.base_fd);
-		}
-		if (!error)
 			share_close(&share);
+		}
 		first = first ? first : error;
 	}
 	return first;
@@ -150,9 +165,11 @@ static int remove_staging(const struct spool *spool, const struct config *config
 
 void life_end(const struct spool *spool, const struct config *config, struct life *life)
 {
+	if (life->lock_fd < 0) /* it was left to be adopted, and no other could be begun */
+		return;
 	if (remove_staging(spool, config, life->name) == 0)
 		unlinkat(spool->lives_fd, life->name, 0);
-	close_fd(&life->lock_fd);
+	life_abandon(life);
 }
 
 /* --- rolling forward -------------------------------------------------------------------------- */
@@ -181,7 +198,9 @@ static const struct rules_share *find_share(const struct config *config, const c
 	return NULL;
 }
 
-/* 0; -ENOTDIR: the staging folder is gone; else the share is away. */
+#define STAGING_GONE 1 /* the share is there, but somebody removed the life's staging folder */
+
+/* 0, STAGING_GONE, or -errno: the share is away. */
 static int open_share(const struct spool *spool, const struct config *config,
 		      const struct plan_share *planned, const char *life, struct opened *opened)
 {
@@ -200,7 +219,7 @@ static int open_share(const struct spool *spool, const struct config *config,
 		error = life_open_staging(share, life, false, &staging_fd);
 	if (error) {
 		share_close(share);
-		return error == -ENOENT ? -ENOTDIR : error;
+		return error == -ENOENT ? STAGING_GONE : error;
 	}
 	opened->publish[opened->count].share = share;
 	opened->publish[opened->count].staging_fd = staging_fd;
@@ -219,7 +238,8 @@ static void tell_adopted(const void *context, const struct plan_part *part, cons
 	log_send(LOG_INFO, &line);
 }
 
-/* *tried_out: the shares were all there, so an error is the plan's own, or the disk's. */
+/* 0, STAGING_GONE or -errno. *tried_out: the shares were all there, so an error is the plan's own,
+ * or the disk's. */
 static int publish_opened(const struct spool *spool, const struct config *config,
 			  const struct plan *plan, const char *life, bool *tried_out)
 {
@@ -229,8 +249,8 @@ static int publish_opened(const struct spool *spool, const struct config *config
 		error = open_share(spool, config, &plan->shares[i], life, &opened);
 	*tried_out = !error;
 	if (!error)
-		error = publish_plan(plan, opened.publish, spool->folders_fd, tell_adopted,
-				     plan->job);
+		error = publish_plan(plan, PUBLISH_AGAIN, opened.publish, spool->folders_fd,
+				     tell_adopted, plan->job);
 	close_opened(&opened);
 	return error;
 }
@@ -247,16 +267,20 @@ static bool is_disk_error(int error)
 	return false;
 }
 
+#define COUNTER_SIZE (PLAN_JOB_SIZE + 8)
+
+static void name_counter(const struct plan *plan, char counter[COUNTER_SIZE])
+{
+	snprintf(counter, COUNTER_SIZE, "plan-%s", plan->job);
+}
+
 /* A plan that the file system refuses for what it is. Put aside with its staged files after some
  * lives. */
 static int count_plan(const struct spool *spool, const struct config *config,
-		      const struct plan *plan, const char *name, int error)
+		      const struct plan *plan, const char *name, const char *life, int error)
 {
-	char life[PLAN_LIFE_SIZE], key[PLAN_KEY_SIZE], job[PLAN_JOB_SIZE],
-		counter[PLAN_JOB_SIZE + 8];
-	if (!plan_name_parse(name, key, job, life))
-		return error;
-	snprintf(counter, sizeof counter, "plan-%s", job);
+	char counter[COUNTER_SIZE];
+	name_counter(plan, counter);
 	life_count_try(spool, counter);
 	if (life_tries(spool, counter) < PLAN_LIVES)
 		return error;
@@ -283,12 +307,16 @@ static int roll_forward(const struct spool *spool, const struct config *config, 
 	const struct marks marks = { spool->publishing_fd, spool->done_fd };
 	bool tried;
 	error = publish_opened(spool, config, &plan, life, &tried);
-	if (!error)
+	if (!error) {
+		char counter[COUNTER_SIZE];
+		name_counter(&plan, counter);
+		life_forget_tries(spool, counter);
 		error = marks_make(&marks, name, &plan);
-	else if (error == -ENOTDIR)
+	} else if (error == STAGING_GONE) {
 		error = unlinkat(spool->publishing_fd, name, 0) < 0 ? -errno : 0;
-	else if (tried && !is_disk_error(error))
-		error = count_plan(spool, config, &plan, name, error);
+	} else if (tried && !is_disk_error(error)) {
+		error = count_plan(spool, config, &plan, name, life, error);
+	}
 	plan_done(&plan);
 	return error;
 }
@@ -317,35 +345,44 @@ static int roll_all_forward(const struct spool *spool, const struct config *conf
 
 /* --- adopting --------------------------------------------------------------------------------- */
 
-/* A message that its courier died on. */
-static void count_current(const struct spool *spool, int lock_fd)
+/* A message that its courier died on, and only the courier: where its boss ended too, nobody knows
+ * whose fault it was. */
+static void count_current(const struct spool *spool, const char *run, int lock_fd)
 {
-	char key[PLAN_KEY_SIZE] = "";
-	if (pread(lock_fd, key, KEY_LENGTH, 0) == KEY_LENGTH &&
-	    strspn(key, "0123456789abcdef") == KEY_LENGTH) {
-		life_count_try(spool, key);
-		char none[KEY_LENGTH];
-		memset(none, '-', sizeof none);
-		/* an adoption that does not come to its end counts once */
-		if (pwrite(lock_fd, none, sizeof none, 0) < 0)
-			return;
-	}
+	char text[KEY_LENGTH + LIFE_RUN_SIZE] = "", key[PLAN_KEY_SIZE];
+	const char *its = text + KEY_LENGTH;
+	if (pread(lock_fd, text, sizeof text - 1, 0) < KEY_LENGTH ||
+	    strspn(text, "0123456789abcdef") < KEY_LENGTH ||
+	    (strcmp(its, run) != 0 && strcmp(its, LIFE_RUN_NONE) != 0))
+		return;
+	snprintf(key, sizeof key, "%.*s", KEY_LENGTH, text);
+	life_count_try(spool, key);
+	/* an adoption that does not come to its end counts once */
+	memset(text, '-', KEY_LENGTH);
+	if (pwrite(lock_fd, text, KEY_LENGTH, 0) < 0)
+		return;
 }
 
-int life_adopt(const struct spool *spool, const struct config *config, const char *name)
+int life_adopt(const struct spool *spool, const struct config *config, const char *run,
+	       const char *name)
 {
-	auto_close int lock_fd = openat(spool->lives_fd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	/* a plan may have outlived the file of its life: then it is made anew, to be locked */
+	auto_close int lock_fd =
+		openat(spool->lives_fd, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	struct stat found;
 	if (lock_fd < 0)
-		return errno == ENOENT ? 0 : -errno;
+		return -errno;
 	if (flock(lock_fd, LOCK_EX | LOCK_NB) < 0)
 		return -errno;
 	if (fstat(lock_fd, &found) < 0)
 		return -errno;
 	if (found.st_nlink == 0) /* somebody was faster */
 		return 0;
-	count_current(spool, lock_fd);
+	count_current(spool, run, lock_fd);
 	int error = roll_all_forward(spool, config, name);
+	/* no plan may come back whose staged files are removed now */
+	if (!error)
+		error = sync_folder(spool->publishing_fd);
 	if (!error)
 		error = remove_staging(spool, config, name);
 	if (!error && unlinkat(spool->lives_fd, name, 0) < 0)
@@ -353,9 +390,20 @@ int life_adopt(const struct spool *spool, const struct config *config, const cha
 	return error;
 }
 
-int life_adopt_all(const struct spool *spool, const struct config *config)
+/* The life that a file of the folder belongs to: it bears its name, or is a plan of it. */
+static bool life_of(const char *name, char life_out[PLAN_LIFE_SIZE])
 {
-	int own = openat(spool->lives_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char key[PLAN_KEY_SIZE], job[PLAN_JOB_SIZE];
+	if (is_life(name))
+		snprintf(life_out, PLAN_LIFE_SIZE, "%s", name);
+	return is_life(name) || plan_name_parse(name, key, job, life_out);
+}
+
+/* The lives that files of the folder belong to. Returns how many had to stay, or -errno. */
+static int adopt_from(int folder_fd, const struct spool *spool, const struct config *config,
+		      const char *run)
+{
+	int own = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *names = own < 0 ? NULL : fdopendir(own);
 	if (!names) {
 		close_fd(&own);
@@ -363,13 +411,60 @@ int life_adopt_all(const struct spool *spool, const struct config *config)
 	}
 	int left = 0;
 	for (struct dirent *entry; (entry = readdir(names));) {
-		if (!is_life(entry->d_name))
+		char life[PLAN_LIFE_SIZE];
+		if (!life_of(entry->d_name, life))
 			continue;
-		int error = life_adopt(spool, config, entry->d_name);
+		int error = life_adopt(spool, config, run, life);
 		left += error && error != -EWOULDBLOCK;
 	}
 	closedir(names);
 	return left;
+}
+
+int life_adopt_all(const struct spool *spool, const struct config *config, const char *run)
+{
+	int left = adopt_from(spool->lives_fd, spool, config, run);
+	return left ? left : adopt_from(spool->publishing_fd, spool, config, run);
+}
+
+/* --- what nobody asks for any more ------------------------------------------------------------ */
+
+void life_age_tries(const struct spool *spool)
+{
+	int own = openat(spool->tries_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *names = own < 0 ? NULL : fdopendir(own);
+	struct stat found;
+	for (struct dirent *entry; names && (entry = readdir(names));) {
+		if (fstatat(spool->tries_fd, entry->d_name, &found, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    S_ISREG(found.st_mode) && time(NULL) - found.st_mtime > TRIES_AGE_S)
+			unlinkat(spool->tries_fd, entry->d_name, 0);
+	}
+	if (names)
+		closedir(names);
+	else
+		close_fd(&own);
+}
+
+/* The share's clock, which may be another machine's (seconds). */
+static int64_t share_now(const struct share *share)
+{
+	char name[] = GONE "clock";
+	struct stat made;
+	auto_close int fd =
+		openat(share->base_fd, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	bool known = fd >= 0 && write(fd, name, 1) == 1 && fstat(fd, &made) == 0;
+	unlinkat(share->base_fd, name, 0);
+	return known ? made.st_mtime : INT64_MIN;
+}
+
+/* First it gets another name, so that a plan of another state which promised what is in it finds
+ * the folder gone, and never a file of it. */
+static void sweep_folder(const struct share *share, const char *name)
+{
+	char gone[sizeof GONE + LIFE_LENGTH];
+	snprintf(gone, sizeof gone, "%s%.*s", GONE, LIFE_LENGTH, name);
+	if (renameat(share->base_fd, name, share->base_fd, gone) == 0)
+		remove_folder(share->base_fd, gone);
 }
 
 static void sweep_share(const struct spool *spool, const struct share *share)
@@ -377,13 +472,16 @@ static void sweep_share(const struct spool *spool, const struct share *share)
 	int own = openat(share->base_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *names = own < 0 ? NULL : fdopendir(own);
 	struct stat found;
+	int64_t now = share_now(share);
 	for (struct dirent *entry; names && (entry = readdir(names));) {
+		if (strncmp(entry->d_name, GONE, sizeof GONE - 1) == 0)
+			remove_folder(share->base_fd, entry->d_name);
 		if (!is_life(entry->d_name) ||
 		    faccessat(spool->lives_fd, entry->d_name, F_OK, 0) == 0)
 			continue;
 		if (fstatat(share->base_fd, entry->d_name, &found, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    S_ISDIR(found.st_mode) && time(NULL) - found.st_mtime > SWEEP_AGE_S)
-			remove_folder(share->base_fd, entry->d_name);
+		    S_ISDIR(found.st_mode) && now - SWEEP_AGE_S > found.st_mtime)
+			sweep_folder(share, entry->d_name);
 	}
 	if (names)
 		closedir(names);

@@ -23,8 +23,12 @@ struct spool {
 		root_fd;
 };
 
-/* Begins a life: durable before anything is done in it. 0 or -errno. */
-int life_begin(const struct spool *spool, struct life *life_out);
+#define LIFE_RUN_SIZE 40     /* with its NUL */
+#define LIFE_RUN_NONE "none" /* a courier of its own, without a boss */
+
+/* Begins a life: durable before anything is done in it. `run` says which run of a boss it belongs
+ * to. 0 or -errno. */
+int life_begin(const struct spool *spool, const char *run, struct life *life_out);
 
 /* Ends it: its staging folders, which are empty, and its file. What can't be removed is left to be
  * adopted. */
@@ -40,12 +44,14 @@ void life_set_current(const struct life *life, const char *key);
  * removed it. */
 int life_open_staging(const struct share *share, const char *life, bool make, int *fd_out);
 
-/* Adopts one life. 0: adopted or not there any more; -EWOULDBLOCK: it lives; other -errno: a plan
- * of it can't be rolled forward now, and it stays as it is. */
-int life_adopt(const struct spool *spool, const struct config *config, const char *name);
+/* Adopts one life. 0: adopted; -EWOULDBLOCK: it lives; other -errno: a plan of it can't be rolled
+ * forward now, and it stays as it is. The message that its courier had in hand is counted as tried
+ * if the courier died within our `run`, or had no boss. */
+int life_adopt(const struct spool *spool, const struct config *config, const char *run,
+	       const char *name);
 
 /* Adopts all that are dead. Returns how many had to stay, or -errno. */
-int life_adopt_all(const struct spool *spool, const struct config *config);
+int life_adopt_all(const struct spool *spool, const struct config *config, const char *run);
 
 /* Removes staging folders on the shares that no life of this spool knows and that nobody has
  * touched for a day: left by a state that was thrown away. */
@@ -55,3 +61,6 @@ void life_sweep(const struct spool *spool, const struct config *config);
 unsigned life_tries(const struct spool *spool, const char *key);
 void life_count_try(const struct spool *spool, const char *key);
 void life_forget_tries(const struct spool *spool, const char *key);
+
+/* Forgets the tries of messages that did not come again for a month. */
+void life_age_tries(const struct spool *spool);

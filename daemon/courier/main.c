@@ -37,32 +37,36 @@
 #define ASKS_MAX     64
 #define TIDY_MS      30000 /* between looks at the age of doubts */
 #define TIDY_SOON_MS 2000  /* while a dead life waits for its share */
+#define STOP_LOOK_MS 500   /* between looks at the time while we are ending */
 #define EXIT_CONFIG  78
 
 enum { FD_PROGRAM = ROLE_FD_FIRST, FD_ASKS };
 
-static volatile sig_atomic_t stopping; /* SIGTERM: no new promise */
-static volatile sig_atomic_t draining; /* SIGHUP: no new job */
+/* SIGTERM: no new promise. What was answered is still settled: until those who ask have ended. */
+static volatile sig_atomic_t stopping;
+static volatile sig_atomic_t draining; /* SIGHUP: nothing more, others take our place */
 static int wake_fd;
 
 static void on_signal(int signal)
 {
 	int saved = errno;
 	uint64_t one = 1;
-	if (signal == SIGTERM || signal == SIGINT)
+	if (signal == SIGTERM)
 		stopping = 1;
-	draining = 1;
-	if (write(wake_fd, &one, sizeof one) < 0)
-		draining = 1; /* a full counter wakes as well */
+	else
+		draining = 1;
+	while (write(wake_fd, &one, sizeof one) < 0 && errno == EINTR)
+		;
 	errno = saved;
 }
 
 static void catch_signals(void)
 {
-	static const int ending[] = { SIGTERM, SIGINT, SIGHUP };
+	static const int ending[] = { SIGTERM, SIGHUP };
 	struct sigaction action = { .sa_handler = on_signal };
 	for (size_t i = 0; i < sizeof ending / sizeof ending[0]; i++)
 		sigaction(ending[i], &action, NULL);
+	signal(SIGINT, SIG_IGN); /* Ctrl-C is for the boss, who ends us in order */
 	signal(SIGPIPE, SIG_IGN);
 }
 
@@ -133,7 +137,8 @@ static int tidy(struct courier *courier)
 	if (courier->clock_ms == 0)
 		read_clock(courier, fd);
 	advance_clock(courier, fd);
-	int left = life_adopt_all(&courier->spool, &courier->config);
+	int left = life_adopt_all(&courier->spool, &courier->config, courier->run);
+	life_age_tries(&courier->spool);
 	marks_age(&marks, courier->clock_s, courier->config.gateway.doubt_keep_s);
 	return left ? TIDY_SOON_MS : TIDY_MS;
 }
@@ -143,7 +148,7 @@ static bool renew_life(struct courier *courier)
 {
 	life_abandon(&courier->life);
 	courier->life_spoilt = false;
-	int error = life_begin(&courier->spool, &courier->life);
+	int error = life_begin(&courier->spool, courier->run, &courier->life);
 	if (error)
 		log_say(LOG_ERROR, "spool", "no life can be begun: %s", strerror(-error));
 	return !error;
@@ -202,9 +207,12 @@ static void serve(struct courier *courier, int epoll_fd, char **names, int left)
 {
 	int timeout = tidy(courier);
 	int64_t tidied = monotonic_ms();
-	while (left > 0 && !draining) {
+	int64_t limit = 0;
+	while (left > 0 && !draining && (limit == 0 || monotonic_ms() < limit)) {
 		struct epoll_event event;
-		int ready = epoll_wait(epoll_fd, &event, 1, timeout);
+		int ready = epoll_wait(epoll_fd, &event, 1, stopping ? STOP_LOOK_MS : timeout);
+		if (stopping && limit == 0)
+			limit = monotonic_ms() + courier->config.gateway.answer_within_s * 1000;
 		if (ready > 0 && event.data.u32 < ASKS_MAX) {
 			int fd = FD_ASKS + (int)event.data.u32;
 			if (!take_question(courier, fd, names[event.data.u32])) {
@@ -231,7 +239,7 @@ static int run(struct courier *courier, char **names, int count)
 	for (int i = 0; !error && i < count; i++)
 		error = watch(epoll_fd, FD_ASKS + i, EPOLLIN | EPOLLEXCLUSIVE, (uint32_t)i);
 	if (!error)
-		error = life_begin(&courier->spool, &courier->life);
+		error = life_begin(&courier->spool, courier->run, &courier->life);
 	if (error) {
 		log_say(LOG_ERROR, "start", "the courier can't start: %s", strerror(-error));
 		return 70;
@@ -241,6 +249,21 @@ static int run(struct courier *courier, char **names, int count)
 	extractor_stop(&courier->extractor);
 	life_end(&courier->spool, &courier->config, &courier->life);
 	return 0;
+}
+
+/* A boss's run has its own sockets, and no two sockets of one boot have the same number. */
+static void name_run(const char *sources, char run[LIFE_RUN_SIZE])
+{
+	char boot[37] = "";
+	struct stat found = { 0 };
+	auto_close int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || read(fd, boot, 8) < 0)
+		boot[0] = '\0';
+	fstat(FD_ASKS, &found);
+	if (strcmp(sources, "*") == 0)
+		snprintf(run, LIFE_RUN_SIZE, "%s", LIFE_RUN_NONE);
+	else
+		snprintf(run, LIFE_RUN_SIZE, "%s-%llx", boot, (unsigned long long)found.st_ino);
 }
 
 /* --- the other modes -------------------------------------------------------------------------- */
@@ -298,6 +321,7 @@ int main(int argc, char **argv)
 		log_say(LOG_ERROR, "config", "%s", error);
 		return EXIT_CONFIG;
 	}
+	name_run(argc > 2 ? argv[2] : "*", courier.run);
 	tzset();
 	umask(022);
 	raise_file_limit();

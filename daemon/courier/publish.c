@@ -40,13 +40,15 @@ static int rename_numbered(struct folder *folder, int staging_fd, const char *st
 		int error = rename_new(staging_fd, staged, folder->fd, text, &rung);
 		if (error && error != -EEXIST)
 			return error;
+		/* a part that has got its name by now is found to have it when the plan is tried
+		 * again */
 		int noted = folder_add(folder, text);
+		if (noted)
+			return noted;
 		if (!error) {
 			folder_set_first(folder, name, number + 1);
 			return 0;
 		}
-		if (noted)
-			return noted;
 	}
 	return -EEXIST;
 }
@@ -106,13 +108,13 @@ static bool find_link(int folder_fd, const struct stat *staged)
 	return found;
 }
 
-static int publish_part(struct folder *folder, int staging_fd, const struct plan_part *part,
-			publish_told told, const void *context)
+static int publish_part(struct folder *folder, enum publish_turn turn, int staging_fd,
+			const struct plan_part *part, publish_told told, const void *context)
 {
 	struct stat staged;
 	char text[FILENAME_MAX_BYTES + 1];
 	if (fstatat(staging_fd, part->staged, &staged, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT ? 0 : -errno;
+		return errno != ENOENT ? -errno : turn == PUBLISH_FIRST ? -ENODATA : 0;
 	if (staged.st_nlink > 1 && find_link(folder->fd, &staged))
 		return unlinkat(staging_fd, part->staged, 0) < 0 ? -errno : 0;
 	int error = rename_part(folder, staging_fd, part, text);
@@ -131,9 +133,9 @@ static bool same_folder(const struct plan_part *a, const struct plan_part *b)
 
 /* The parts from `first` on that go to one folder, under its lock; *next_out: the first part behind
  * them. */
-static int publish_folder(const struct plan *plan, const struct publish_share *shares,
-			  int folders_fd, size_t first, publish_told told, const void *context,
-			  size_t *next_out)
+static int publish_folder(const struct plan *plan, enum publish_turn turn,
+			  const struct publish_share *shares, int folders_fd, size_t first,
+			  publish_told told, const void *context, size_t *next_out)
 {
 	const struct plan_part *part = &plan->parts[first];
 	const struct publish_share *share = &shares[part->share];
@@ -147,19 +149,20 @@ static int publish_folder(const struct plan *plan, const struct publish_share *s
 		return error;
 	size_t next = first;
 	while (!error && next < plan->parts_count && same_folder(&plan->parts[next], part))
-		error = publish_part(&folder, share->staging_fd, &plan->parts[next++], told,
+		error = publish_part(&folder, turn, share->staging_fd, &plan->parts[next++], told,
 				     context);
 	folder_unlock(&folder);
 	*next_out = next;
 	return error ? error : sync_folder(folder_fd);
 }
 
-int publish_plan(const struct plan *plan, const struct publish_share *shares, int folders_fd,
-		 publish_told told, const void *context)
+int publish_plan(const struct plan *plan, enum publish_turn turn,
+		 const struct publish_share *shares, int folders_fd, publish_told told,
+		 const void *context)
 {
 	int error = 0;
 	for (size_t next = 0; !error && next < plan->parts_count;)
-		error = publish_folder(plan, shares, folders_fd, next, told, context, &next);
+		error = publish_folder(plan, turn, shares, folders_fd, next, told, context, &next);
 	return error;
 }
 

@@ -1,10 +1,10 @@
 /* publish.h: make staged parts visible on the share. Room daemon/courier.
  *
  * Every part of the plan that is still staged is renamed to its wished name, or the next number of
- * it that is free; a part that is gone was published by an earlier life and is passed over, so
- * publishing again after a crash is correct. Never replaces a file. Where the file system knows no
- * rename without replacing: link and unlink; where it knows no links: a look and a plain rename,
- * under the folder's lock. */
+ * it that is free. Publishing again after a crash is correct: a part that is gone then was
+ * published by the life that staged it, and is passed over. Never replaces a file. Where the file
+ * system knows no rename without replacing: link and unlink; where it knows no links: a look and a
+ * plain rename, under the folder's lock. */
 #pragma once
 #include <stddef.h>
 #include "daemon/courier/plan.h"
@@ -19,10 +19,17 @@ struct publish_share {
 /* Called for each part that became visible, with its path below the share. */
 typedef void (*publish_told)(const void *context, const struct plan_part *part, const char *path);
 
-/* Returns 0 when all are visible and the folders are synced, or -errno with the rest still staged;
+enum publish_turn {
+	PUBLISH_FIRST, /* by the life that staged the parts: all of them must be there */
+	PUBLISH_AGAIN  /* by whoever adopted that life */
+};
+
+/* -ENODATA: a staged part is gone that nobody can have published; the plan is worth nothing.
+ * Returns 0 when all are visible and the folders are synced, or -errno with the rest still staged;
  * the plan stays then and is rolled forward later. Blocks for disk only. */
-int publish_plan(const struct plan *plan, const struct publish_share *shares, int folders_fd,
-		 publish_told told, const void *context);
+int publish_plan(const struct plan *plan, enum publish_turn turn,
+		 const struct publish_share *shares, int folders_fd, publish_told told,
+		 const void *context);
 
 /* The name that a part would get now (`text` of FILENAME_MAX_BYTES + 1); changes nothing. 0 or
  * -errno. */

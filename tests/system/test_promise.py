@@ -2,10 +2,11 @@
 
 import os
 import re
+import signal
 import subprocess
 import threading
 
-from harness import (PROGRAM, Consumer, Device, Watch, equal, mail, needs_root, part, pdf, require, scan, send, wait_for)
+from harness import (PROGRAM, Consumer, Device, Watch, equal, mail, needs_root, part, pdf, require, rows, scan, send, wait_for)
 
 
 def syscalls(path):
@@ -147,6 +148,54 @@ def test_identical_alarm_again(place):
             device.close()
             wait_for(lambda: not place.marks(), 10, "the mark stays although the 250 was read")
         equal(len(place.files()), 3)
+
+
+@rows([("a device that hears 421", False), ("a device that said QUIT", True)])
+def test_identical_alarm_after_a_stop(place, quits):
+    """The end of the gateway leaves no doubt about a mail whose 250 was read: sent again it is a second file."""
+    config, message = place.config(), scan(9000)
+    with place.gateway(config=config) as gateway:
+        device = Device(gateway.port)
+        require(device.deliver(message).startswith("250"))
+        if quits:
+            device.quit()
+        gateway.process.send_signal(signal.SIGTERM)
+        if not quits:
+            require(device.reply().startswith("421"))
+            device.close()
+    equal(place.marks(), [])
+    with place.gateway(config=config) as gateway:
+        require(send(gateway.port, message).startswith("250"))
+    equal(len(place.files()), 2)
+
+
+@needs_root
+def test_stop_during_a_delivery(place):
+    """What is promised when the gateway is told to end is finished, answered and settled."""
+    config = place.config(gateway="couriers = 1")
+    with place.gateway(config=config) as gateway:
+        require(send(gateway.port, scan()).startswith("250"))
+        (courier,) = [pid for pid, name in gateway.children() if "cou" in name]
+        tracer = subprocess.Popen(["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync", "-e",
+                                   "inject=fsync:delay_enter=300000", "-p", str(courier)])
+        wait_for(lambda: traced(courier), 10, "strace does not come")
+        device = Device(gateway.port)
+        device.envelope()
+        device.say("DATA")
+        device.send(scan(9000) + b".\r\n")
+        wait_for(lambda: place.spool("publishing"), 10, "no plan")
+        gateway.process.send_signal(signal.SIGTERM)
+        require(device.reply().startswith("250"))
+        device.say("QUIT")
+        device.close()
+    tracer.wait(20)
+    equal(place.marks(), [])
+    equal(len(place.files()), 2)
+
+
+def traced(pid):
+    with open(f"/proc/{pid}/status") as status:
+        return "TracerPid:\t0\n" not in status.read()
 
 
 def test_answer_that_was_never_read(place):

@@ -91,7 +91,7 @@ static void test_defaults(void **state)
 	assert_int_equal(config.gateway.sandbox, JAIL_BEST);
 	assert_int_equal(config.listeners_count, 1);
 	assert_int_equal(config.listeners[0].sessions, 100);
-	assert_int_equal(config.listeners[0].sessions_per_peer, 20);
+	assert_int_equal(config.listeners[0].sessions_per_peer, 0);
 	assert_int_equal(config.listeners[0].idle_s, 60);
 	assert_int_equal(config.listeners[0].peers.count, 0);
 	assert_int_equal(config.rules.limits.message_bytes, 100 << 20);

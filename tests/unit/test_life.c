@@ -74,7 +74,7 @@ static struct life promise(const struct room *room, const char *job)
 	};
 	struct life life;
 	int staging_fd, fd;
-	assert_int_equal(life_begin(&room->spool, &life), 0);
+	assert_int_equal(life_begin(&room->spool, "run", &life), 0);
 	assert_int_equal(life_open_staging(&room->share, life.name, true, &staging_fd), 0);
 	snprintf(staged, sizeof staged, "%s.1", job);
 	place_file(staging_fd, staged, "content");
@@ -95,12 +95,12 @@ static void test_begin_and_end(void **state)
 	struct room *room = *state;
 	struct life life;
 	int fd;
-	assert_int_equal(life_begin(&room->spool, &life), 0);
+	assert_int_equal(life_begin(&room->spool, "run", &life), 0);
 	assert_true(place_has(room->spool.lives_fd, life.name));
 	assert_int_equal(life_open_staging(&room->share, life.name, false, &fd), -ENOENT);
 	assert_int_equal(life_open_staging(&room->share, life.name, true, &fd), 0);
 	close(fd);
-	assert_int_equal(life_adopt(&room->spool, &room->config, life.name), -EWOULDBLOCK);
+	assert_int_equal(life_adopt(&room->spool, &room->config, "run", life.name), -EWOULDBLOCK);
 	life_end(&room->spool, &room->config, &life);
 	assert_false(place_has(room->spool.lives_fd, life.name));
 	assert_false(place_has(room->share.base_fd, life.name));
@@ -110,10 +110,10 @@ static void test_adopt(void **state)
 {
 	struct room *room = *state;
 	struct life life = promise(room, "00000001");
-	assert_int_equal(life_adopt_all(&room->spool, &room->config), 0);
+	assert_int_equal(life_adopt_all(&room->spool, &room->config, "run"), 0);
 	assert_false(place_has(room->share.root_fd, "scan.pdf"));
 	life_abandon(&life);
-	assert_int_equal(life_adopt_all(&room->spool, &room->config), 0);
+	assert_int_equal(life_adopt_all(&room->spool, &room->config, "run"), 0);
 	assert_true(place_has(room->share.root_fd, "scan.pdf"));
 	assert_false(place_has(room->spool.lives_fd, life.name));
 	assert_false(place_has(room->share.base_fd, life.name));
@@ -131,7 +131,7 @@ static void test_torn(void **state)
 	assert_int_equal(ftruncate(fd, 50), 0);
 	close(fd);
 	life_abandon(&life);
-	assert_int_equal(life_adopt_all(&room->spool, &room->config), 0);
+	assert_int_equal(life_adopt_all(&room->spool, &room->config, "run"), 0);
 	assert_false(place_has(room->share.root_fd, "scan.pdf"));
 	assert_false(place_has(room->spool.publishing_fd, name));
 	assert_false(place_has(room->share.base_fd, life.name));
@@ -145,11 +145,11 @@ static void test_away(void **state)
 	life_abandon(&life);
 	assert_int_equal(renameat(room->fd, "share", room->fd, "away"), 0);
 	close(place_folder(room->fd, "share"));
-	assert_int_equal(life_adopt_all(&room->spool, &room->config), 1);
+	assert_int_equal(life_adopt_all(&room->spool, &room->config, "run"), 1);
 	assert_true(place_has(room->spool.lives_fd, life.name));
 	assert_int_equal(unlinkat(room->fd, "share", AT_REMOVEDIR), 0);
 	assert_int_equal(renameat(room->fd, "away", room->fd, "share"), 0);
-	assert_int_equal(life_adopt_all(&room->spool, &room->config), 0);
+	assert_int_equal(life_adopt_all(&room->spool, &room->config, "run"), 0);
 	assert_true(place_has(room->share.root_fd, "scan.pdf"));
 }
 
@@ -163,8 +163,85 @@ static void test_staging_gone(void **state)
 	unlinkat(room->share.base_fd, staged, 0);
 	unlinkat(room->share.base_fd, life.name, AT_REMOVEDIR);
 	life_abandon(&life);
-	assert_int_equal(life_adopt_all(&room->spool, &room->config), 0);
+	assert_int_equal(life_adopt_all(&room->spool, &room->config, "run"), 0);
 	assert_false(place_has(room->spool.done_fd, "01/" KEY ".00000001.0.l"));
+}
+
+/* The path of the share is no folder for a while: that is away, too. */
+static void test_share_is_a_file(void **state)
+{
+	struct room *room = *state;
+	struct life life = promise(room, "00000001");
+	life_abandon(&life);
+	assert_int_equal(renameat(room->fd, "share", room->fd, "away"), 0);
+	place_file(room->fd, "share", "no folder");
+	assert_int_equal(life_adopt_all(&room->spool, &room->config, "run"), 1);
+	assert_int_equal(unlinkat(room->fd, "share", 0), 0);
+	assert_int_equal(renameat(room->fd, "away", room->fd, "share"), 0);
+	assert_int_equal(life_adopt_all(&room->spool, &room->config, "run"), 0);
+	assert_true(place_has(room->share.root_fd, "scan.pdf"));
+}
+
+/* A plan whose life has lost its file is still a promise. */
+static void test_plan_without_life(void **state)
+{
+	struct room *room = *state;
+	struct life life = promise(room, "00000001");
+	assert_int_equal(unlinkat(room->spool.lives_fd, life.name, 0), 0);
+	life_abandon(&life);
+	assert_int_equal(life_adopt_all(&room->spool, &room->config, "run"), 0);
+	assert_true(place_has(room->share.root_fd, "scan.pdf"));
+	assert_true(place_has(room->spool.done_fd, "01/" KEY ".00000001.0.l"));
+	assert_false(place_has(room->spool.lives_fd, life.name));
+}
+
+/* After no other life could be begun the one that was left is nobody's to end. */
+static void test_abandoned_is_not_ended(void **state)
+{
+	struct room *room = *state;
+	struct life life = promise(room, "00000001");
+	life_abandon(&life);
+	life_end(&room->spool, &room->config, &life);
+	assert_true(place_has(room->spool.lives_fd, life.name));
+	assert_true(place_has(room->share.base_fd, life.name));
+	assert_int_equal(life_adopt_all(&room->spool, &room->config, "run"), 0);
+	assert_true(place_has(room->share.root_fd, "scan.pdf"));
+}
+
+/* A cut that ended the boss too is no message's fault. */
+static void test_tries_of_another_run(void **state)
+{
+	struct room *room = *state;
+	struct life life;
+	const struct {
+		const char *run;
+		unsigned tries;
+	} rows[] = { { "run", 0 }, { "other", 1 }, { LIFE_RUN_NONE, 2 } };
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		assert_int_equal(life_begin(&room->spool, rows[i].run, &life), 0);
+		life_set_current(&life, KEY);
+		life_abandon(&life);
+		assert_int_equal(life_adopt_all(&room->spool, &room->config, "other"), 0);
+		assert_int_equal(life_tries(&room->spool, KEY), rows[i].tries);
+	}
+}
+
+/* What a thrown-away state left is removed after a day of the share's clock; nothing younger. */
+static void test_sweep(void **state)
+{
+	struct room *room = *state;
+	static const char old[] = "00000000000000aa", young[] = "00000000000000bb";
+	const struct timespec times[2] = { { .tv_sec = 1000 }, { .tv_sec = 1000 } };
+	int fd = place_folder(room->share.base_fd, old);
+	place_file(fd, "00000001.1", "content");
+	assert_int_equal(futimens(fd, times), 0);
+	close(fd);
+	close(place_folder(room->share.base_fd, young));
+	life_sweep(&room->spool, &room->config);
+	assert_false(place_has(room->share.base_fd, old));
+	assert_false(place_has(room->share.base_fd, "gone-00000000000000aa"));
+	assert_false(place_has(room->share.base_fd, "gone-clock"));
+	assert_true(place_has(room->share.base_fd, young));
 }
 
 static void test_tries(void **state)
@@ -173,17 +250,17 @@ static void test_tries(void **state)
 	struct life life;
 	assert_int_equal(life_tries(&room->spool, KEY), 0);
 	for (unsigned turn = 1; turn <= 3; turn++) {
-		assert_int_equal(life_begin(&room->spool, &life), 0);
+		assert_int_equal(life_begin(&room->spool, "run", &life), 0);
 		life_set_current(&life, KEY);
 		life_abandon(&life);
-		assert_int_equal(life_adopt_all(&room->spool, &room->config), 0);
+		assert_int_equal(life_adopt_all(&room->spool, &room->config, "run"), 0);
 		assert_int_equal(life_tries(&room->spool, KEY), turn);
 	}
-	assert_int_equal(life_begin(&room->spool, &life), 0);
+	assert_int_equal(life_begin(&room->spool, "run", &life), 0);
 	life_set_current(&life, KEY);
 	life_set_current(&life, "");
 	life_abandon(&life);
-	assert_int_equal(life_adopt_all(&room->spool, &room->config), 0);
+	assert_int_equal(life_adopt_all(&room->spool, &room->config, "run"), 0);
 	assert_int_equal(life_tries(&room->spool, KEY), 3);
 	life_forget_tries(&room->spool, KEY);
 	assert_int_equal(life_tries(&room->spool, KEY), 0);
@@ -193,8 +270,17 @@ int main(void)
 {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(test_begin_and_end), TEST(test_adopt),        TEST(test_torn),
-		TEST(test_away),          TEST(test_staging_gone), TEST(test_tries),
+		TEST(test_begin_and_end),
+		TEST(test_adopt),
+		TEST(test_torn),
+		TEST(test_away),
+		TEST(test_staging_gone),
+		TEST(test_tries),
+		TEST(test_share_is_a_file),
+		TEST(test_plan_without_life),
+		TEST(test_abandoned_is_not_ended),
+		TEST(test_tries_of_another_run),
+		TEST(test_sweep),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

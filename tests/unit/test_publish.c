@@ -54,7 +54,7 @@ static struct plan_part part_of(const char *staged, const char *folder, const ch
 static int publish(const struct room *room, struct plan_part *parts, size_t count)
 {
 	struct plan plan = { .parts = parts, .parts_count = count };
-	return publish_plan(&plan, room->shares, room->folders_fd, NULL, NULL);
+	return publish_plan(&plan, PUBLISH_AGAIN, room->shares, room->folders_fd, NULL, NULL);
 }
 
 static void test_folders_and_numbers(void **state)
@@ -85,6 +85,18 @@ static void test_again(void **state)
 	assert_true(place_has(room->share.root_fd, "two.pdf"));
 	assert_false(place_has(room->share.root_fd, "one (2).pdf"));
 	assert_false(place_has(room->share.root_fd, "two (2).pdf"));
+}
+
+/* Nobody but us can have published what we have just staged. */
+static void test_taken_away(void **state)
+{
+	struct room *room = *state;
+	struct plan_part part = part_of("j.1", "", "one");
+	struct plan plan = { .parts = &part, .parts_count = 1 };
+	assert_int_equal(
+		publish_plan(&plan, PUBLISH_FIRST, room->shares, room->folders_fd, NULL, NULL),
+		-ENODATA);
+	assert_int_equal(publish(room, &part, 1), 0);
 }
 
 /* A link was made and the unlink never came. */
@@ -168,6 +180,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_folders_and_numbers),
 		TEST(test_again),
+		TEST(test_taken_away),
 		TEST(test_linked_before),
 		TEST(test_linked_elsewhere),
 		TEST(test_sequence),
