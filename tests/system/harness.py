@@ -385,8 +385,10 @@ class Place:
                       for f in folders if ".letterchute" not in os.path.join(at, f))
 
     def staged(self, share=None):
-        """Files in our folder on the share, identity apart."""
+        """Files in our folder on the share, identity apart, once the look at the share that a start takes is over."""
         base = os.path.join(share or self.share, ".letterchute")
+        wait_for(lambda: not os.path.isdir(base) or not [n for n in os.listdir(base) if n.startswith("probe-")], 10,
+                 "the probe does not end")
         return [os.path.join(at, name) for at, _, names in os.walk(base) for name in names if name != "id"]
 
     def spool(self, name):
