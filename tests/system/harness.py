@@ -385,11 +385,15 @@ class Place:
                       for f in folders if ".letterchute" not in os.path.join(at, f))
 
     def staged(self, share=None):
-        """Files in our folder on the share, identity apart, once the look at the share that a start takes is over."""
+        """Files in our folder on the share, identity apart. The first look at a share, which a start takes, may be under
+        way: what is gone within two seconds is none."""
         base = os.path.join(share or self.share, ".letterchute")
-        wait_for(lambda: not os.path.isdir(base) or not [n for n in os.listdir(base) if n.startswith("probe-")], 10,
-                 "the probe does not end")
-        return [os.path.join(at, name) for at, _, names in os.walk(base) for name in names if name != "id"]
+        limit = time.monotonic() + 2
+        while True:
+            found = [os.path.join(at, name) for at, _, names in os.walk(base) for name in names if name != "id"]
+            if not found or time.monotonic() > limit:
+                return found
+            time.sleep(0.02)
 
     def spool(self, name):
         base = os.path.join(self.state, "spool", name)
