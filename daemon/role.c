@@ -31,6 +31,7 @@ static const char *const programs[ROLE_COUNT] = {
 /* What a role may know of our environment. */
 static const char *const passed_on[] = { "TZ", "JOURNAL_STREAM", "TMPDIR", "ASAN_OPTIONS",
 					 "UBSAN_OPTIONS" };
+#define FDS_MOST   1024 /* that we look for where the kernel can't do it for us */
 #define PASSED_ON  (sizeof passed_on / sizeof passed_on[0])
 #define PARENT_KEY "LETTERCHUTE_PARENT"
 #define DEBUG_KEY  "LETTERCHUTE_DEBUG"
@@ -57,8 +58,23 @@ int role_open_program(enum role role, int *fd_out)
 	return -errno;
 }
 
+/* For kernels and containers without close_range. */
+static void shut_one_by_one(void)
+{
+	for (int fd = ROLE_FD_CONFIG; fd < FDS_MOST; fd++)
+		fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
+/* No descriptor but the standard ones outlives an exec, unless it is placed after this. */
+static void shut_descriptors(void)
+{
+	if (close_range(ROLE_FD_CONFIG, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+		shut_one_by_one();
+}
+
 int role_settle(const char *name)
 {
+	shut_descriptors();
 	prctl(PR_SET_NAME, name, 0, 0, 0);
 	log_open(getenv(DEBUG_KEY) != NULL);
 	const char *parent = getenv(PARENT_KEY);
@@ -79,6 +95,17 @@ static int place_fds(const int *fds, size_t count, int first)
 		if (dup2(high[i], first + (int)i) < 0)
 			return -errno;
 	}
+	return 0;
+}
+
+/* Standard input and output may be the connection of a device or the mail of a user. */
+static int leave_standard(void)
+{
+	close(0);
+	close(1);
+	/* the lowest free ones are taken, and they are to outlive the exec */
+	if (open("/dev/null", O_RDONLY) != 0 || open("/dev/null", O_WRONLY) != 1)
+		return -errno;
 	return 0;
 }
 
@@ -208,7 +235,10 @@ static int become(const struct role_start *start, int program_fd, pid_t parent, 
 	int program = fcntl(program_fd, F_DUPFD_CLOEXEC, first + (int)count);
 	if (report < 0 || program < 0)
 		return -errno;
+	shut_descriptors();
 	int error = place_fds(fds, count, first);
+	if (!error && start->role != ROLE_SMTP)
+		error = leave_standard();
 	reset_signals();
 	if (!error)
 		error = take_identity(start);

@@ -26,7 +26,9 @@ struct role_start {
 	bool keep_files;   /* CHOWN, FOWNER and DAC_OVERRIDE stay, as ambient capabilities */
 };
 
-/* Forks and executes. 0 with the process id, or -errno (also of the exec). */
+/* Forks and executes. The role gets no other descriptors than these and standard error; the program
+ * that may serve a session on standard input and output gets those too, to the others they are
+ * /dev/null. 0 with the process id, or -errno (also of the exec). */
 int role_start(const struct role_start *start, pid_t *pid_out);
 
 /* Can the identity that a courier would get open this folder? As root, a FUSE file system that was
@@ -38,6 +40,6 @@ int role_try_folder(uint32_t uid, uint32_t gid, const char *path);
  * or -errno. */
 int role_open_program(enum role role, int *fd_out);
 
-/* What every role does first: its name for ps, its log, and its parent checked (jail.h,
- * jail_settle). 0 or -errno. */
+/* What every role does first: its descriptors are shut to what it may execute, its name for ps, its
+ * log, and its parent checked (jail.h, jail_settle). 0 or -errno. */
 int role_settle(const char *name);

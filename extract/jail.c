@@ -32,6 +32,8 @@
 #define UNDER_SANITIZER 0
 #endif
 
+#define DESCRIPTORS_MOST 64 /* of the template, where the kernel can't close all that there are */
+
 enum jail { JAIL_TEMPLATE = 1, JAIL_CHILD = 2, JAIL_BOTH = 3 };
 
 /* A call that is allowed; with `masked`, only if that argument, masked, equals `value`. */
@@ -60,6 +62,7 @@ static const struct call calls[] = {
 	{ SCMP_SYS(rt_sigprocmask), JAIL_TEMPLATE, .masked = false },
 	{ SCMP_SYS(rt_sigreturn), JAIL_BOTH, .masked = false },
 	/* the way into the inner jail */
+	{ SCMP_SYS(close_range), JAIL_TEMPLATE, .masked = false },
 	{ SCMP_SYS(prctl), JAIL_TEMPLATE, true, 0, ~(uint64_t)0, PR_SET_PDEATHSIG },
 	{ SCMP_SYS(prlimit64), JAIL_TEMPLATE, .masked = false },
 	{ SCMP_SYS(seccomp), JAIL_TEMPLATE, true, 0, ~(uint64_t)0, SECCOMP_SET_MODE_FILTER },
@@ -176,7 +179,26 @@ int jail_enter_template(void)
 	return enter(&template_jail);
 }
 
-int jail_enter_child(uint32_t cpu_s)
+static void close_between(int first, int last)
+{
+	if (first > last || close_range((unsigned)first, (unsigned)last, 0) == 0)
+		return;
+	/* for kernels and containers without it: the template has few */
+	for (int fd = first; fd <= last && fd < DESCRIPTORS_MOST; fd++)
+		close(fd);
+}
+
+static void close_others(int message_fd, int pipe_fd)
+{
+	int low = message_fd < pipe_fd ? message_fd : pipe_fd;
+	int high = message_fd < pipe_fd ? pipe_fd : message_fd;
+	/* a sanitizer needs standard error for what it has found */
+	close_between(UNDER_SANITIZER ? STDERR_FILENO + 1 : 0, low - 1);
+	close_between(low + 1, high - 1);
+	close_between(high + 1, INT32_MAX);
+}
+
+int jail_enter_child(uint32_t cpu_s, int message_fd, int pipe_fd)
 {
 	const struct {
 		__rlimit_resource_t resource;
@@ -189,6 +211,7 @@ int jail_enter_child(uint32_t cpu_s)
 		{ RLIMIT_NPROC, 0, 0 },
 		{ RLIMIT_CORE, 0, 0 },
 	};
+	close_others(message_fd, pipe_fd);
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
 		return -errno;
 	for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {

@@ -17,6 +17,7 @@ int jail_settle(void);
 /* 0 or -errno. */
 int jail_enter_template(void);
 
-/* The resource limits of one message, then its jail. To be called in the child of the template,
- * before it reads a byte of the message. `cpu_s`: seconds of CPU until SIGXCPU. 0 or -errno. */
-int jail_enter_child(uint32_t cpu_s);
+/* Closes every descriptor but the message and the pipe, sets the resource limits of one message,
+ * then its jail. To be called in the child of the template, before it reads a byte of the message.
+ * `cpu_s`: seconds of CPU until SIGXCPU. 0 or -errno. */
+int jail_enter_child(uint32_t cpu_s, int message_fd, int pipe_fd);

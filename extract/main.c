@@ -53,12 +53,11 @@ static ssize_t read_message(void *context, char *at, size_t size)
 	return got;
 }
 
-/* Reads one message and ends. The control socket is closed first: it would give it the next
- * person's mail. */
+/* Reads one message and ends. */
 static void run_child(const struct frame_job *job, int message_fd, int pipe_fd)
 {
-	close(FRAME_CONTROL_FD);
-	if (jail_enter_child(job->cpu_s) != 0)
+	/* the control socket above all goes here: it would give it the next person's mail */
+	if (jail_enter_child(job->cpu_s, message_fd, pipe_fd) != 0)
 		_exit(EX_OSERR);
 	struct message message = { .fd = message_fd };
 	int error = filter_run(&filter, (enum frame_reading)job->reading, &job->limits,

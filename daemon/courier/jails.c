@@ -154,7 +154,8 @@ static void add_own(struct paths *paths, const struct config *config)
 		add_path(paths, config->rules.shares[i].path, JAIL_READ | JAIL_WRITE);
 }
 
-/* What the extractor is made of: its program, libraries, charsets and the database of types. */
+/* What the extractor is made of: its program, libraries, charsets and the database of types; and
+ * what it has for standard input and output. */
 static void add_extractor(struct paths *paths)
 {
 	static const char *const trees[] = {
@@ -174,6 +175,7 @@ static void add_extractor(struct paths *paths)
 	};
 	for (size_t i = 0; i < sizeof trees / sizeof trees[0]; i++)
 		add_path(paths, trees[i], JAIL_READ | JAIL_EXECUTE);
+	add_path(paths, "/dev/null", JAIL_READ | JAIL_WRITE);
 	paths->list[paths->count++] =
 		(struct jail_path){ .fd = ROLE_FD_FIRST, .rights = JAIL_READ | JAIL_EXECUTE };
 }
