@@ -24,6 +24,7 @@
 #include "daemon/keep.h"
 #include "daemon/log.h"
 #include "daemon/role.h"
+#include "daemon/scout.h"
 #include "daemon/spool.h"
 #include "policy/value.h"
 
@@ -34,6 +35,7 @@
 #define BACKOFF_MOST_MS  10000
 #define LIVED_MS         10000 /* a role that lived so long did not fail at its start */
 #define END_SLACK_MS     2000
+#define LOOK_MS          2000 /* a share that says nothing for so long hangs */
 
 enum { EXIT_DONE = 0, EXIT_CANT_LISTEN = 69, EXIT_CANT_START = 70 };
 
@@ -58,8 +60,14 @@ struct child {
 	bool probes; /* the courier that says what is wrong with a share */
 };
 
+struct identity {
+	uint32_t uid, gid;
+};
+
 struct boss {
 	struct config config;
+	struct scout scouts[RULES_SHARES_MAX]; /* one a share */
+	struct identity courier;
 	int config_fd, extract_fd, receiving_fd, signal_fd;
 	struct source *sources;
 	size_t sources_count;
@@ -237,34 +245,74 @@ static void open_door(struct boss *boss)
 
 /* --- identity of couriers --------------------------------------------------------------------- */
 
-static bool is_private_to_root(const struct config *config, const char *path)
+struct sight {
+	const struct config *config;
+	const char *path;
+};
+
+/* As root, a FUSE file system that was mounted without allow_other is seen by root alone, whatever
+ * capabilities others have. Runs in a child. */
+static uint8_t is_private_to_root(const void *context)
 {
+	const struct sight *sight = context;
 	struct statfs found;
-	return statfs(path, &found) == 0 && found.f_type == FUSE_SUPER_MAGIC &&
-	       role_try_folder(config->uid, config->gid, path) == -EACCES;
+	if (statfs(sight->path, &found) < 0 || found.f_type != FUSE_SUPER_MAGIC ||
+	    role_take_identity(sight->config->uid, sight->config->gid) != 0)
+		return false;
+	return open(sight->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) < 0 && errno == EACCES;
+}
+
+static const char *share_path(const struct config *config, size_t share)
+{
+	return config->rules.shares[share].path;
+}
+
+static void send_scouts(const struct config *config, struct scout *scouts)
+{
+	for (size_t i = 0; i < config->rules.shares_count; i++) {
+		const struct sight sight = { config, share_path(config, i) };
+		scout_send(&scouts[i], is_private_to_root, &sight);
+	}
+}
+
+/* A share that gives no answer is taken for one like any other. */
+static bool hear_scout(struct scout *scout, const char *path, int64_t deadline_ms)
+{
+	bool was_lost = scout->lost;
+	int word = scout_hear(scout, deadline_ms);
+	if (word == -ETIMEDOUT && !was_lost)
+		log_say(LOG_WARNING, "share", "%s gives no answer: does its server hang?", path);
+	return word > 0;
 }
 
 /* `user`, unless a share is a FUSE mount that only root may see: then the couriers keep uid 0, with
- * no more capabilities than else. Says so. */
-static void choose_identity(const struct config *config, uint32_t *uid_out, uint32_t *gid_out)
+ * no more capabilities than else. Says so. `scouts`: one a share. */
+static void choose_identity(const struct config *config, struct scout *scouts,
+			    struct identity *identity_out)
 {
-	*uid_out = config->uid;
-	*gid_out = config->gid;
-	for (size_t i = 0; geteuid() == 0 && config->uid != 0 && i < config->rules.shares_count;
-	     i++) {
-		if (!is_private_to_root(config, config->rules.shares[i].path))
+	static bool told;
+	*identity_out = (struct identity){ config->uid, config->gid };
+	if (geteuid() != 0 || config->uid == 0)
+		return;
+	send_scouts(config, scouts);
+	int64_t deadline_ms = monotonic_ms() + LOOK_MS;
+	for (size_t i = 0; i < config->rules.shares_count; i++) {
+		if (!hear_scout(&scouts[i], share_path(config, i), deadline_ms))
 			continue;
-		static bool told;
+		*identity_out = (struct identity){ 0, 0 };
 		if (!told)
 			log_say(LOG_WARNING, "share",
 				"%s is a FUSE mount for root alone: couriers keep uid 0; mount it with "
 				"allow_other to avoid that",
-				config->rules.shares[i].path);
+				share_path(config, i));
 		told = true;
-		*uid_out = 0;
-		*gid_out = 0;
-		return;
 	}
+}
+
+static void forget_scouts(struct scout *scouts)
+{
+	for (size_t i = 0; i < RULES_SHARES_MAX; i++)
+		scout_forget(&scouts[i]);
 }
 
 /* --- children --------------------------------------------------------------------------------- */
@@ -277,14 +325,15 @@ static int start_courier(struct boss *boss, const struct child *child, pid_t *pi
 		arguments[i + 1] = boss->sources[i].name;
 		fds[i + 1] = boss->sources[i].asks[1];
 	}
-	struct role_start start = { .role = ROLE_COURIER,
-				    .arguments = arguments,
-				    .fds = fds,
-				    .fds_count = boss->sources_count + 1,
-				    .config_fd = boss->config_fd,
-				    .program_fd = -1,
-				    .keep_files = true };
-	choose_identity(&boss->config, &start.uid, &start.gid);
+	const struct role_start start = { .role = ROLE_COURIER,
+					  .arguments = arguments,
+					  .fds = fds,
+					  .fds_count = boss->sources_count + 1,
+					  .config_fd = boss->config_fd,
+					  .program_fd = -1,
+					  .uid = boss->courier.uid,
+					  .gid = boss->courier.gid,
+					  .keep_files = true };
 	return role_start(&start, pid_out);
 }
 
@@ -339,10 +388,17 @@ static void start_child(struct boss *boss, struct child *child)
 
 static void start_wanted(struct boss *boss)
 {
+	bool chosen = false;
 	for (size_t i = 0; i < boss->children_count && !boss->ending; i++) {
 		struct child *child = &boss->children[i];
-		if (child->state == CHILD_WANTED && child->start_at_ms <= monotonic_ms())
-			start_child(boss, child);
+		if (child->state != CHILD_WANTED || child->start_at_ms > monotonic_ms())
+			continue;
+		/* one look for all that start now: it may take its time */
+		if (child->role == ROLE_COURIER && !chosen) {
+			choose_identity(&boss->config, boss->scouts, &boss->courier);
+			chosen = true;
+		}
+		start_child(boss, child);
 	}
 }
 
@@ -554,6 +610,7 @@ static void reload(struct boss *boss,
 	fresh.children_count = boss->children_count;
 	want_children(&fresh);
 	close_sources(boss);
+	forget_scouts(boss->scouts);
 	close_fd(&boss->config_fd);
 	close_fd(&boss->receiving_fd);
 	config_done(&boss->config);
@@ -706,15 +763,20 @@ int boss_start_courier(const struct config *config, const char *mode, int fd, pi
 		error = role_open_program(ROLE_EXTRACT, &extract_fd);
 	if (error)
 		return error;
+	struct scout scouts[RULES_SHARES_MAX] = { 0 };
+	struct identity identity;
+	choose_identity(config, scouts, &identity);
+	forget_scouts(scouts);
 	const char *arguments[] = { mode, "*", NULL };
 	const int fds[] = { extract_fd, fd };
-	struct role_start start = { .role = ROLE_COURIER,
-				    .arguments = arguments,
-				    .fds = fds,
-				    .fds_count = 2,
-				    .config_fd = config_fd,
-				    .program_fd = -1,
-				    .keep_files = true };
-	choose_identity(config, &start.uid, &start.gid);
+	const struct role_start start = { .role = ROLE_COURIER,
+					  .arguments = arguments,
+					  .fds = fds,
+					  .fds_count = 2,
+					  .config_fd = config_fd,
+					  .program_fd = -1,
+					  .uid = identity.uid,
+					  .gid = identity.gid,
+					  .keep_files = true };
 	return role_start(&start, pid_out);
 }

@@ -15,7 +15,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include "daemon/fdio.h"
 #include "daemon/jail.h"
@@ -172,20 +171,10 @@ static int take_identity(const struct role_start *start)
 	return set_capabilities(start->keep_files ? bounding_capabilities(FILE_CAPABILITIES) : 0);
 }
 
-int role_try_folder(uint32_t uid, uint32_t gid, const char *path)
+int role_take_identity(uint32_t uid, uint32_t gid)
 {
 	const struct role_start courier = { .uid = uid, .gid = gid, .keep_files = true };
-	pid_t pid = fork();
-	if (pid == 0) {
-		int fd = take_identity(&courier) == 0
-				 ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-				 : -1;
-		_exit(fd < 0 ? errno : 0);
-	}
-	int status;
-	if (pid < 0 || waitpid(pid, &status, 0) < 0)
-		return -errno;
-	return WIFEXITED(status) ? -WEXITSTATUS(status) : -EIO;
+	return take_identity(&courier);
 }
 
 static void build_environment(char room[PASSED_ON + 3][256], char **environment, pid_t parent)

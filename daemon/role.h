@@ -31,10 +31,9 @@ struct role_start {
  * /dev/null. 0 with the process id, or -errno (also of the exec). */
 int role_start(const struct role_start *start, pid_t *pid_out);
 
-/* Can the identity that a courier would get open this folder? As root, a FUSE file system that was
- * mounted without allow_other is seen by root alone, whatever capabilities others have. 0, or the
- * -errno that it gets. */
-int role_try_folder(uint32_t uid, uint32_t gid, const char *path);
+/* Takes the identity that a courier would get, for good: for a child that tries what it could do. 0
+ * or -errno. */
+int role_take_identity(uint32_t uid, uint32_t gid);
 
 /* The program of a role, opened (O_PATH) for role_start, here or in a role that it is handed to. 0
  * or -errno. */

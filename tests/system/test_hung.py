@@ -1,0 +1,127 @@
+"""A share whose server hangs: who touches it may never come back, but the gateway starts, ends and goes on."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+
+from harness import Device, equal, needs_root, require, rows, scan, send, tree, wait_for
+
+TWO_SHARES = ("[share slow]\npath = {}\nfree_floor = 0\n"
+              "[route slow]\nto = slow@*\nshare = slow\n")
+
+
+def serve(place, below, at):
+    """A bindfs in the foreground; it is gone at the end whatever became of it."""
+    os.makedirs(at, exist_ok=True)
+    server = subprocess.Popen(["bindfs", "-f", below, at], stderr=subprocess.DEVNULL)
+
+    def end():
+        server.kill()
+        server.wait()
+        subprocess.run(["umount", "-l", at], capture_output=True)
+    place.later(end)
+    wait_for(lambda: os.path.ismount(at), 10, "bindfs does not mount")
+    return server
+
+
+def stopped(place):
+    """Its server takes no question: a look can still be killed."""
+    return serve(place, place.make("below", 0o777), os.path.join(place.folder, "slow"))
+
+
+def stuck(place):
+    """Its server took the question and waits for another that hangs: a look can't even be killed."""
+    inner = serve(place, place.make("below", 0o777), os.path.join(place.folder, "inner"))
+    serve(place, os.path.join(place.folder, "inner"), os.path.join(place.folder, "slow"))
+    return inner
+
+
+HANGING = [("its server is stopped", stopped), ("its server is stuck", stuck)]
+
+
+def two_shares(place, path="slow"):
+    return place.config(text=TWO_SHARES.format(os.path.join(place.folder, path)), route="to = scans@*",
+                        gateway="couriers = 3\nanswer_within = 6s")
+
+
+def couriers(gateway):
+    return {pid for pid, name in gateway.children() if name.startswith("letterchute-cou")}
+
+
+def ends_in_time(gateway):
+    started = time.monotonic()
+    gateway.stop()
+    require(time.monotonic() - started < 8, f"it took {time.monotonic() - started:.1f} s")
+
+
+@needs_root
+@rows(HANGING)
+def test_at_the_start(place, mount):
+    server = mount(place)
+    os.mkdir(os.path.join(place.folder, "below", "deep"))
+    for path in ("slow", "slow/deep"):
+        config = two_shares(place, path)
+        server.send_signal(signal.SIGSTOP)
+        gateway = place.gateway(config=config)
+        started = time.monotonic()
+        gateway.start()
+        require(time.monotonic() - started < 8, "it took its time")
+        wait_for(lambda: "gives no answer" in gateway.log(), 5, "nothing is said")
+        ends_in_time(gateway)
+        server.send_signal(signal.SIGCONT)
+
+
+@needs_root
+@rows(HANGING)
+def test_while_it_runs(place, mount):
+    server = mount(place)
+    gateway = place.gateway(config=two_shares(place)).start()
+    for turn in range(3):
+        require(send(gateway.port, scan(), to=("slow@example.org",)).startswith("250"))
+        require(send(gateway.port, scan()).startswith("250"))
+    before = wait_for(lambda: len(couriers(gateway)) == 3 and couriers(gateway), 10, "three couriers")
+    time.sleep(2)  # what the kernel knows of the share grows old
+    server.send_signal(signal.SIGSTOP)
+    require(send(gateway.port, scan()).startswith("250"), "the other share")
+    victim = min(before)
+    os.kill(victim, signal.SIGKILL)
+    wait_for(lambda: len(couriers(gateway) - {victim}) == 3, 10, "no new courier")
+    require(send(gateway.port, scan()).startswith("250"), "the other share")
+    # the boss still hears its signals
+    gateway.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: "the new configuration holds" in gateway.log(), 10, "no reload")
+    ends_in_time(gateway)
+
+
+@needs_root
+def test_nothing_is_held_by_who_is_stuck(place):
+    """The port is free again while what looked at the share is still there."""
+    server = stuck(place)
+    config = two_shares(place)
+    server.send_signal(signal.SIGSTOP)
+    gateway = place.gateway(config=config).start()
+    port = gateway.port
+    ends_in_time(gateway)
+    with open(config) as text:
+        fixed = place.file("fixed.conf", text.read().replace("127.0.0.1:0", f"127.0.0.1:{port}"))
+    again = place.gateway(config=fixed).start()
+    ends_in_time(again)
+
+
+@needs_root
+def test_comes_back(place):
+    """What was left out at the start is taken in again."""
+    server = stopped(place)
+    os.mkdir(os.path.join(place.folder, "below", "deep"))
+    config = two_shares(place, "slow/deep")
+    server.send_signal(signal.SIGSTOP)
+    with place.gateway(config=config) as gateway:
+        wait_for(lambda: "gives no answer" in gateway.log(), 5, "nothing is said")
+        server.send_signal(signal.SIGCONT)
+
+        def delivers():
+            with contextlib.suppress(OSError, EOFError):
+                return send(gateway.port, scan(), to=("slow@example.org",)).startswith("250")
+        wait_for(delivers, 20, "it stays away")
