@@ -106,6 +106,10 @@ int jail_landlock_abi(void)
 	 LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_DIR |  \
 	 LANDLOCK_ACCESS_FS_MAKE_REG | ACCESS_REFER | ACCESS_TRUNCATE)
 
+#define RIGHTS_FILE                                                  \
+	(LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | \
+	 LANDLOCK_ACCESS_FS_WRITE_FILE | ACCESS_TRUNCATE)
+
 /* Everything of ABI 1 (bits 0 to 12) and of the later ones as far as the kernel has them. */
 static uint64_t handled_rights(int abi)
 {
@@ -117,7 +121,7 @@ static uint64_t handled_rights(int abi)
 	return all;
 }
 
-static uint64_t path_rights(const struct jail_path *path, bool is_folder, uint64_t handled)
+static uint64_t path_rights(const struct jail_path *path, uint64_t handled)
 {
 	uint64_t rights = 0;
 	if (path->rights & JAIL_READ)
@@ -126,26 +130,28 @@ static uint64_t path_rights(const struct jail_path *path, bool is_folder, uint64
 		rights |= RIGHTS_WRITE;
 	if (path->rights & JAIL_EXECUTE)
 		rights |= LANDLOCK_ACCESS_FS_EXECUTE;
-	if (!is_folder)
-		rights &= LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE |
-			  LANDLOCK_ACCESS_FS_WRITE_FILE | ACCESS_TRUNCATE;
 	return rights & handled;
 }
 
+static int add_rule(int ruleset_fd, int fd, uint64_t rights)
+{
+	struct landlock_path_beneath_attr rule = { .parent_fd = fd, .allowed_access = rights };
+	return syscall(SYS_landlock_add_rule, ruleset_fd, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0
+		       ? -errno
+		       : 0;
+}
+
+/* What kind of file it is the kernel says by what it refuses: to ask for it would wait for the
+ * server of a file system. */
 static int add_path(int ruleset_fd, const struct jail_path *path, uint64_t handled)
 {
 	auto_close int fd = path->path ? open(path->path, O_PATH | O_CLOEXEC)
 				       : fcntl(path->fd, F_DUPFD_CLOEXEC, 0);
-	struct stat found;
-	if (fd < 0 || fstat(fd, &found) < 0)
+	if (fd < 0)
 		return errno == ENOENT || errno == ENOTDIR || errno == EACCES ? 0 : -errno;
-	struct landlock_path_beneath_attr rule = {
-		.parent_fd = fd,
-		.allowed_access = path_rights(path, S_ISDIR(found.st_mode), handled),
-	};
-	if (syscall(SYS_landlock_add_rule, ruleset_fd, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0)
-		return -errno;
-	return 0;
+	uint64_t rights = path_rights(path, handled);
+	int error = add_rule(ruleset_fd, fd, rights);
+	return error == -EINVAL ? add_rule(ruleset_fd, fd, rights & RIGHTS_FILE) : error;
 }
 
 int jail_paths_prepare(const struct jail_path *paths, size_t count, int *fd_out)

@@ -3,13 +3,16 @@
 #define _GNU_SOURCE
 #include "daemon/courier/jails.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include "daemon/fdio.h"
 #include "daemon/jail.h"
 #include "daemon/log.h"
 #include "daemon/role.h"
+#include "daemon/scout.h"
 #include "daemon/spool.h"
 
 #define CALL(name, reason)                          \
@@ -129,6 +132,7 @@ static const struct jail_call calls[] = {
 	CALL(setgroups, "the template"),
 };
 
+#define LOOK_MS   2000 /* a share that says nothing for so long hangs */
 #define PATHS_MAX (RULES_SHARES_MAX + 32)
 
 struct paths {
@@ -143,6 +147,31 @@ static void add_path(struct paths *paths, const char *path, unsigned rights)
 		(struct jail_path){ .path = path, .fd = -1, .rights = rights };
 }
 
+/* Runs in a child. */
+static uint8_t walk_to(const void *context)
+{
+	return open(context, O_PATH | O_CLOEXEC) >= 0;
+}
+
+/* A share that the way to can't be walked, since its server hangs, is left out. When it is back, a
+ * job finds it denied, and a new courier sees it. */
+static void add_shares(struct paths *paths, const struct config *config)
+{
+	struct scout scouts[RULES_SHARES_MAX] = { 0 };
+	const struct rules *rules = &config->rules;
+	for (size_t i = 0; i < rules->shares_count; i++)
+		scout_send(&scouts[i], walk_to, rules->shares[i].path);
+	int64_t deadline_ms = monotonic_ms() + LOOK_MS;
+	for (size_t i = 0; i < rules->shares_count; i++) {
+		if (scout_hear(&scouts[i], deadline_ms) != -ETIMEDOUT)
+			add_path(paths, rules->shares[i].path, JAIL_READ | JAIL_WRITE);
+		else
+			log_say(LOG_WARNING, "share", "%s gives no answer: does its server hang?",
+				rules->shares[i].path);
+		scout_forget(&scouts[i]);
+	}
+}
+
 static void add_own(struct paths *paths, const struct config *config)
 {
 	static const enum spool_folder folders[] = { SPOOL_ROOT, SPOOL_SHARES, SPOOL_QUARANTINE };
@@ -150,8 +179,7 @@ static void add_own(struct paths *paths, const struct config *config)
 		spool_path(config->gateway.state, folders[i], paths->spool[i]);
 		add_path(paths, paths->spool[i], JAIL_READ | JAIL_WRITE);
 	}
-	for (size_t i = 0; i < config->rules.shares_count; i++)
-		add_path(paths, config->rules.shares[i].path, JAIL_READ | JAIL_WRITE);
+	add_shares(paths, config);
 }
 
 /* What the extractor is made of: its program, libraries, charsets and the database of types; and
