@@ -12,14 +12,17 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 #include "daemon/courier/owner.h"
 #include "daemon/digest.h"
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
+#include "daemon/rename.h"
 #include "policy/place.h"
 
-#define BASE_NAME ".letterchute"
+#define BASE_NAME     ".letterchute"
+#define ACL_BYTES_MAX 4096 /* of an ACL that folders inherit; those of ext4 fit */
 
 /* Where a container's profile knows no openat2: one component after the other, none of them a link.
  */
@@ -227,22 +230,103 @@ int share_forget(const struct rules_share *rules, int shares_fd)
 	return sync_folder(shares_fd);
 }
 
-/* Makes one folder with its final owner and mode, durable. Another courier may have made it first.
- */
-static int make_folder(int parent_fd, const char *name, const struct share_owner *owner)
+/* --- folders ---------------------------------------------------------------------------------- */
+
+/* What mkdir in the parent would have given it. The mode that is set afterwards limits it. */
+static int inherit_acl(int folder_fd, int parent_fd)
+{
+	static const char *const names[] = { "system.posix_acl_default",
+					     "system.posix_acl_access" };
+	char acl[ACL_BYTES_MAX];
+	ssize_t size = fgetxattr(parent_fd, names[0], acl, sizeof acl);
+	if (size < 0)
+		return errno == ENODATA || errno == EOPNOTSUPP || errno == ENOSYS ? 0 : -errno;
+	for (size_t i = 0; size > 0 && i < sizeof names / sizeof names[0]; i++) {
+		if (fsetxattr(folder_fd, names[i], acl, (size_t)size, 0) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+static int finish_folder(int fd, int parent_fd, const struct share_owner *owner)
+{
+	int error = owner_set_folder(fd, parent_fd, owner->owner, owner->group, owner->folder_mode);
+	return error ? error : sync_folder(fd);
+}
+
+static int prepare_folder(int at, const char *aside, int parent_fd, const struct share_owner *owner)
+{
+	auto_close int fd = -1;
+	int error = share_openat(at, aside, O_RDONLY | O_DIRECTORY, 0, &fd);
+	if (!error)
+		error = owner_make_private(fd);
+	if (!error)
+		error = inherit_acl(fd, parent_fd);
+	return error ? error : finish_folder(fd, parent_fd, owner);
+}
+
+/* Makes a folder in our own one, and renames it to its place when nothing is missing: who dies in
+ * between leaves nothing that the next one would take for finished. Its name is that of a life, so
+ * that it is swept where no life removes it. */
+static int make_aside(const struct share *share, int parent_fd, const char *name,
+		      const struct share_owner *owner)
+{
+	int at = share->staging_fd >= 0 ? share->staging_fd : share->base_fd;
+	char aside[24];
+	uint64_t number;
+	int rung;
+	if (owner->folder_mode == RULES_UNSET)
+		return -ENOTSUP; /* what the parent gives is known to the file system alone */
+	if (getrandom(&number, sizeof number, 0) != sizeof number)
+		return -EIO;
+	snprintf(aside, sizeof aside, "%016llx", (unsigned long long)number);
+	if (mkdirat(at, aside, 0700) < 0)
+		return -errno;
+	int error = prepare_folder(at, aside, parent_fd, owner);
+	if (!error)
+		error = rename_new(at, aside, parent_fd, name, &rung);
+	if (error)
+		unlinkat(at, aside, AT_REMOVEDIR);
+	return error == -ENOTEMPTY ? -EEXIST : error;
+}
+
+/* Where a folder can't be moved: between the branches of a mergerfs, without the right to write to
+ * it. */
+static int make_in_place(int parent_fd, const char *name, const struct share_owner *owner)
 {
 	if (mkdirat(parent_fd, name, 0700) < 0)
-		return errno == EEXIST ? 0 : -errno;
+		return -errno;
 	auto_close int fd = -1;
 	int error = share_openat(parent_fd, name, O_RDONLY | O_DIRECTORY, 0, &fd);
 	if (!error)
-		error = owner_set_folder(fd, parent_fd, owner->owner, owner->group,
-					 owner->folder_mode);
-	if (!error)
-		error = sync_folder(fd);
+		error = finish_folder(fd, parent_fd, owner);
 	if (error)
 		unlinkat(parent_fd, name, AT_REMOVEDIR);
+	return error;
+}
+
+/* Makes one folder with its final owner and mode, durable. -EEXIST: another courier was first. */
+static int make_folder(const struct share *share, int parent_fd, const char *name,
+		       const struct share_owner *owner)
+{
+	int error = make_aside(share, parent_fd, name, owner);
+	if (error && error != -EEXIST)
+		error = make_in_place(parent_fd, name, owner);
 	return error ? error : sync_folder(parent_fd);
+}
+
+/* Opens one component, and makes it where it is missing. *made_io counts it then. */
+static int open_or_make(const struct share *share, int parent_fd, const char *name,
+			const struct share_owner *owner, int *fd_out, unsigned *made_io)
+{
+	int error = share_openat(parent_fd, name, O_RDONLY | O_DIRECTORY, 0, fd_out);
+	if (error != -ENOENT || !owner)
+		return error;
+	error = make_folder(share, parent_fd, name, owner);
+	*made_io += !error;
+	if (error && error != -EEXIST)
+		return error;
+	return share_openat(parent_fd, name, O_RDONLY | O_DIRECTORY, 0, fd_out);
 }
 
 int share_folder(const struct share *share, const char *path, const struct share_owner *owner,
@@ -260,15 +344,9 @@ int share_folder(const struct share *share, const char *path, const struct share
 			return -EINVAL;
 		memcpy(name, path, length);
 		name[length] = '\0';
-		int error = share_openat(at, name, O_RDONLY | O_DIRECTORY, 0, &next);
-		if (error == -ENOENT && owner) {
-			error = make_folder(at, name, owner);
-			made += !error;
-			if (made_out)
-				*made_out = made;
-			if (!error)
-				error = share_openat(at, name, O_RDONLY | O_DIRECTORY, 0, &next);
-		}
+		int error = open_or_make(share, at, name, owner, &next, &made);
+		if (made_out && made > 0)
+			*made_out = made;
 		if (error)
 			return error;
 		close(at);

@@ -17,12 +17,14 @@ struct share {
 	const struct rules_share *rules; /* borrowed */
 	int root_fd;                     /* the share itself */
 	int base_fd;                     /* .letterchute */
+	int staging_fd; /* of the life that works on it; borrowed; -1: new folders are made in
+			   base_fd */
 	char id[SHARE_ID_SIZE];
 };
 
-#define SHARE_INIT                           \
-	{                                    \
-		.root_fd = -1, .base_fd = -1 \
+#define SHARE_INIT                                             \
+	{                                                      \
+		.root_fd = -1, .base_fd = -1, .staging_fd = -1 \
 	}
 
 /* Opens it and compares its identity. A share that was never met is given one, if `make`; without
@@ -42,8 +44,9 @@ struct share_owner {
 };
 
 /* Opens a folder below the share ("" for the share itself). `owner`: it and its parents are made
- * where they are missing, each made durable; NULL: -ENOENT then. *made_out, if wanted: how many of
- * its last components were made, also on failure. */
+ * where they are missing, each made durable; NULL: -ENOENT then. A new folder is made in our own
+ * folder and appears with its final owner, mode and ACL, where the file system can rename it there.
+ * *made_out, if wanted: how many of its last components were made, also on failure. */
 int share_folder(const struct share *share, const char *path, const struct share_owner *owner,
 		 int *fd_out, unsigned *made_out);
 

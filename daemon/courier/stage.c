@@ -55,6 +55,7 @@ static enum reason open_share(struct job *job, struct job_route *route)
 	if (error)
 		return job_fail(job, job_share_reason(error), "%s: our staging folder: %s",
 				share->share.rules->path, strerror(-error));
+	share->share.staging_fd = share->staging_fd;
 	return check_room(job, &share->share);
 }
 

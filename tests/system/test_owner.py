@@ -133,6 +133,42 @@ def test_new_folders(place):
 
 
 @needs_root
+@rows([(name, name) for name in FOLDERS])
+def test_new_folder_is_like_one_made_there(place, name):
+    """It was made elsewhere and renamed: nothing that mkdir would have given it is missing."""
+    FOLDERS[name](place.share)
+    wanted = os.path.join(place.share, "reference")
+    os.mkdir(wanted, 0o700)
+    os.chmod(wanted, 0o2750)
+    with place.gateway(route="folder = new", share="folder_mode = 2750", gateway="user = root") as gateway:
+        require(send(gateway.port, scan()).startswith("250"))
+    equal(state_of(os.path.join(place.share, "new")), state_of(wanted))
+
+
+@needs_root
+@rows([(call, call) for call in ("mkdirat", "fchmod", "fchown", "fsync", "renameat2")])
+def test_no_death_leaves_a_folder_half_made(place, call):
+    """Killed at each such call, then tried again: the folder has its owner and mode, or it is not there."""
+    message = mail(part(PDF))
+    wanted = (DAEMON, GAMES, 0o2770)
+    for turn in range(1, 30):
+        os.mkdir(os.path.join(place.folder, str(turn)))
+        place.share, place.state = place.make(f"{turn}/share"), os.path.join(place.folder, f"{turn}/state")
+        config = place.config(route="folder = x/y\nowner = daemon\ngroup = games", share="folder_mode = 2770")
+        strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e",
+                  f"inject={call}:signal=KILL:when={turn}"]
+        status = subprocess.run([*strace, place.program, "drop", "-c", config], input=message, capture_output=True,
+                                timeout=120).returncode
+        equal(place.run("drop", "-c", config, stdin=message).returncode, 0, f"{call} {turn}")
+        for folder in ("x", "x/y"):
+            found = os.stat(os.path.join(place.share, folder))
+            equal((found.st_uid, found.st_gid, found.st_mode & 0o7777), wanted, f"{folder}, killed at {call} {turn}")
+        if status == 0:
+            return
+    raise AssertionError(f"{call} never ends")
+
+
+@needs_root
 def test_owner_is_final_before_it_is_visible(place):
     """A watcher that looks at the moment of the rename sees the final state."""
     import threading

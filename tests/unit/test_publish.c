@@ -26,6 +26,7 @@ static int set_up(void **state)
 	room.folders_fd = place_folder(room.fd, "folders");
 	room.share.root_fd = place_folder(room.fd, "share");
 	room.staging_fd = place_folder(room.share.root_fd, ".letterchute");
+	room.share.base_fd = room.share.staging_fd = room.staging_fd;
 	room.shares[0] = (struct publish_share){ &room.share, room.staging_fd };
 	*state = &room;
 	return 0;
