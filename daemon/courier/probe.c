@@ -47,6 +47,8 @@ static const char *remedy_of_open(int error)
 		{ ENOENT, "make the folder, or mount its disk" },
 		{ ENOTDIR, "`path` must be a folder" },
 		{ ESTALE, "mount the right disk, or run: letterchute check --adopt" },
+		{ EKEYREJECTED,
+		  "remove it, or give it to the gateway's user with chown, and chmod 700" },
 		{ EACCES,
 		  "give the gateway's user the right to write there; a FUSE mount needs allow_other" },
 		{ EPERM, "give the gateway's user the right to write there" },

@@ -22,6 +22,8 @@
 #include "policy/place.h"
 
 #define BASE_NAME     ".letterchute"
+#define TRIAL_NAME    ".trial"
+#define TRIALS_MAX    8
 #define ACL_BYTES_MAX 4096 /* of an ACL that folders inherit; those of ext4 fit */
 
 /* Where a container's profile knows no openat2: one component after the other, none of them a link.
@@ -108,6 +110,47 @@ static int write_id(int folder_fd, const char *name, const char id[SHARE_ID_SIZE
 	return write_file_at(folder_fd, name, line, (size_t)size, 0600);
 }
 
+/* A file that is surely ours, since it did not exist before: what the mount makes of its owner and
+ * mode. */
+static int try_file(int folder_fd, struct stat *shown_out)
+{
+	auto_close int fd = openat(folder_fd, ".", O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600);
+	bool named = fd < 0;
+	for (int tries = 0; fd < 0 && tries < TRIALS_MAX; tries++) {
+		/* of somebody who died at it, or is at it */
+		unlinkat(folder_fd, TRIAL_NAME, 0);
+		fd = openat(folder_fd, TRIAL_NAME, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		if (fd < 0 && errno != EEXIST)
+			return -errno;
+	}
+	if (fd < 0)
+		return -EEXIST;
+	int error = fstat(fd, shown_out) < 0 ? -errno : 0;
+	if (named)
+		unlinkat(folder_fd, TRIAL_NAME, 0);
+	return error;
+}
+
+int share_check_own(const struct share *share, int folder_fd, const char *name,
+		    char why_out[SHARE_WHY_MAX])
+{
+	struct stat folder, trial;
+	if (fstat(folder_fd, &folder) < 0)
+		return -errno;
+	bool owner = folder.st_uid == geteuid() || folder.st_uid == 0;
+	bool mode = !(folder.st_mode & 077);
+	if (owner && mode)
+		return 0;
+	int error = try_file(folder_fd, &trial);
+	if (error)
+		return error;
+	if ((owner || trial.st_uid == folder.st_uid) && (mode || trial.st_mode & 077))
+		return 0;
+	snprintf(why_out, SHARE_WHY_MAX, "%.200s/%s is not ours alone: owner %u, mode %o",
+		 share->rules->path, name, folder.st_uid, folder.st_mode & 07777);
+	return -EKEYREJECTED;
+}
+
 static int open_base(struct share *share, bool make)
 {
 	int error =
@@ -139,6 +182,10 @@ static int meet(struct share *share, int shares_fd, const char *memory, bool mak
 	int error = open_base(share, make);
 	if (error == -ENOENT && !make)
 		return 0;
+	if (!error && make)
+		error = share_check_own(share, share->base_fd, BASE_NAME, why_out);
+	if (error == -EKEYREJECTED)
+		return error;
 	if (!error)
 		error = read_id(share->base_fd, "id", share->id);
 	if (error == -ENOENT && make)
@@ -154,13 +201,13 @@ static int meet(struct share *share, int shares_fd, const char *memory, bool mak
 	return 0;
 }
 
-static int compare(struct share *share, const char *remembered, char *why_out)
+static int compare(struct share *share, const char *remembered, bool make, char *why_out)
 {
 	int error = open_base(share, false);
 	if (!error)
 		error = read_id(share->base_fd, "id", share->id);
 	if (!error && strcmp(share->id, remembered) == 0)
-		return 0;
+		return make ? share_check_own(share, share->base_fd, BASE_NAME, why_out) : 0;
 	snprintf(
 		why_out, SHARE_WHY_MAX,
 		error ? "%.120s is not the share we know (%s): is its disk mounted? If it is meant to be new: "
@@ -178,13 +225,13 @@ static int identify(struct share *share, int shares_fd, bool make, char *why_out
 	/* a dry run beside no state at all meets every share for the first time */
 	int error = shares_fd < 0 ? -ENOENT : read_id(shares_fd, memory, remembered);
 	if (error != -ENOENT)
-		return error ? error : compare(share, remembered, why_out);
+		return error ? error : compare(share, remembered, make, why_out);
 	/* only one courier meets a share */
 	if (make && flock(shares_fd, LOCK_EX) < 0)
 		return -errno;
 	error = shares_fd < 0 ? -ENOENT : read_id(shares_fd, memory, remembered);
 	error = error == -ENOENT ? meet(share, shares_fd, memory, make, why_out)
-				 : (error ? error : compare(share, remembered, why_out));
+				 : (error ? error : compare(share, remembered, make, why_out));
 	if (make)
 		flock(shares_fd, LOCK_UN);
 	return error;

@@ -30,10 +30,17 @@ struct share {
 /* Opens it and compares its identity. A share that was never met is given one, if `make`; without
  * `make` nothing is written and base_fd may stay -1. 0, or -errno with `why_out` in words: -ENOENT,
  * -ENOTDIR: not there; -ESTALE: another one, or an empty mount point; -EROFS, -ENOSPC, -EACCES …:
- * met for the first time and it can't be marked. */
+ * met for the first time and it can't be marked; with `make` also -EKEYREJECTED: .letterchute is
+ * somebody else's, or open to others. */
 int share_open(const struct rules_share *rules, int shares_fd, bool make, struct share *share_out,
 	       char why_out[SHARE_WHY_MAX]);
 void share_close(struct share *share);
+
+/* A folder in which we work, `name` below the share, must be ours or root's and closed to all
+ * others: a user of the share may have made it before us. A mount that shows one owner or mode for
+ * everything is borne. 0; -EKEYREJECTED with `why_out` in words; or -errno. */
+int share_check_own(const struct share *share, int folder_fd, const char *name,
+		    char why_out[SHARE_WHY_MAX]);
 
 /* Forgets what is remembered, so that the next share_open takes the share as it is. 0 or -errno. */
 int share_forget(const struct rules_share *rules, int shares_fd);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "daemon/courier/owner.h"
 #include "daemon/fdio.h"
@@ -56,6 +57,10 @@ static enum reason open_share(struct job *job, struct job_route *route)
 		return job_fail(job, job_share_reason(error), "%s: our staging folder: %s",
 				share->share.rules->path, strerror(-error));
 	share->share.staging_fd = share->staging_fd;
+	error = share_check_own(&share->share, share->staging_fd, "our staging folder", why);
+	if (error)
+		return job_fail(job, job_share_reason(error), "%s",
+				error == -EKEYREJECTED ? why : strerror(-error));
 	return check_room(job, &share->share);
 }
 
@@ -121,14 +126,26 @@ enum reason stage_close(struct job *job, size_t route, struct job_copy *copy)
 	return error ? disk_failed(job, route, error) : REASON_NONE;
 }
 
+/* It was closed for a while: is it still the file that we wrote? Its owner is ours, or the one that
+ * the mount shows for everything, our staging folder included. */
+static bool is_ours(const struct job *job, size_t route, int fd)
+{
+	struct stat file, folder;
+	return fstat(fd, &file) == 0 && fstat(staging_of(job, route), &folder) == 0 &&
+	       S_ISREG(file.st_mode) && file.st_nlink == 1 &&
+	       (file.st_uid == geteuid() || file.st_uid == folder.st_uid);
+}
+
 int stage_reopen(const struct job *job, size_t route, const struct job_copy *copy, int *fd_out)
 {
 	char name[STAGE_NAME_SIZE];
 	stage_name(job, copy, name);
-	int fd = openat(staging_of(job, route), name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	auto_close int fd = openat(staging_of(job, route), name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	*fd_out = fd;
+	if (!is_ours(job, route, fd))
+		return -ESTALE;
+	*fd_out = take_fd(&fd);
 	return 0;
 }
 

@@ -22,7 +22,7 @@ enum reason stage_close(struct job *job, size_t route, struct job_copy *copy);
 /* Final owner, mode and ACL, then fsync. The route's folder_fd must be open. */
 enum reason stage_finish(struct job *job, size_t route, struct job_copy *copy);
 
-/* Opens a staged file again for reading. */
+/* Opens a staged file again. 0; -ESTALE: it is not the one that was written; or -errno. */
 int stage_reopen(const struct job *job, size_t route, const struct job_copy *copy, int *fd_out);
 
 /* It is not wanted after all. */

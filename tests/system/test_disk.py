@@ -108,6 +108,25 @@ def test_adopt_a_new_share(place):
         require(send(gateway.port, scan()).startswith("250"))
 
 
+@needs_root
+def test_folder_that_a_user_made_before_us(place):
+    """Who owns `.letterchute` could change what is staged: it is not used, and check and the start say why."""
+    base = os.path.join(place.share, ".letterchute")
+    os.mkdir(base)
+    os.chown(base, 1234, 1234)
+    os.chmod(base, 0o777)
+    config = place.config(gateway="user = daemon")
+    done = place.run("check", "-c", config)
+    equal(done.returncode, 69, done.stdout)
+    require(b".letterchute is not ours alone: owner 1234, mode 777" in done.stdout, done.stdout)
+    with place.gateway(config=config) as gateway:
+        later(gateway, scan(), "share", "451 4.3.0")
+        equal(os.listdir(base), [])
+        os.chown(base, 1, 1)
+        os.chmod(base, 0o700)
+        require(send(gateway.port, scan()).startswith("250"))
+
+
 INJECTED = [(f"{error} from {call}", call, error, code) for call, error, code in (
     ("fsync", "EIO", "4.3.0"), ("fsync", "ENOSPC", "4.3.1"), ("fsync", "EDQUOT", "4.3.1"), ("renameat2", "EROFS", "4.3.0"),
     ("renameat2", "EIO", "4.3.0"), ("mkdirat", "EDQUOT", "4.3.1"), ("fchmod", "EIO", "4.3.0"),

@@ -117,6 +117,31 @@ static void test_folders(void **state)
 	share_close(&share);
 }
 
+/* A user of the share was there before us, or opened our folder to himself. */
+static void test_not_ours_alone(void **state)
+{
+	struct room *room = *state;
+	struct share share;
+	char why[SHARE_WHY_MAX];
+	close(place_folder(room->fd, "share/.letterchute"));
+	assert_int_equal(fchmodat(room->fd, "share/.letterchute", 0777, 0), 0);
+	assert_int_equal(share_open(&room->rules, room->shares_fd, true, &share, why),
+			 -EKEYREJECTED);
+	assert_non_null(strstr(why, "/share/.letterchute is not ours alone"));
+	assert_false(place_has(room->fd, "share/.letterchute/id"));
+	assert_int_equal(fchmodat(room->fd, "share/.letterchute", 0700, 0), 0);
+	assert_int_equal(open_share(room, true, &share), 0);
+	share_close(&share);
+	assert_int_equal(fchmodat(room->fd, "share/.letterchute", 0710, 0), 0);
+	assert_int_equal(open_share(room, true, &share), -EKEYREJECTED);
+	assert_int_equal(fchmodat(room->fd, "share/.letterchute", 0700, 0), 0);
+	if (geteuid() != 0)
+		return;
+	assert_int_equal(fchownat(room->fd, "share/.letterchute", 1234, 1234, 0), 0);
+	assert_int_equal(open_share(room, true, &share), -EKEYREJECTED);
+	assert_false(place_has(room->fd, "share/.letterchute/.trial"));
+}
+
 static const char *const leaving[] = { "..",     "a/..", "a/../..", "link",
 				       "link/x", "/etc", "a//b",    "file" };
 
@@ -143,10 +168,8 @@ int main(void)
 {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(test_identity),
-		TEST(test_away),
-		TEST(test_folders),
-		TEST(test_leaving),
+		TEST(test_identity),       TEST(test_away),    TEST(test_folders),
+		TEST(test_not_ours_alone), TEST(test_leaving),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
