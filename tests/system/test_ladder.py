@@ -70,7 +70,7 @@ def test_delivers(place, mount):
         names = sorted(os.path.basename(name) for name in files)
         require("scan (3).pdf" in names, names)
         equal(place.staged(), [])
-        equal(place.marks(), [])
+        wait_for(lambda: not place.marks(), 5, "the last delivery is not settled")
 
 
 @needs_root
