@@ -168,13 +168,14 @@ static enum reason look_back(struct job *job)
 static void put_message_aside(struct job *job)
 {
 	const struct courier *courier = job->courier;
-	char id[QUARANTINE_ID_SIZE];
+	char id[QUARANTINE_ID_SIZE], what[PLAN_KEY_SIZE + 16];
 	struct json *facts = report_message(job);
+	snprintf(what, sizeof what, "message %s", job->key);
 	json_put_text(facts, "reason", verdict_row(job->reason)->name);
 	json_put_text(facts, "text", job->why);
 	int error = quarantine_keep(courier->spool.quarantine_fd,
-				    courier->config.gateway.quarantine_bytes, facts, "message.eml",
-				    job->message_fd, id);
+				    courier->config.gateway.quarantine_bytes, what, facts,
+				    "message.eml", job->message_fd, id);
 	json_free(facts);
 	if (error)
 		log_say(LOG_ERROR, "quarantine", "job %s could not be put aside: %s", job->id,

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -71,17 +72,15 @@ static enum reason finish_copies(struct job *job)
 
 /* --- parts that are put aside ----------------------------------------------------------------- */
 
-struct aside {
-	char (*ids)[QUARANTINE_ID_SIZE];
-	size_t count;
-};
-
-static enum reason put_aside(struct job *job, size_t route, struct job_part *part,
-			     struct aside *aside)
+/* An entry stays when the message comes once more: its parts are known by key, number and route. */
+static enum reason put_aside(struct job *job, size_t route, struct job_part *part)
 {
 	const struct courier *courier = job->courier;
 	struct job_copy *copy = &part->copies[route];
 	auto_close int fd = -1;
+	char what[PLAN_KEY_SIZE + RULES_NAME_MAX + 32], id[QUARANTINE_ID_SIZE];
+	snprintf(what, sizeof what, "part %s %u %s", job->key, part->facts.number,
+		 courier->config.rules.routes[job->routes[route].route].name);
 	int error = stage_reopen(job, route, copy, &fd);
 	struct json *facts = report_message(job);
 	json_put_text(facts, "reason", verdict_row(copy->decision.reason)->name);
@@ -89,28 +88,24 @@ static enum reason put_aside(struct job *job, size_t route, struct job_part *par
 	json_put_text(facts, "name", part->name);
 	if (!error)
 		error = quarantine_keep(courier->spool.quarantine_fd,
-					courier->config.gateway.quarantine_bytes, facts, "part", fd,
-					aside->ids[aside->count]);
+					courier->config.gateway.quarantine_bytes, what, facts,
+					"part", fd, id);
 	json_free(facts);
 	if (error)
-		return job_fail(job, error == -ENOSPC ? REASON_SPOOL : REASON_IO,
-				"the quarantine: %s", strerror(-error));
-	aside->count++;
+		return job_fail(job, job_spool_reason(error), "the quarantine: %s",
+				strerror(-error));
 	stage_remove(job, route, copy);
 	return REASON_NONE;
 }
 
-static enum reason put_parts_aside(struct job *job, struct aside *aside)
+static enum reason put_parts_aside(struct job *job)
 {
 	enum reason reason = REASON_NONE;
-	aside->ids = calloc(job->parts_count * job->routes_count + 1, sizeof aside->ids[0]);
-	if (!aside->ids)
-		abort();
 	for (size_t p = 0; p < job->parts_count; p++) {
 		for (size_t r = 0; !reason && r < job->routes_count; r++) {
 			const struct job_copy *copy = &job->parts[p]->copies[r];
 			if (copy->number > 0 && copy->decision.action == DECIDE_QUARANTINE)
-				reason = put_aside(job, r, job->parts[p], aside);
+				reason = put_aside(job, r, job->parts[p]);
 		}
 	}
 	return reason;
@@ -294,12 +289,9 @@ static enum reason promise_and_publish(struct job *job, const struct plan *plan)
 
 /* --- the whole -------------------------------------------------------------------------------- */
 
-static void clean_up(struct job *job, bool failed, struct aside *aside)
+static void clean_up(struct job *job, bool failed)
 {
 	bool promised = job->courier->life_spoilt;
-	for (size_t i = 0; failed && i < aside->count; i++)
-		quarantine_drop(job->courier->spool.quarantine_fd, aside->ids[i]);
-	free(aside->ids);
 	for (size_t i = 0; i < job->routes_count; i++) {
 		struct job_route *route = &job->routes[i];
 		close_fd(&route->folder_fd);
@@ -312,16 +304,15 @@ static void clean_up(struct job *job, bool failed, struct aside *aside)
 enum reason deliver(struct job *job)
 {
 	struct plan plan = { 0 };
-	struct aside aside = { 0 };
 	enum reason reason = finish_copies(job);
 	if (!reason)
-		reason = put_parts_aside(job, &aside);
+		reason = put_parts_aside(job);
 	if (!reason) {
 		make_plan(job, &plan);
 		if (plan.parts_count > 0)
 			reason = promise_and_publish(job, &plan);
 	}
-	clean_up(job, reason != REASON_NONE, &aside);
+	clean_up(job, reason != REASON_NONE);
 	plan_done(&plan);
 	return reason;
 }

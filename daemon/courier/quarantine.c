@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,8 +99,11 @@ static void remove_entry(int quarantine_fd, const char *entry)
 static int make_entry(int quarantine_fd, const char *id, const struct json *facts, const char *name,
 		      int fd)
 {
-	char fresh[QUARANTINE_ID_SIZE + 8];
-	snprintf(fresh, sizeof fresh, ".new-%s", id);
+	uint64_t number;
+	char fresh[32];
+	if (getrandom(&number, sizeof number, 0) != sizeof number)
+		return -EIO;
+	snprintf(fresh, sizeof fresh, ".new-%016llx", (unsigned long long)number);
 	if (mkdirat(quarantine_fd, fresh, 0700) < 0)
 		return -errno;
 	auto_close int entry_fd = openat(quarantine_fd, fresh, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -108,35 +112,51 @@ static int make_entry(int quarantine_fd, const char *id, const struct json *fact
 		error = -errno;
 	if (error)
 		remove_entry(quarantine_fd, fresh);
+	/* an equal message at the same time was faster */
+	if (error == -EEXIST || error == -ENOTEMPTY)
+		error = 0;
 	return error ? error : sync_folder(quarantine_fd);
 }
 
-int quarantine_keep(int quarantine_fd, uint64_t max_bytes, const struct json *facts,
-		    const char *name, int fd, char id_out[QUARANTINE_ID_SIZE])
+static void make_id(const char *what, char id[QUARANTINE_ID_SIZE])
+{
+	struct digest digest;
+	uint8_t value[DIGEST_SIZE];
+	char hex[DIGEST_HEX];
+	digest_init(&digest);
+	digest_add(&digest, what, strlen(what));
+	digest_end(&digest, value);
+	digest_hex(value, hex);
+	memcpy(id, hex, QUARANTINE_ID_SIZE - 1);
+	id[QUARANTINE_ID_SIZE - 1] = '\0';
+}
+
+static int check_room(int quarantine_fd, uint64_t max_bytes, int fd)
 {
 	struct stat found;
-	uint64_t number;
 	if (fstat(fd, &found) < 0)
 		return -errno;
 	uint64_t used = used_bytes(quarantine_fd);
-	if (used > max_bytes || (uint64_t)found.st_size > max_bytes - used)
-		return -ENOSPC;
-	if (getrandom(&number, sizeof number, 0) != sizeof number)
-		return -EIO;
-	snprintf(id_out, QUARANTINE_ID_SIZE, "%016llx", (unsigned long long)number);
-	return make_entry(quarantine_fd, id_out, facts, name, fd);
+	return used > max_bytes || (uint64_t)found.st_size > max_bytes - used ? -ENOSPC : 0;
 }
 
-void quarantine_drop(int quarantine_fd, const char *id)
+int quarantine_keep(int quarantine_fd, uint64_t max_bytes, const char *what,
+		    const struct json *facts, const char *name, int fd,
+		    char id_out[QUARANTINE_ID_SIZE])
 {
-	remove_entry(quarantine_fd, id);
+	make_id(what, id_out);
+	/* whoever made it may have died before its name was durable */
+	if (faccessat(quarantine_fd, id_out, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return sync_folder(quarantine_fd);
+	int error = check_room(quarantine_fd, max_bytes, fd);
+	return error ? error : make_entry(quarantine_fd, id_out, facts, name, fd);
 }
 
 static int keep_part(int quarantine_fd, uint64_t max_bytes, const struct plan *plan,
 		     const struct plan_part *part, int staging_fd, int reason)
 {
 	auto_close int fd = openat(staging_fd, part->staged, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	char id[QUARANTINE_ID_SIZE];
+	char id[QUARANTINE_ID_SIZE], what[NAME_MAX + 8];
 	if (fd < 0)
 		return errno == ENOENT ? 0 : -errno;
 	struct json *facts = json_object_new();
@@ -147,7 +167,8 @@ static int keep_part(int quarantine_fd, uint64_t max_bytes, const struct plan *p
 	json_put_text(facts, "name", part->name.stem);
 	json_put_text(facts, "extension", part->name.extension);
 	json_put_text(facts, "sha256", part->sha256);
-	int error = quarantine_keep(quarantine_fd, max_bytes, facts, "part", fd, id);
+	snprintf(what, sizeof what, "plan %s", part->staged);
+	int error = quarantine_keep(quarantine_fd, max_bytes, what, facts, "part", fd, id);
 	json_free(facts);
 	return error;
 }

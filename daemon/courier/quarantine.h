@@ -5,7 +5,8 @@
  *   state/quarantine/<id>/message.eml    the message, or
  *   state/quarantine/<id>/part           one part of it
  *
- * An entry appears under its id only when all of it is durable. */
+ * An entry appears under its id only when all of it is durable. The id is made from what the entry
+ * is, so that the retry of a message that was cut off makes no second one. */
 #pragma once
 #include <stdint.h>
 #include "daemon/config.h"
@@ -14,13 +15,12 @@
 
 #define QUARANTINE_ID_SIZE 17 /* 16 hex digits and NUL */
 
-/* Puts a file aside under `name` ("message.eml" or "part") with its facts (borrowed). 0; -ENOSPC:
- * `quarantine_bytes` is used up; or -errno. Nothing is left behind on failure. */
-int quarantine_keep(int quarantine_fd, uint64_t max_bytes, const struct json *facts,
-		    const char *name, int fd, char id_out[QUARANTINE_ID_SIZE]);
-
-/* Takes an entry away again: the message it belongs to will come once more. */
-void quarantine_drop(int quarantine_fd, const char *id);
+/* Puts a file aside under `name` ("message.eml" or "part") with its facts (borrowed). `what`: its
+ * identity, in any words; what is there under it already stays as it is, and that is success. 0;
+ * -ENOSPC: `quarantine_bytes` is used up; or -errno. Nothing is left behind on failure. */
+int quarantine_keep(int quarantine_fd, uint64_t max_bytes, const char *what,
+		    const struct json *facts, const char *name, int fd,
+		    char id_out[QUARANTINE_ID_SIZE]);
 
 /* Puts the staged files of a plan aside that its file system refuses. 0 or -errno. */
 int quarantine_keep_plan(int quarantine_fd, const struct config *config, int shares_fd,

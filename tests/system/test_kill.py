@@ -1,0 +1,59 @@
+"""kill -9 at each system call of a kind, then a sender without an answer tries again: nothing is there twice or left."""
+
+import os
+import subprocess
+
+from harness import EXE, equal, mail, needs_root, part, pdf, require, rows
+
+SUSPICIOUS = b"From: scanner@example.org\r\n\r\nsee the scan\r\n--x\r\n" + part(pdf(4000)) + b"\r\n--x--\r\n"
+
+
+def each_death(place, call, message, wanted=0, **config):
+    """Kills `drop` at the first, second ... call, each time in a fresh place, until there is none left to be killed at.
+    Yields after the retry."""
+    for turn in range(1, 60):
+        os.mkdir(os.path.join(place.folder, str(turn)))
+        place.share, place.state = place.make(f"{turn}/share"), os.path.join(place.folder, f"{turn}/state")
+        path = place.config(**config)
+        trace = os.path.join(place.folder, str(turn), "trace")
+        strace = ["strace", "-f", "-qq", "-o", trace, "-e", f"trace={call}", "-e",
+                  f"inject={call}:signal=KILL:when={turn}"]
+        first = subprocess.run([*strace, place.program, "drop", "-c", path], input=message, capture_output=True,
+                               timeout=120).returncode
+        if first != wanted:
+            equal(place.run("drop", "-c", path, stdin=message).returncode, wanted, f"{call} {turn}")
+        with open(trace) as calls:
+            if not any(line.endswith("= ?\n") for line in calls):
+                return
+        yield f"killed at {call} {turn}"
+    raise AssertionError(f"{call} never ends")
+
+
+@needs_root
+@rows([(call, call) for call in ("fsync", "renameat")])
+def test_part_is_put_aside_once(place, call):
+    message = mail(part(pdf(3000), "a.pdf"), part(EXE, "b.exe"), part(EXE + b"2", "c.exe"))
+    for turn in each_death(place, call, message, route="types = pdf\nbad_part = quarantine"):
+        entries = [name for name in place.quarantine() if not name.startswith(".")]
+        equal(len(entries), 2, turn)
+        equal(list(place.files()), ["a.pdf"], turn)
+
+
+@needs_root
+@rows([(call, call) for call in ("fsync", "renameat")])
+def test_message_is_put_aside_once(place, call):
+    for turn in each_death(place, call, SUSPICIOUS, wanted=65):
+        entries = [name for name in place.quarantine() if not name.startswith(".")]
+        equal(len(entries), 1, turn)
+        with open(os.path.join(place.state, "quarantine", entries[0], "message.eml"), "rb") as kept:
+            equal(kept.read(), SUSPICIOUS, turn)
+
+
+def test_equal_message_is_put_aside_once(place):
+    """The same octets again are no second entry; others are."""
+    config = place.config(route="types = pdf\nbad_part = quarantine")
+    message = mail(part(pdf(3000), "a.pdf"), part(EXE, "b.exe"))
+    for stdin in (message, message, mail(part(pdf(3000), "a.pdf"), part(EXE, "b.exe"))):
+        equal(place.run("drop", "-c", config, stdin=stdin).returncode, 0)
+    equal(len(place.quarantine()), 2)
+    require(all(not name.startswith(".") for name in place.quarantine()), place.quarantine())
