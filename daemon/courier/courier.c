@@ -165,6 +165,7 @@ static enum reason look_back(struct job *job)
 
 /* --- what is put aside ------------------------------------------------------------------------ */
 
+/* What could not be put aside is still the sender's: nobody may tell him that it is kept. */
 static void put_message_aside(struct job *job)
 {
 	const struct courier *courier = job->courier;
@@ -177,11 +178,14 @@ static void put_message_aside(struct job *job)
 				    courier->config.gateway.quarantine_bytes, what, facts,
 				    "message.eml", job->message_fd, id);
 	json_free(facts);
-	if (error)
-		log_say(LOG_ERROR, "quarantine", "job %s could not be put aside: %s", job->id,
-			strerror(-error));
-	else
-		log_say(LOG_WARNING, "quarantine", "job %s was put aside as %s", job->id, id);
+	if (error) {
+		job->reason = REASON_NONE;
+		job_fail(job, job_spool_reason(error), "it can't be put aside: %s",
+			 error == -ENOSPC ? "the disk is full, or quarantine_bytes is used up"
+					  : strerror(-error));
+		return;
+	}
+	log_say(LOG_WARNING, "quarantine", "job %s was put aside as %s", job->id, id);
 }
 
 /* The mail itself is the trouble, not what the rules make of it. */

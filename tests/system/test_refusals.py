@@ -225,6 +225,16 @@ def test_suspicious_is_kept_aside(place):
     equal(open(os.path.join(place.state, "quarantine", entry, "message.eml"), "rb").read(), message)
 
 
+def test_suspicious_that_can_not_be_kept(place):
+    """A full quarantine: "kept aside" would be a lie, so the sender keeps it."""
+    message = b"From: scanner@example.org\r\n\r\nsee the scan\r\n--x\r\n" + part(pdf(4000)) + b"\r\n--x--\r\n"
+    with place.gateway(gateway="quarantine_bytes = 100") as gateway:
+        require(send(gateway.port, message).startswith("452 4.3.1"))
+        equal((gateway.last()["outcome"], gateway.last()["reason"]), ("later", "spool"))
+        require("quarantine_bytes" in gateway.last()["text"], gateway.last())
+        equal(place.quarantine(), [])
+
+
 def test_ambiguous_with_equal_files(place):
     """Two values that give the same files are no attack."""
     with place.gateway() as gateway:
