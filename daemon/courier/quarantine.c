@@ -9,12 +9,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "daemon/courier/life.h"
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
+
+#define FRESH       ".new-" /* an entry that is being made */
+#define FRESH_SIZE  24
+#define FRESH_TRIES 8
 
 static uint64_t folder_bytes(int parent_fd, const char *name)
 {
@@ -40,7 +45,7 @@ static uint64_t used_bytes(int quarantine_fd)
 	int own = openat(quarantine_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *names = own < 0 ? NULL : fdopendir(own);
 	for (struct dirent *entry; names && (entry = readdir(names));) {
-		if (entry->d_name[0] != '.')
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
 			bytes += folder_bytes(quarantine_fd, entry->d_name);
 	}
 	if (names)
@@ -96,18 +101,67 @@ static void remove_entry(int quarantine_fd, const char *entry)
 	unlinkat(quarantine_fd, entry, AT_REMOVEDIR);
 }
 
+/* Is the entry that was locked still the one of that name? */
+static bool is_there(int quarantine_fd, const char *name, int entry_fd)
+{
+	struct stat named, held;
+	return fstatat(quarantine_fd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       fstat(entry_fd, &held) == 0 && named.st_ino == held.st_ino;
+}
+
+/* A new entry, locked. -EAGAIN: it was tidied away before it had its lock. */
+static int open_fresh(int quarantine_fd, char fresh[FRESH_SIZE], int *fd_out)
+{
+	uint64_t number;
+	if (getrandom(&number, sizeof number, 0) != sizeof number)
+		return -EIO;
+	snprintf(fresh, FRESH_SIZE, FRESH "%016llx", (unsigned long long)number);
+	if (mkdirat(quarantine_fd, fresh, 0700) < 0)
+		return -errno;
+	auto_close int fd = openat(quarantine_fd, fresh, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? -EAGAIN : -errno;
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return errno == EWOULDBLOCK ? -EAGAIN : -errno;
+	if (!is_there(quarantine_fd, fresh, fd))
+		return -EAGAIN;
+	*fd_out = take_fd(&fd);
+	return 0;
+}
+
+static void tidy_entry(int quarantine_fd, const char *name)
+{
+	auto_close int fd =
+		openat(quarantine_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+		remove_entry(quarantine_fd, name);
+}
+
+void quarantine_tidy(int quarantine_fd)
+{
+	int own = openat(quarantine_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *names = own < 0 ? NULL : fdopendir(own);
+	for (struct dirent *entry; names && (entry = readdir(names));) {
+		if (strncmp(entry->d_name, FRESH, strlen(FRESH)) == 0)
+			tidy_entry(quarantine_fd, entry->d_name);
+	}
+	if (names)
+		closedir(names);
+	else
+		close_fd(&own);
+}
+
 static int make_entry(int quarantine_fd, const char *id, const struct json *facts, const char *name,
 		      int fd)
 {
-	uint64_t number;
-	char fresh[32];
-	if (getrandom(&number, sizeof number, 0) != sizeof number)
-		return -EIO;
-	snprintf(fresh, sizeof fresh, ".new-%016llx", (unsigned long long)number);
-	if (mkdirat(quarantine_fd, fresh, 0700) < 0)
-		return -errno;
-	auto_close int entry_fd = openat(quarantine_fd, fresh, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int error = entry_fd < 0 ? -errno : fill_entry(entry_fd, facts, name, fd);
+	char fresh[FRESH_SIZE];
+	auto_close int entry_fd = -1;
+	int error = -EAGAIN;
+	for (int tries = 0; error == -EAGAIN && tries < FRESH_TRIES; tries++)
+		error = open_fresh(quarantine_fd, fresh, &entry_fd);
+	if (error)
+		return error;
+	error = fill_entry(entry_fd, facts, name, fd);
 	if (!error && renameat(quarantine_fd, fresh, quarantine_fd, id) < 0)
 		error = -errno;
 	if (error)
@@ -145,6 +199,7 @@ int quarantine_keep(int quarantine_fd, uint64_t max_bytes, const char *what,
 		    char id_out[QUARANTINE_ID_SIZE])
 {
 	make_id(what, id_out);
+	quarantine_tidy(quarantine_fd);
 	/* whoever made it may have died before its name was durable */
 	if (faccessat(quarantine_fd, id_out, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		return sync_folder(quarantine_fd);

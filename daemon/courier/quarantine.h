@@ -22,6 +22,10 @@ int quarantine_keep(int quarantine_fd, uint64_t max_bytes, const char *what,
 		    const struct json *facts, const char *name, int fd,
 		    char id_out[QUARANTINE_ID_SIZE]);
 
+/* Removes what those left who died while they made an entry; who is at it holds a lock. Done by
+ * each quarantine_keep too. */
+void quarantine_tidy(int quarantine_fd);
+
 /* Puts the staged files of a plan aside that its file system refuses. 0 or -errno. */
 int quarantine_keep_plan(int quarantine_fd, const struct config *config, int shares_fd,
 			 const struct plan *plan, const char *life, int error);
