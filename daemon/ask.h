@@ -18,7 +18,10 @@
  * all are gone without a SETTLE, the delivery is in doubt, and the next equal message is answered
  * without being written. So a source keeps the mark after a FINAL that says delivered, until it
  * settles or knows nothing, and closes it at once after any other FINAL, and before it asks again
- * because the courier died (end of file on the pair without a FINAL). */
+ * because the courier died (end of file on the pair without a FINAL).
+ *
+ * A courier never waits for the source to read: a pair that takes no answer is a source that went
+ * away. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

@@ -101,7 +101,8 @@ int sync_folder(int folder_fd)
 	return -errno;
 }
 
-int pass_fds(int socket_fd, const void *message, size_t size, const int *fds, size_t count)
+static int send_message(int socket_fd, const void *message, size_t size, const int *fds,
+			size_t count, int flags)
 {
 	assert(count <= FDIO_PASS_MAX);
 	union {
@@ -121,11 +122,21 @@ int pass_fds(int socket_fd, const void *message, size_t size, const int *fds, si
 		memcpy(CMSG_DATA(&control.head), fds, sizeof(int) * count);
 	}
 	for (;;) {
-		if (sendmsg(socket_fd, &head, MSG_NOSIGNAL) >= 0)
+		if (sendmsg(socket_fd, &head, MSG_NOSIGNAL | flags) >= 0)
 			return 0;
 		if (errno != EINTR)
 			return -errno;
 	}
+}
+
+int pass_fds(int socket_fd, const void *message, size_t size, const int *fds, size_t count)
+{
+	return send_message(socket_fd, message, size, fds, count, 0);
+}
+
+int pass_fds_now(int socket_fd, const void *message, size_t size, const int *fds, size_t count)
+{
+	return send_message(socket_fd, message, size, fds, count, MSG_DONTWAIT);
 }
 
 /* Keeps the descriptors there is room for and closes the others. */

@@ -27,8 +27,12 @@ int write_file_at(int folder_fd, const char *name, const void *text, size_t size
 /* fsync on a folder; file systems that know no such thing (EINVAL) count as synced. */
 int sync_folder(int folder_fd);
 
-/* One seqpacket message with `count` descriptors, which stay the caller's. Never raises SIGPIPE. */
+/* One seqpacket message with `count` descriptors, which stay the caller's. Never raises SIGPIPE.
+ * Waits while the other end does not read. */
 int pass_fds(int socket_fd, const void *message, size_t size, const int *fds, size_t count);
+
+/* The same without ever waiting: -EAGAIN when the other end does not read. */
+int pass_fds_now(int socket_fd, const void *message, size_t size, const int *fds, size_t count);
 
 /* Takes one seqpacket message. *count_io: room in `fds`, then how many came; they are the caller's
  * and close-on-exec. Returns octets, 0 at end of file, or -errno (-EAGAIN with MSG_DONTWAIT in

@@ -120,7 +120,7 @@ static enum reason answer_doubt(struct job *job, int mark_fd)
 {
 	struct ask_answer promise = { .kind = ASK_PROMISED };
 	memcpy(promise.job, job->id, sizeof job->id);
-	if (pass_fds(job->answer_fd, &promise, sizeof promise, &mark_fd, 1) != 0)
+	if (pass_fds_now(job->answer_fd, &promise, sizeof promise, &mark_fd, 1) != 0)
 		return job_fail(job, REASON_IO, "the sender went away");
 	job->doubt = true;
 	return REASON_NONE;

@@ -173,15 +173,15 @@ static void make_plan(const struct job *job, struct plan *plan)
 /* --- the promise ------------------------------------------------------------------------------ */
 
 /* Before the first octet of the plan is written the source gets it as its mark, locked: from now on
- * a plan that nobody holds tells that its session is gone. A source that is gone already is owed
- * nothing. */
+ * a plan that nobody holds tells that its session is gone. A source that is gone already, or does
+ * not read its answers, is owed nothing. */
 static enum reason hand_over_mark(struct job *job, int plan_fd)
 {
 	struct ask_answer promise = { .kind = ASK_PROMISED };
 	memcpy(promise.job, job->id, sizeof job->id);
 	if (flock(plan_fd, LOCK_EX) < 0)
 		return job_fail(job, REASON_IO, "the mark can't be locked: %s", strerror(errno));
-	int error = pass_fds(job->answer_fd, &promise, sizeof promise, &plan_fd, 1);
+	int error = pass_fds_now(job->answer_fd, &promise, sizeof promise, &plan_fd, 1);
 	if (error)
 		return job_fail(job, REASON_IO, "the sender went away");
 	return REASON_NONE;

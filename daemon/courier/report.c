@@ -88,7 +88,8 @@ void report_answer(const struct job *job)
 	else
 		snprintf(answer.text, sizeof answer.text, "%u file%s stored", job->stored,
 			 job->stored == 1 ? "" : "s");
-	pass_fds(job->answer_fd, &answer, sizeof answer, NULL, 0);
+	/* who does not read has gone away: he asks again */
+	pass_fds_now(job->answer_fd, &answer, sizeof answer, NULL, 0);
 }
 
 static void put_time(struct json *json, const char *key, const struct tm *time)

@@ -1,0 +1,74 @@
+"""What somebody at the other end of a link may do to the couriers: a local user, or a session that was taken over."""
+
+import array
+import os
+import socket
+import struct
+import time
+
+from harness import equal, require, scan, send, wait_for
+
+HEAD = struct.Struct("=II64sIBB16s2x64sQqqII")
+ANSWER = struct.Struct("=III20s128s")
+ASK_DELIVER = 1
+SOURCE_DROP = 2
+
+
+def question(size, deadline_ms=0, kind=ASK_DELIVER):
+    return HEAD.pack(kind, 0, b"drop", SOURCE_DROP, 0, 1, bytes(16), b"", size, int(time.time() * 1000), deadline_ms, 0,
+                     0) + b"\0"
+
+
+def message_file(content=b"", size=None):
+    """In memory, and to be read only."""
+    fd = os.memfd_create("message")
+    os.write(fd, content)
+    if size is not None:
+        os.truncate(fd, size)
+    again = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY)
+    os.close(fd)
+    return again
+
+
+def knock(place):
+    link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    link.connect(place.state + "/gateway.sock")
+    return link
+
+
+def ask(link, head, *fds):
+    link.sendmsg([head], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds).tobytes())])
+
+
+def pair():
+    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+
+def fill(one):
+    one.setblocking(False)
+    try:
+        while True:
+            one.send(b"x" * 1000)
+    except BlockingIOError:
+        pass
+    one.setblocking(True)
+
+
+def test_answers_that_nobody_reads(place):
+    """A sender whose socket is full went away: no courier waits for him."""
+    with place.gateway(gateway="couriers = 2\nanswer_within = 10s") as gateway:
+        kept = []
+        for _ in range(2):
+            ours, theirs = pair()
+            fill(theirs)
+            link = knock(place)
+            message = scan(300)
+            ask(link, question(len(message)), message_file(message), theirs.fileno())
+            theirs.close()
+            kept.append((link, ours))
+        wait_for(lambda: len(gateway.lines()) == 2, 10, "a courier waits for a sender that does not read")
+        equal([line["reason"] for line in gateway.lines()], ["io", "io"])
+        equal(place.files(), {})
+        require(send(gateway.port, scan(200)).startswith("250"))
+        for link, _ in kept:
+            link.close()
