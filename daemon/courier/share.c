@@ -16,12 +16,14 @@
 #include <unistd.h>
 #include "daemon/courier/owner.h"
 #include "daemon/digest.h"
+#include "daemon/courier/witness.h"
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
 #include "daemon/rename.h"
 #include "policy/place.h"
 
 #define BASE_NAME     ".letterchute"
+#define MEMORY_MAX    (SHARE_ID_SIZE + WITNESS_SIZE)
 #define TRIAL_NAME    ".trial"
 #define TRIALS_MAX    8
 #define ACL_BYTES_MAX 4096 /* of an ACL that folders inherit; those of ext4 fit */
@@ -90,7 +92,7 @@ static int read_id(int folder_fd, const char *name, char id_out[SHARE_ID_SIZE])
 {
 	char *text;
 	size_t size;
-	int error = read_file_at(folder_fd, name, 64, &text, &size);
+	int error = read_file_at(folder_fd, name, MEMORY_MAX, &text, &size);
 	if (error)
 		return error;
 	bool good =
@@ -108,6 +110,32 @@ static int write_id(int folder_fd, const char *name, const char id[SHARE_ID_SIZE
 	char line[SHARE_ID_SIZE + 1];
 	int size = snprintf(line, sizeof line, "%s\n", id);
 	return write_file_at(folder_fd, name, line, (size_t)size, 0600);
+}
+
+/* What is remembered of a share: its identity, and a line with the witness of its root. */
+static int read_memory(int shares_fd, const char *name, char id_out[SHARE_ID_SIZE],
+		       char witness_out[WITNESS_SIZE])
+{
+	char *text;
+	size_t size;
+	int error = read_id(shares_fd, name, id_out);
+	witness_out[0] = '\0';
+	if (error || read_file_at(shares_fd, name, MEMORY_MAX, &text, &size) != 0)
+		return error;
+	if (size > SHARE_ID_SIZE)
+		snprintf(witness_out, WITNESS_SIZE, "%.*s",
+			 (int)strcspn(text + SHARE_ID_SIZE, "\n"), text + SHARE_ID_SIZE);
+	free(text);
+	return 0;
+}
+
+static int write_memory(const struct share *share, int shares_fd, const char *name)
+{
+	char text[MEMORY_MAX], witness[WITNESS_SIZE];
+	bool known = witness_of(share->root_fd, witness);
+	int size = snprintf(text, sizeof text, "%s\n%s%s", share->id, known ? witness : "",
+			    known ? "\n" : "");
+	return write_file_at(shares_fd, name, text, (size_t)size, 0600);
 }
 
 /* A file that is surely ours, since it did not exist before: what the mount makes of its owner and
@@ -191,7 +219,7 @@ static int meet(struct share *share, int shares_fd, const char *memory, bool mak
 	if (error == -ENOENT && make)
 		error = make_id(share);
 	if (!error && make)
-		error = write_id(shares_fd, memory, share->id);
+		error = write_memory(share, shares_fd, memory);
 	if (error && !(error == -ENOENT && !make)) {
 		snprintf(why_out, SHARE_WHY_MAX,
 			 "%.200s can't be used: its folder " BASE_NAME " gives: %s",
@@ -201,11 +229,36 @@ static int meet(struct share *share, int shares_fd, const char *memory, bool mak
 	return 0;
 }
 
-static int compare(struct share *share, const char *remembered, bool make, char *why_out)
+/* Who tidies the folder that we write to may take our identity with it. The folder is the same one
+ * all the same: it gets its identity back. */
+static int restore_id(struct share *share, int shares_fd, const char *remembered, bool make)
 {
-	int error = open_base(share, false);
+	strcpy(share->id, remembered);
+	if (!make)
+		return 0;
+	int error = flock(shares_fd, LOCK_EX) < 0 ? -errno : 0;
+	if (!error && share->base_fd < 0)
+		error = open_base(share, true);
+	if (!error)
+		error = write_id(share->base_fd, "id", share->id);
+	flock(shares_fd, LOCK_UN);
+	return error;
+}
+
+static int compare(struct share *share, int shares_fd, const char *memory, bool make, char *why_out)
+{
+	char remembered[SHARE_ID_SIZE], noted[WITNESS_SIZE], witness[WITNESS_SIZE];
+	int error = read_memory(shares_fd, memory, remembered, noted);
+	if (error)
+		return error;
+	bool same = witness_of(share->root_fd, witness) && strcmp(witness, noted) == 0;
+	error = open_base(share, false);
 	if (!error)
 		error = read_id(share->base_fd, "id", share->id);
+	if (error == -ENOENT && same)
+		error = restore_id(share, shares_fd, remembered, make);
+	if (!error && !same && make && strcmp(share->id, remembered) == 0)
+		write_memory(share, shares_fd, memory); /* for the next time, or never mind */
 	if (!error && strcmp(share->id, remembered) == 0)
 		return make ? share_check_own(share, share->base_fd, BASE_NAME, why_out) : 0;
 	snprintf(
@@ -225,13 +278,14 @@ static int identify(struct share *share, int shares_fd, bool make, char *why_out
 	/* a dry run beside no state at all meets every share for the first time */
 	int error = shares_fd < 0 ? -ENOENT : read_id(shares_fd, memory, remembered);
 	if (error != -ENOENT)
-		return error ? error : compare(share, remembered, make, why_out);
+		return error ? error : compare(share, shares_fd, memory, make, why_out);
 	/* only one courier meets a share */
 	if (make && flock(shares_fd, LOCK_EX) < 0)
 		return -errno;
 	error = shares_fd < 0 ? -ENOENT : read_id(shares_fd, memory, remembered);
-	error = error == -ENOENT ? meet(share, shares_fd, memory, make, why_out)
-				 : (error ? error : compare(share, remembered, make, why_out));
+	error = error == -ENOENT
+			? meet(share, shares_fd, memory, make, why_out)
+			: (error ? error : compare(share, shares_fd, memory, make, why_out));
 	if (make)
 		flock(shares_fd, LOCK_UN);
 	return error;

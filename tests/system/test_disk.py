@@ -1,6 +1,8 @@
 """A failing disk means later: nothing half done, nothing left over, and the next mail goes through."""
 
+import concurrent.futures
 import os
+import shutil
 import subprocess
 
 from harness import (PROGRAM, equal, mail, needs_root, part, pdf, require, rows, scan, send, wait_for)
@@ -92,6 +94,32 @@ def test_another_share(place):
         os.rmdir(place.share)
         os.rename(place.share + ".away", place.share)
         wait_for(lambda: send(gateway.port, scan()).startswith("250"), 10, "it stays away")
+
+
+@rows([("the files of the folder", lambda place: os.remove(os.path.join(place.share, ".letterchute", "id"))),
+       ("the whole folder", lambda place: shutil.rmtree(os.path.join(place.share, ".letterchute")))])
+def test_somebody_tidies(place, tidy):
+    """A user's clean-up takes our identity away: the folder is the same one, and work goes on at once."""
+    config = place.config()
+    with place.gateway(config=config) as gateway:
+        require(send(gateway.port, scan()).startswith("250"))
+        with open(os.path.join(place.share, ".letterchute", "id")) as identity:
+            before = identity.read()
+        tidy(place)
+        require(send(gateway.port, scan()).startswith("250"), gateway.log())
+        with open(os.path.join(place.share, ".letterchute", "id")) as identity:
+            equal(identity.read(), before)
+        tidy(place)
+        replies = at_once(8, lambda: send(gateway.port, scan()))
+        equal({reply[:3] for reply in replies}, {"250"})
+    tidy(place)
+    with place.gateway(config=config) as gateway:
+        require(send(gateway.port, scan()).startswith("250"), gateway.log())
+
+
+def at_once(count, work):
+    with concurrent.futures.ThreadPoolExecutor(count) as pool:
+        return list(pool.map(lambda _: work(), range(count)))
 
 
 def test_adopt_a_new_share(place):
