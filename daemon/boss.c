@@ -39,12 +39,25 @@
 
 enum { EXIT_DONE = 0, EXIT_CANT_LISTEN = 69, EXIT_CANT_START = 70 };
 
+/* An address, compared octet for octet: what is not used of it is zero. */
+struct address {
+	struct sockaddr_storage octets;
+	socklen_t size;
+};
+
+struct listening {
+	int fd;
+	struct address wanted; /* as configured: port 0 for any that is free */
+	bool told;             /* the log says that it is ready for this source */
+	bool taken;            /* by a new configuration */
+};
+
 /* Where questions come from: a listener, or the door. */
 struct source {
-	char *name;   /* "*" for the door */
-	char *listen; /* as configured; NULL for the door */
-	int asks[2];  /* the source's end, the couriers' end */
-	int sockets[SOCKETS_MAX];
+	char *name; /* "*" for the door */
+	bool is_door;
+	int asks[2]; /* the source's end, the couriers' end */
+	struct listening sockets[SOCKETS_MAX];
 	size_t sockets_count;
 };
 
@@ -78,41 +91,52 @@ struct boss {
 
 /* --- sockets ---------------------------------------------------------------------------------- */
 
+static bool get_bound(int fd, struct address *bound_out)
+{
+	*bound_out = (struct address){ .size = sizeof bound_out->octets };
+	return getsockname(fd, (struct sockaddr *)&bound_out->octets, &bound_out->size) == 0;
+}
+
+static bool is_same(const struct address *a, const struct address *b)
+{
+	return a->size == b->size && memcmp(&a->octets, &b->octets, a->size) == 0;
+}
+
 static void log_ready(const char *name, int fd)
 {
-	struct sockaddr_storage address;
-	socklen_t size = sizeof address;
+	struct address bound;
 	char host[64], port[8];
 	struct log_line line;
-	if (getsockname(fd, (struct sockaddr *)&address, &size) < 0 ||
-	    getnameinfo((struct sockaddr *)&address, size, host, sizeof host, port, sizeof port,
-			NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+	if (!get_bound(fd, &bound) ||
+	    getnameinfo((struct sockaddr *)&bound.octets, bound.size, host, sizeof host, port,
+			sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) != 0)
 		return;
 	log_start(&line, "ready");
 	log_add(&line, "source", "%s", name);
-	log_add(&line, "addr", address.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
+	log_add(&line, "addr", bound.octets.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host,
+		port);
 	log_send(LOG_INFO, &line);
 }
 
-static int listen_at(const struct addrinfo *found, int *fd_out)
+static int listen_at(const struct address *wanted, int *fd_out)
 {
-	auto_close int fd =
-		socket(found->ai_family, found->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int yes = 1;
+	int family = wanted->octets.ss_family, yes = 1;
+	auto_close int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
 	/* [::] and 0.0.0.0 are listened to by two sockets, each for its own kind */
-	if (found->ai_family == AF_INET6)
+	if (family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof yes);
-	if (bind(fd, found->ai_addr, found->ai_addrlen) < 0 || listen(fd, BACKLOG) < 0)
+	if (bind(fd, (const struct sockaddr *)&wanted->octets, wanted->size) < 0 ||
+	    listen(fd, BACKLOG) < 0)
 		return -errno;
 	*fd_out = take_fd(&fd);
 	return 0;
 }
 
 /* ADDRESS:PORT or [ADDRESS]:PORT; config.c has checked the shape. */
-static bool open_socket(const char *item, int *fd_out)
+static bool find_address(const char *item, struct address *address_out)
 {
 	char host[128];
 	snprintf(host, sizeof host, "%s", item);
@@ -131,34 +155,30 @@ static bool open_socket(const char *item, int *fd_out)
 		log_say(LOG_ERROR, "listen", "%s: %s", item, gai_strerror(failed));
 		return false;
 	}
-	int error = listen_at(found, fd_out);
+	*address_out = (struct address){ .size = found->ai_addrlen };
+	memcpy(&address_out->octets, found->ai_addr, found->ai_addrlen);
 	freeaddrinfo(found);
-	if (error)
-		log_say(LOG_ERROR, "listen", "%s can't be listened to: %s", item, strerror(-error));
-	return !error;
+	return true;
 }
 
 static void close_source(struct source *source)
 {
 	for (size_t i = 0; i < source->sockets_count; i++)
-		close_fd(&source->sockets[i]);
+		close_fd(&source->sockets[i].fd);
 	close_fd(&source->asks[0]);
 	close_fd(&source->asks[1]);
 	free(source->name);
-	free(source->listen);
 	*source = (struct source){ .asks = { -1, -1 } };
 }
 
-static struct source *add_source(struct boss *boss, const char *name, const char *listen)
+static struct source *add_source(struct boss *boss, const char *name, bool is_door)
 {
 	if (boss->sources_count == SOURCES_MAX) {
 		log_say(LOG_ERROR, "start", "more than %d listeners", SOURCES_MAX - 1);
 		return NULL;
 	}
 	struct source *source = &boss->sources[boss->sources_count];
-	*source = (struct source){ .asks = { -1, -1 },
-				   .name = strdup(name),
-				   .listen = listen ? strdup(listen) : NULL };
+	*source = (struct source){ .asks = { -1, -1 }, .name = strdup(name), .is_door = is_door };
 	if (!source->name || socket_pair(source->asks) != 0) {
 		close_source(source);
 		return NULL;
@@ -167,9 +187,57 @@ static struct source *add_source(struct boss *boss, const char *name, const char
 	return source;
 }
 
-static bool open_listener(struct boss *boss, const struct config_listener *listener)
+/* Port 0 is any port, so the one that the source of the same name has got; else the port must be
+ * this one, whoever has it. */
+static bool serves(const struct source *source, const struct listening *listening, const char *name,
+		   const struct address *wanted)
 {
-	struct source *source = add_source(boss, listener->name, listener->listen);
+	struct address bound;
+	if (source->is_door || listening->taken)
+		return false;
+	if (strcmp(source->name, name) == 0 && is_same(&listening->wanted, wanted))
+		return true;
+	return get_bound(listening->fd, &bound) && is_same(&bound, wanted);
+}
+
+/* A socket that a new configuration still wants is handed over, so that no connection is refused
+ * meanwhile, and since nobody else could have its address. */
+static bool inherit(struct boss *old, const char *name, struct listening *listening)
+{
+	for (size_t i = 0; i < old->sources_count; i++) {
+		struct source *source = &old->sources[i];
+		for (size_t s = 0; s < source->sockets_count; s++) {
+			struct listening *from = &source->sockets[s];
+			if (!serves(source, from, name, &listening->wanted))
+				continue;
+			listening->fd = fcntl(from->fd, F_DUPFD_CLOEXEC, 0);
+			listening->told = strcmp(source->name, name) == 0;
+			from->taken = true;
+			return listening->fd >= 0;
+		}
+	}
+	return false;
+}
+
+static bool open_socket(const char *item, const char *name, struct boss *old,
+			struct listening *listening_out)
+{
+	*listening_out = (struct listening){ .fd = -1 };
+	if (!find_address(item, &listening_out->wanted))
+		return false;
+	if (old && inherit(old, name, listening_out))
+		return true;
+	int error = listen_at(&listening_out->wanted, &listening_out->fd);
+	if (error)
+		log_say(LOG_ERROR, "listen", "%s can't be listened to: %s", item, strerror(-error));
+	return !error;
+}
+
+/* `old`: whose sockets may be taken; NULL at start. */
+static bool open_listener(struct boss *boss, const struct config_listener *listener,
+			  struct boss *old)
+{
+	struct source *source = add_source(boss, listener->name, false);
 	const char *cursor = listener->listen;
 	char item[128];
 	bool fits, good = source != NULL;
@@ -179,7 +247,8 @@ static bool open_listener(struct boss *boss, const struct config_listener *liste
 				listener->name);
 			good = false;
 		} else
-			good = open_socket(item, &source->sockets[source->sockets_count]);
+			good = open_socket(item, listener->name, old,
+					   &source->sockets[source->sockets_count]);
 		source->sockets_count += good;
 	}
 	return good;
@@ -235,12 +304,12 @@ static void open_door(struct boss *boss)
 					     : strerror(-error));
 		return;
 	}
-	struct source *source = add_source(boss, "*", NULL);
+	struct source *source = add_source(boss, "*", true);
 	if (!source) {
 		close(fd);
 		return;
 	}
-	source->sockets[source->sockets_count++] = fd;
+	source->sockets[source->sockets_count++] = (struct listening){ .fd = fd, .told = true };
 }
 
 /* --- identity of couriers --------------------------------------------------------------------- */
@@ -339,11 +408,11 @@ static int start_courier(struct boss *boss, const struct child *child, pid_t *pi
 
 static int start_source(struct boss *boss, const struct source *source, pid_t *pid_out)
 {
-	const char *arguments[] = { source->listen ? "listen" : "door",
-				    source->listen ? source->name : NULL, NULL };
+	const char *arguments[] = { source->is_door ? "door" : "listen",
+				    source->is_door ? NULL : source->name, NULL };
 	int fds[SOCKETS_MAX + 2] = { source->asks[0], boss->receiving_fd };
 	for (size_t i = 0; i < source->sockets_count; i++)
-		fds[i + 2] = source->sockets[i];
+		fds[i + 2] = source->sockets[i].fd;
 	const struct role_start start = { .role = ROLE_SMTP,
 					  .arguments = arguments,
 					  .fds = fds,
@@ -467,38 +536,33 @@ static void signal_children(const struct boss *boss, int signal)
 
 /* --- reload ----------------------------------------------------------------------------------- */
 
-/* The sockets that a new configuration still wants are handed over, so that no connection is
- * refused meanwhile. */
-static bool inherit(struct boss *fresh, struct boss *old, const struct config_listener *listener)
-{
-	for (size_t i = 0; i < old->sources_count; i++) {
-		struct source *source = &old->sources[i];
-		if (!source->listen || strcmp(source->name, listener->name) != 0 ||
-		    strcmp(source->listen, listener->listen) != 0)
-			continue;
-		struct source *taken = add_source(fresh, listener->name, listener->listen);
-		if (!taken)
-			return false;
-		taken->sockets_count = source->sockets_count;
-		for (size_t s = 0; s < source->sockets_count; s++)
-			taken->sockets[s] = fcntl(source->sockets[s], F_DUPFD_CLOEXEC, 0);
-		return true;
-	}
-	return false;
-}
-
 /* Opens what `boss->config` asks for; `old` NULL at start. */
 static bool open_sources(struct boss *boss, struct boss *old)
 {
 	boss->sources = calloc(SOURCES_MAX, sizeof *boss->sources);
 	if (!boss->sources)
 		abort();
+	for (size_t i = 0; old && i < old->sources_count; i++) {
+		for (size_t s = 0; s < old->sources[i].sockets_count; s++)
+			old->sources[i].sockets[s].taken = false;
+	}
 	for (size_t i = 0; i < boss->config.listeners_count; i++) {
-		const struct config_listener *listener = &boss->config.listeners[i];
-		if (!(old && inherit(boss, old, listener)) && !open_listener(boss, listener))
+		if (!open_listener(boss, &boss->config.listeners[i], old))
 			return false;
 	}
 	return true;
+}
+
+static void tell_ready(struct boss *boss)
+{
+	for (size_t i = 0; i < boss->sources_count; i++) {
+		struct source *source = &boss->sources[i];
+		for (size_t s = 0; s < source->sockets_count; s++) {
+			if (!source->sockets[s].told)
+				log_ready(source->name, source->sockets[s].fd);
+			source->sockets[s].told = true;
+		}
+	}
 }
 
 static void close_sources(struct boss *boss)
@@ -514,12 +578,14 @@ static void close_sources(struct boss *boss)
 static void inherit_door(struct boss *fresh, struct boss *old)
 {
 	for (size_t i = 0; i < old->sources_count; i++) {
-		if (old->sources[i].listen)
+		if (!old->sources[i].is_door)
 			continue;
-		struct source *taken = add_source(fresh, "*", NULL);
+		struct source *taken = add_source(fresh, "*", true);
 		if (taken)
-			taken->sockets[taken->sockets_count++] =
-				fcntl(old->sources[i].sockets[0], F_DUPFD_CLOEXEC, 0);
+			taken->sockets[taken->sockets_count++] = (struct listening){
+				.fd = fcntl(old->sources[i].sockets[0].fd, F_DUPFD_CLOEXEC, 0),
+				.told = true,
+			};
 	}
 }
 
@@ -616,6 +682,7 @@ static void reload(struct boss *boss,
 	config_done(&boss->config);
 	*boss = fresh;
 	start_wanted(boss);
+	tell_ready(boss);
 	log_say(LOG_INFO, "reload", "the new configuration holds");
 }
 
@@ -717,11 +784,7 @@ static int start(struct boss *boss)
 	open_door(boss);
 	want_children(boss);
 	start_wanted(boss);
-	for (size_t i = 0; i < boss->sources_count; i++) {
-		for (size_t s = 0; boss->sources[i].listen && s < boss->sources[i].sockets_count;
-		     s++)
-			log_ready(boss->sources[i].name, boss->sources[i].sockets[s]);
-	}
+	tell_ready(boss);
 	return EXIT_DONE;
 }
 
@@ -745,7 +808,7 @@ int boss_run(struct config *config,
 	char path[PATH_MAX];
 	bool door = false;
 	for (size_t i = 0; i < boss.sources_count; i++)
-		door |= !boss.sources[i].listen;
+		door |= boss.sources[i].is_door;
 	if (door && spool_socket_path(boss.config.gateway.state, path, sizeof path) == 0)
 		unlink(path);
 	close_sources(&boss);

@@ -68,6 +68,89 @@ def test_bad_reload_keeps_the_old(place):
         require(send(gateway.port, scan()).startswith("250"))
 
 
+def reload(gateway):
+    count = gateway.log().count("the new configuration holds")
+    gateway.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: gateway.log().count("the new configuration holds") > count, 10, f"no reload:\n{gateway.log()}")
+
+
+def free_port():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
+def ready(gateway, source, port):
+    return f"ready source={source} addr=127.0.0.1:{port}\n" in gateway.log()
+
+
+def test_reload_adds_an_address(place):
+    one, two = free_port(), free_port()
+    config = place.config()
+    with open(config) as text:
+        text = text.read()
+
+    def listen(addresses):
+        place.file("gateway.conf", text.replace("127.0.0.1:0", addresses))
+    listen(f"127.0.0.1:{one}")
+    with place.gateway(config=config) as gateway:
+        device = Device(one)
+        listen(f"127.0.0.1:{two}, 127.0.0.1:{one}")
+        reload(gateway)
+        require(ready(gateway, "lan", two), gateway.log())
+        equal(gateway.log().count("ready source="), 2, "the old one is not told again")
+        for port in (one, two, one, two):
+            require(send(port, scan()).startswith("250"))
+        require(device.deliver(scan()).startswith("250"), "the session that was open")
+        device.quit()
+        listen(f"127.0.0.1:{two}")
+        reload(gateway)
+        require(send(two, scan()).startswith("250"))
+
+        def refused():
+            try:
+                Device(one).close()
+            except OSError:
+                return True
+        wait_for(refused, 5, "it is still listened to")
+        listen(f"127.0.0.1:{one}")
+        reload(gateway)
+        require(send(one, scan()).startswith("250"))
+
+
+def test_reload_renames_a_listener(place):
+    port = free_port()
+    config = place.config(route="name = {source}_{name}")
+    with open(config) as text:
+        text = text.read().replace("127.0.0.1:0", f"127.0.0.1:{port}")
+    place.file("gateway.conf", text)
+    with place.gateway(config=config) as gateway:
+        require(send(port, scan()).startswith("250"))
+        place.file("gateway.conf", text.replace("[smtp lan]", "[smtp office]"))
+        reload(gateway)
+        require(ready(gateway, "office", port), gateway.log())
+        # who connected while the old one was still there is told to come again
+        wait_for(lambda: send(port, scan()).startswith("250"), 5, "nobody takes it")
+        require("office_scan.pdf" in place.files(), place.files())
+
+
+def test_reload_swaps_addresses(place):
+    one, two = free_port(), free_port()
+    config = place.config(route="name = {source}_{name}", text=f"[smtp wan]\nlisten = 127.0.0.1:{two}\ntls = off\n")
+    with open(config) as text:
+        text = text.read().replace("127.0.0.1:0", f"127.0.0.1:{one}")
+    place.file("gateway.conf", text)
+    with place.gateway(config=config) as gateway:
+        place.file("gateway.conf", text.replace("[smtp lan]", "[smtp x]").replace("[smtp wan]", "[smtp lan]")
+                   .replace("[smtp x]", "[smtp wan]"))
+        reload(gateway)
+        require(ready(gateway, "lan", two) and ready(gateway, "wan", one), gateway.log())
+        wait_for(lambda: len(processes(gateway, "letterchute-smtp listen")) == 2, 5, "the old ones stay")
+        require(send(one, scan()).startswith("250"))
+        require(send(two, scan()).startswith("250"))
+        equal(sorted(place.files()), ["lan_scan.pdf", "wan_scan.pdf"])
+
+
 def processes(gateway, words):
     found = []
     for pid, _ in gateway.children():
