@@ -196,12 +196,15 @@ static void build_environment(char room[PASSED_ON + 3][256], char **environment,
 	environment[used + 1] = NULL;
 }
 
-/* What is ignored or blocked here must not be in the role: the template waits for its children. */
+/* What is ignored or blocked here must not be in the role: the template waits for its children. But
+ * for SIGINT: at a terminal Ctrl-C reaches the whole group at once, and it is for whoever started
+ * the roles to end them in their order; they end with him. */
 static void reset_signals(void)
 {
-	sigset_t none;
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	sigset_t kept_off;
+	sigemptyset(&kept_off);
+	sigaddset(&kept_off, SIGINT);
+	sigprocmask(SIG_SETMASK, &kept_off, NULL);
 	static const int ours[] = { SIGCHLD, SIGPIPE, SIGHUP, SIGTERM, SIGINT };
 	for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
 		signal(ours[i], SIG_DFL);

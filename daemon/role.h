@@ -28,7 +28,7 @@ struct role_start {
 
 /* Forks and executes. The role gets no other descriptors than these and standard error; the program
  * that may serve a session on standard input and output gets those too, to the others they are
- * /dev/null. 0 with the process id, or -errno (also of the exec). */
+ * /dev/null. SIGINT is blocked in it. 0 with the process id, or -errno (also of the exec). */
 int role_start(const struct role_start *start, pid_t *pid_out);
 
 /* Takes the identity that a courier would get, for good: for a child that tries what it could do. 0

@@ -1,7 +1,8 @@
 /* notice.h: signals as notices that are read where the program waits. Room daemon/smtp.
  *
  * SIGTERM and SIGHUP are blocked except inside ppoll and epoll_pwait with notice_mask(), so none is
- * ever missed between a look and a wait. Children of fork inherit the set-up. */
+ * ever missed between a look and a wait. SIGINT stays blocked, as it was when the role was started:
+ * the boss says SIGTERM. Children of fork inherit the set-up. */
 #pragma once
 #include <signal.h>
 #include <stdbool.h>

@@ -33,6 +33,67 @@ def test_idle_device_hears_421(place):
     require(device.is_closed())
 
 
+def has_program(pid):
+    """It lives, and is more than a corpse."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as line:
+            return line.read() != b""
+    except OSError:
+        return False
+
+
+def interrupt(process):
+    """Ctrl-C at a terminal: the whole group gets it."""
+    os.killpg(process.pid, signal.SIGINT)
+
+
+def test_ctrl_c_stops_cleanly(place):
+    gateway = place.gateway(wrapper=("setsid",)).start()
+    require(send(gateway.port, scan()).startswith("250"))
+    device = Device(gateway.port)
+    device.say("EHLO x")
+    interrupt(gateway.process)
+    require(device.reply().startswith("421 4.3.2"))
+    equal(gateway.process.wait(30), 0)
+    require("signal" not in gateway.log(), gateway.log())
+    equal(place.staged(), [])
+    equal(place.spool("lives"), [])
+
+
+def test_ctrl_c_is_for_the_boss(place):
+    """Nobody ends before the boss says so, and the boss is stopped."""
+    gateway = place.gateway(wrapper=("setsid",), gateway="couriers = 2").start()
+    require(send(gateway.port, scan()).startswith("250"))
+    # a session that is about to end bears the name of its listener
+    wait_for(lambda: len(processes(gateway, "letterchute-smtp listen")) == 1, 5, "the session stays")
+    before = [pid for pid, _ in gateway.children()]
+    gateway.process.send_signal(signal.SIGSTOP)
+    interrupt(gateway.process)
+    time.sleep(0.5)
+    for _ in range(3):
+        require(send(gateway.port, scan()).startswith("250"))
+    ended = [name for pid, name in gateway.children() if pid in before and not has_program(pid)]
+    gateway.process.send_signal(signal.SIGCONT)
+    equal(gateway.process.wait(30), 0)
+    equal(ended, [])
+
+
+def test_ctrl_c_ends_drop(place):
+    config = place.config(route="source = drop")
+    message = scan(30000000)
+    process = subprocess.Popen(["setsid", place.program, "drop", "-c", config], stdin=subprocess.PIPE)
+    process.stdin.write(message)
+    process.stdin.close()
+    wait_for(lambda: any(name.startswith("letterchute-ext") for _, name in tree(process.pid)), 10, "no extractor")
+    pids = [pid for pid, _ in tree(process.pid)]
+    interrupt(process)
+    equal(process.wait(5), -signal.SIGINT)
+    wait_for(lambda: not any(has_program(pid) for pid in pids), 5, "children live on")
+    equal(place.run("drop", "-c", config, stdin=message).returncode, 0)
+    equal(len(place.files()), 1)
+    equal(place.staged(), [])
+
+
 def test_restart_keeps_everything(place):
     config = place.config()
     for turn in range(3):
