@@ -132,10 +132,10 @@ static int take_exit(struct extractor *extractor, int *status_out)
 	}
 }
 
-/* Feeds the sink until the end of file. 0, -ETIMEDOUT, -EPROTO, -EIO or what the sink said, with
- * *stopped_out. */
+/* Feeds the sink until the end of file. 0, -ETIMEDOUT, -EPROTO, -EIO or what the sink said.
+ * *spoke_out: there was something to read. */
 static int read_frames(int frames_fd, struct frames *frames, const struct frames_sink *sink,
-		       int64_t deadline_ms)
+		       int64_t deadline_ms, bool *spoke_out)
 {
 	static uint8_t block[256 * 1024];
 	for (;;) {
@@ -154,6 +154,7 @@ static int read_frames(int frames_fd, struct frames *frames, const struct frames
 				return error;
 			continue;
 		}
+		*spoke_out = true;
 		int stop = frames_feed(frames, block, (size_t)got, sink);
 		if (stop)
 			return stop;
@@ -179,14 +180,9 @@ static enum extractor_result crashed(char *why_out, const char *what)
 }
 
 /* The frames ended: how did the child? */
-static enum extractor_result judge_end(struct extractor *extractor, const struct frames *frames,
-				       uint32_t *cap_out, char *why_out)
+static enum extractor_result judge_end(int status, const struct frames *frames, uint32_t *cap_out,
+				       char *why_out)
 {
-	int status;
-	if (take_exit(extractor, &status) != 0) {
-		snprintf(why_out, EXTRACTOR_ERROR_MAX, "the extractor's template is gone");
-		return EXTRACTOR_KILLED;
-	}
 	if (WIFSIGNALED(status)) {
 		snprintf(why_out, EXTRACTOR_ERROR_MAX, "the extractor died of signal %d",
 			 WTERMSIG(status));
@@ -205,27 +201,32 @@ static enum extractor_result judge_end(struct extractor *extractor, const struct
 		       : crashed(why_out, "the extractor stopped in the middle");
 }
 
+/* *gone_out: the template is gone and has said nothing about the job. */
 static enum extractor_result run_job(struct extractor *extractor, const struct extractor_job *job,
 				     const struct frames_sink *sink, uint32_t *cap_out,
-				     int *stop_out, char *why_out)
+				     int *stop_out, char *why_out, bool *gone_out)
 {
 	static struct frames frames;
 	auto_close int frames_fd = -1;
-	int error = extractor_start(extractor, why_out);
-	if (!error)
-		error = send_job(extractor, job, &frames_fd);
+	bool spoke = false;
+	int error = send_job(extractor, job, &frames_fd);
 	if (error) {
-		if (extractor->control_fd >= 0)
-			snprintf(why_out, EXTRACTOR_ERROR_MAX, "the extractor takes no job: %s",
-				 strerror(-error));
+		*gone_out = true;
+		snprintf(why_out, EXTRACTOR_ERROR_MAX, "the extractor takes no job: %s",
+			 strerror(-error));
 		return EXTRACTOR_KILLED;
 	}
 	fcntl(frames_fd, F_SETFL, O_NONBLOCK);
 	frames_init(&frames);
-	int stop = read_frames(frames_fd, &frames, sink, job->deadline_ms);
+	int stop = read_frames(frames_fd, &frames, sink, job->deadline_ms, &spoke), status;
 	close_fd(&frames_fd); /* a child that is still writing ends by this */
-	if (stop == 0)
-		return judge_end(extractor, &frames, cap_out, why_out);
+	if (stop == 0 && take_exit(extractor, &status) == 0)
+		return judge_end(status, &frames, cap_out, why_out);
+	if (stop == 0) {
+		*gone_out = !spoke;
+		snprintf(why_out, EXTRACTOR_ERROR_MAX, "the extractor's template is gone");
+		return EXTRACTOR_KILLED;
+	}
 	if (stop == -ETIMEDOUT)
 		return EXTRACTOR_DEADLINE;
 	if (stop == -EPROTO)
@@ -238,10 +239,21 @@ enum extractor_result extractor_run(struct extractor *extractor, const struct ex
 				    const struct frames_sink *sink, uint32_t *cap_out,
 				    int *stop_out, char why_out[EXTRACTOR_ERROR_MAX])
 {
-	enum extractor_result result = run_job(extractor, job, sink, cap_out, stop_out, why_out);
-	/* after a fault: new addresses for the next try; after silence: the child may hang for ever
-	 */
-	if (result == EXTRACTOR_CRASH || result == EXTRACTOR_KILLED || result == EXTRACTOR_DEADLINE)
-		extractor_stop(extractor);
+	enum extractor_result result;
+	bool idle, gone;
+	/* a template that died while it had nothing to do is nothing that the message has to wait
+	 * for: once it is started anew */
+	do {
+		idle = extractor->control_fd >= 0;
+		gone = false;
+		if (extractor_start(extractor, why_out) != 0)
+			return EXTRACTOR_KILLED;
+		result = run_job(extractor, job, sink, cap_out, stop_out, why_out, &gone);
+		/* after a fault: new addresses for the next try; after silence: the child may hang
+		 * for ever */
+		if (result == EXTRACTOR_CRASH || result == EXTRACTOR_KILLED ||
+		    result == EXTRACTOR_DEADLINE)
+			extractor_stop(extractor);
+	} while (idle && gone);
 	return result;
 }

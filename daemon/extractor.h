@@ -39,8 +39,8 @@ struct extractor_job {
 		.control_fd = -1, .program_fd = -1 \
 	}
 
-/* Runs one message. A template that is not there is started, one that misbehaved is ended.
- * `why_out` says in words what went wrong (EXTRACTOR_CRASH, EXTRACTOR_KILLED). */
+/* Runs one message. A template that is not there, or is found dead, is started; one that misbehaved
+ * is ended. `why_out` says in words what went wrong (EXTRACTOR_CRASH, EXTRACTOR_KILLED). */
 enum extractor_result extractor_run(struct extractor *extractor, const struct extractor_job *job,
 				    const struct frames_sink *sink, uint32_t *cap_out,
 				    int *stop_out, char why_out[EXTRACTOR_ERROR_MAX]);

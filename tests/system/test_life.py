@@ -241,6 +241,24 @@ def test_killed_role_is_started_again(place, words):
         equal(place.staged(), [])
 
 
+def kill_extractor(gateway):
+    """Its process id, which is free again."""
+    require(send(gateway.port, scan()).startswith("250"))
+    (pid,) = processes(gateway, "letterchute-extract")
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not os.path.exists(f"/proc/{pid}"), 5, "it stays")
+    return pid
+
+
+def test_extractor_that_died_idle_delays_nobody(place):
+    with place.gateway(gateway="couriers = 1") as gateway:
+        for _ in range(3):
+            kill_extractor(gateway)
+            reply = send(gateway.port, scan())
+            require(reply.startswith("250"), reply)
+        equal(len(place.files()), 6)
+
+
 def test_children_die_with_the_boss(place):
     gateway = place.gateway().start()
     require(send(gateway.port, scan()).startswith("250"))
