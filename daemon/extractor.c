@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "daemon/fdio.h"
@@ -27,8 +28,9 @@ void extractor_stop(struct extractor *extractor)
 		return;
 	close_fd(&extractor->control_fd);
 	/* it ends at the end of file; if it is stuck nobody waits for it */
-	kill(extractor->pid, SIGKILL);
-	waitpid(extractor->pid, NULL, 0);
+	long sent = syscall(SYS_pidfd_send_signal, extractor->pid_fd, SIGKILL, NULL, 0);
+	waitpid(extractor->pid, NULL, sent == 0 ? 0 : WNOHANG);
+	close_fd(&extractor->pid_fd);
 }
 
 static int take_ready(int control_fd, char *why_out)
@@ -73,7 +75,7 @@ int extractor_start(struct extractor *extractor, char why_out[EXTRACTOR_ERROR_MA
 				    .program_fd = extractor->program_fd,
 				    .uid = NOBODY,
 				    .gid = NOBODY };
-	error = role_start(&start, &extractor->pid);
+	error = role_start_held(&start, &extractor->pid, &extractor->pid_fd);
 	if (error) {
 		snprintf(why_out, EXTRACTOR_ERROR_MAX, "the extractor can't be executed: %s",
 			 strerror(-error));

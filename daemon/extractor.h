@@ -13,6 +13,7 @@
 struct extractor {
 	int control_fd; /* -1: no template runs */
 	pid_t pid;
+	int pid_fd;     /* the same process, whoever gets its number later; -1: not to be had */
 	int program_fd; /* borrowed, from role_open_program; -1: to be found */
 	uint32_t job;   /* number of the last one */
 };
@@ -34,9 +35,9 @@ struct extractor_job {
 	int64_t deadline_ms; /* monotonic; -1: none. 60 s without progress end it anyway */
 };
 
-#define EXTRACTOR_INIT                             \
-	{                                          \
-		.control_fd = -1, .program_fd = -1 \
+#define EXTRACTOR_INIT                                           \
+	{                                                        \
+		.control_fd = -1, .pid_fd = -1, .program_fd = -1 \
 	}
 
 /* Runs one message. A template that is not there, or is found dead, is started; one that misbehaved

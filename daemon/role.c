@@ -252,7 +252,7 @@ static int become(const struct role_start *start, int program_fd, pid_t parent, 
 	return write(report, &error, sizeof error) < 0 ? -errno : error;
 }
 
-int role_start(const struct role_start *start, pid_t *pid_out)
+int role_start_held(const struct role_start *start, pid_t *pid_out, int *pid_fd_out)
 {
 	auto_close int found = -1;
 	int error = start->program_fd < 0 ? role_open_program(start->role, &found) : 0;
@@ -272,10 +272,19 @@ int role_start(const struct role_start *start, pid_t *pid_out)
 		       report_out);
 		_exit(70);
 	}
+	/* now, while nobody else can have its number */
+	auto_close int pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
 	close_fd(&report_out);
 	/* the pipe closes at the exec: nothing comes then */
 	if (read_all(report_in, &error, sizeof error) == sizeof error)
 		return error;
 	*pid_out = pid;
+	*pid_fd_out = take_fd(&pid_fd);
 	return 0;
+}
+
+int role_start(const struct role_start *start, pid_t *pid_out)
+{
+	auto_close int pid_fd = -1;
+	return role_start_held(start, pid_out, &pid_fd);
 }

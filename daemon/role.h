@@ -31,6 +31,11 @@ struct role_start {
  * /dev/null. SIGINT is blocked in it. 0 with the process id, or -errno (also of the exec). */
 int role_start(const struct role_start *start, pid_t *pid_out);
 
+/* The same, with a descriptor of the process (pidfd_open(2)) for those who ignore SIGCHLD: to them
+ * the number may mean another process as soon as the role has ended. -1 where the kernel has none.
+ */
+int role_start_held(const struct role_start *start, pid_t *pid_out, int *pid_fd_out);
+
 /* Takes the identity that a courier would get, for good: for a child that tries what it could do. 0
  * or -errno. */
 int role_take_identity(uint32_t uid, uint32_t gid);

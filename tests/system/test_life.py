@@ -6,7 +6,7 @@ import socket
 import subprocess
 import time
 
-from harness import (PROGRAM, Device, equal, mail, needs_root, part, pdf, require, rows, scan, send, tree, wait_for)
+from harness import (PROGRAM, Device, Skip, equal, mail, needs_root, part, pdf, require, rows, scan, send, tree, wait_for)
 
 
 def test_stops_cleanly(place):
@@ -257,6 +257,35 @@ def test_extractor_that_died_idle_delays_nobody(place):
             reply = send(gateway.port, scan())
             require(reply.startswith("250"), reply)
         equal(len(place.files()), 6)
+
+
+def start_with_number(pid, user):
+    """A process of that number and user."""
+    for _ in range(100):
+        try:
+            with open("/proc/sys/kernel/ns_last_pid", "w") as last:
+                last.write(str(pid - 1))
+        except FileNotFoundError:
+            raise Skip("this kernel lets nobody choose a process id") from None
+        process = subprocess.Popen(["sleep", "600"], user=user, group=user, extra_groups=[])
+        if process.pid == pid:
+            return process
+        process.kill()
+        process.wait()
+    raise Skip("the number was taken by somebody else")
+
+
+@needs_root
+def test_number_of_a_dead_extractor(place):
+    """Whoever gets it is none of ours."""
+    with place.gateway(gateway="couriers = 1\nuser = 65534") as gateway:
+        stranger = start_with_number(kill_extractor(gateway), 65534)
+        place.later(stranger.kill)
+        require(send(gateway.port, scan()).startswith("250"))
+        equal(stranger.poll(), None, "the stranger was killed")
+        stranger.kill()
+        stranger.wait()
+        equal(len(place.files()), 2)
 
 
 def test_children_die_with_the_boss(place):
