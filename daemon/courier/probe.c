@@ -6,7 +6,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "daemon/courier/owner.h"
@@ -19,7 +18,8 @@ struct probe {
 	const struct config *config;
 	const struct rules_share *rules;
 	struct share share;
-	int staging_fd;
+	struct life from, to; /* what we leave when we die belongs to them, and goes with them */
+	int staging_fd, to_fd;
 	char what[RULES_NAME_MAX + 32];
 	probe_told told;
 	void *context;
@@ -75,10 +75,12 @@ static bool probe_open(struct probe *probe, const struct spool *spool)
 	return !error;
 }
 
-static bool probe_staging(struct probe *probe, const char *name)
+static bool probe_staging(struct probe *probe)
 {
 	struct stat root, staging;
-	int error = life_open_staging(&probe->share, name, true, &probe->staging_fd);
+	int error = life_open_staging(&probe->share, probe->from.name, true, &probe->staging_fd);
+	if (!error)
+		error = life_open_staging(&probe->share, probe->to.name, true, &probe->to_fd);
 	if (!error &&
 	    (fstat(probe->share.root_fd, &root) < 0 || fstat(probe->staging_fd, &staging) < 0))
 		error = -errno;
@@ -103,7 +105,7 @@ static void probe_rename(struct probe *probe)
 		"files appear by a look and a rename: no other program may make files of the same names there"
 	};
 	int rung;
-	int error = publish_probe(probe->staging_fd, probe->share.base_fd, &rung);
+	int error = publish_probe(probe->staging_fd, probe->to_fd, &rung);
 	if (error)
 		tell(probe, false, remedy_of_open(error), "a file can't be renamed below %s: %s",
 		     probe->rules->path, strerror(-error));
@@ -173,30 +175,52 @@ static void probe_space(struct probe *probe)
 	     (unsigned long long)probe->rules->free_floor >> 20);
 }
 
+static bool begin_lives(struct probe *probe, const struct spool *spool)
+{
+	int error = life_begin(spool, &probe->from);
+	if (!error)
+		error = life_begin(spool, &probe->to);
+	if (error)
+		tell(probe, false, "look at the disk of `state`", "the spool: %s",
+		     strerror(-error));
+	return !error;
+}
+
+/* Where its folder can't be removed, a life is left to whoever adopts it. */
+static void end_life(const struct probe *probe, const struct spool *spool, struct life *life)
+{
+	bool clean = probe->share.base_fd < 0 || !*life->name ||
+		     unlinkat(probe->share.base_fd, life->name, AT_REMOVEDIR) == 0 ||
+		     errno == ENOENT;
+	if (*life->name && clean)
+		unlinkat(spool->lives_fd, life->name, 0);
+	life_abandon(life);
+}
+
 void probe_share(const struct spool *spool, const struct config *config, size_t share,
 		 probe_told told, void *context)
 {
 	struct probe probe = { .config = config,
 			       .rules = &config->rules.shares[share],
 			       .share = SHARE_INIT,
+			       .from = { .lock_fd = -1 },
+			       .to = { .lock_fd = -1 },
 			       .staging_fd = -1,
+			       .to_fd = -1,
 			       .told = told,
 			       .context = context };
-	uint64_t number;
-	char name[32];
-	if (getrandom(&number, sizeof number, 0) != sizeof number)
-		return;
-	snprintf(name, sizeof name, "probe-%016llx", (unsigned long long)number);
 	snprintf(probe.what, sizeof probe.what, "share%s%s", *probe.rules->name ? " " : "",
 		 probe.rules->name);
 	if (!probe_open(&probe, spool))
 		return;
-	if (probe_staging(&probe, name)) {
+	if (begin_lives(&probe, spool) && probe_staging(&probe)) {
 		probe_rename(&probe);
 		probe_routes(&probe);
 		probe_space(&probe);
 	}
-	unlinkat(probe.share.base_fd, name, AT_REMOVEDIR);
+	end_life(&probe, spool, &probe.from);
+	end_life(&probe, spool, &probe.to);
 	share_close(&probe.share);
 	close_fd(&probe.staging_fd);
+	close_fd(&probe.to_fd);
 }

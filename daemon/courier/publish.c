@@ -194,7 +194,7 @@ int publish_probe(int staging_fd, int folder_fd, int *rung_out)
 	if (getrandom(&number, sizeof number, 0) != sizeof number)
 		return -EIO;
 	snprintf(from, sizeof from, "probe-%016llx", (unsigned long long)number);
-	snprintf(to, sizeof to, ".letterchute-%s", from);
+	snprintf(to, sizeof to, "%s-renamed", from);
 	auto_close int fd = openat(staging_fd, from, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;

@@ -8,9 +8,9 @@ from harness import EXE, equal, mail, needs_root, part, pdf, rows
 SUSPICIOUS = b"From: scanner@example.org\r\n\r\nsee the scan\r\n--x\r\n" + part(pdf(4000)) + b"\r\n--x--\r\n"
 
 
-def each_death(place, call, message, wanted=0, **config):
-    """Kills `drop` at the first, second ... call, each time in a fresh place, until there is none left to be killed at.
-    Yields after the retry."""
+def each_death(place, call, verb, message=b"", **config):
+    """Kills a verb at the first, second ... call, each time in a fresh place, until there is none left to be killed at.
+    Yields its status and its configuration."""
     for turn in range(1, 60):
         os.mkdir(os.path.join(place.folder, str(turn)))
         place.share, place.state = place.make(f"{turn}/share"), os.path.join(place.folder, f"{turn}/state")
@@ -18,22 +18,28 @@ def each_death(place, call, message, wanted=0, **config):
         trace = os.path.join(place.folder, str(turn), "trace")
         strace = ["strace", "-f", "-qq", "-o", trace, "-e", f"trace={call}", "-e",
                   f"inject={call}:signal=KILL:when={turn}"]
-        first = subprocess.run([*strace, place.program, "drop", "-c", path], input=message, capture_output=True,
-                               timeout=120).returncode
-        if first != wanted:
-            equal(place.run("drop", "-c", path, stdin=message).returncode, wanted, f"{call} {turn}")
+        status = subprocess.run([*strace, place.program, verb, "-c", path], input=message, capture_output=True,
+                                timeout=120).returncode
+        yield f"killed at {call} {turn}", status, path
         with open(trace) as calls:
             if not any(line.endswith("= ?\n") for line in calls):
                 return
-        yield f"killed at {call} {turn}"
     raise AssertionError(f"{call} never ends")
+
+
+def each_retry(place, call, message, wanted=0, **config):
+    """The same for `drop`, followed by the sender's next try, unless it was answered."""
+    for turn, status, path in each_death(place, call, "drop", message, **config):
+        if status != wanted:
+            equal(place.run("drop", "-c", path, stdin=message).returncode, wanted, turn)
+        yield turn
 
 
 @needs_root
 @rows([(call, call) for call in ("fsync", "renameat")])
 def test_part_is_put_aside_once(place, call):
     message = mail(part(pdf(3000), "a.pdf"), part(EXE, "b.exe"), part(EXE + b"2", "c.exe"))
-    for turn in each_death(place, call, message, route="types = pdf\nbad_part = quarantine"):
+    for turn in each_retry(place, call, message, route="types = pdf\nbad_part = quarantine"):
         equal([name[0] == "." for name in place.quarantine()], [False, False], f"{turn}: {place.quarantine()}")
         equal(list(place.files()), ["a.pdf"], turn)
 
@@ -41,7 +47,7 @@ def test_part_is_put_aside_once(place, call):
 @needs_root
 @rows([(call, call) for call in ("fsync", "renameat")])
 def test_message_is_put_aside_once(place, call):
-    for turn in each_death(place, call, SUSPICIOUS, wanted=65):
+    for turn in each_retry(place, call, SUSPICIOUS, wanted=65):
         equal([name[0] == "." for name in place.quarantine()], [False], f"{turn}: {place.quarantine()}")
         with open(os.path.join(place.state, "quarantine", place.quarantine()[0], "message.eml"), "rb") as kept:
             equal(kept.read(), SUSPICIOUS, turn)
@@ -54,3 +60,14 @@ def test_equal_message_is_put_aside_once(place):
     for stdin in (message, message, mail(part(pdf(3000), "a.pdf"), part(EXE, "b.exe"))):
         equal(place.run("drop", "-c", config, stdin=stdin).returncode, 0)
     equal(len(place.quarantine()), 2)
+
+
+@needs_root
+@rows([(call, call) for call in ("unlinkat", "renameat2", "mkdirat")])
+def test_check_leaves_nothing(place, call):
+    """What a dead `check` left on the share goes when the next courier starts."""
+    for turn, _, path in each_death(place, call, "check"):
+        equal(place.run("drop", "-c", path, stdin=mail(part(pdf(50)))).returncode, 0, turn)
+        equal(os.listdir(os.path.join(place.share, ".letterchute")), ["id"], turn)
+        equal(place.spool("lives"), [], turn)
+        equal(list(place.files()), ["scan.pdf"], turn)
