@@ -22,6 +22,8 @@
 #define SLOTS_MOST   (1u << 24) /* a folder with more names is read each time */
 #define COUNTERS     256u       /* names whose numbers are remembered; a power of two */
 #define LOCK_WAIT_S  10
+#define KEEP_S       86400 /* what is not used is remembered so long */
+#define OPEN_TRIES   16
 
 struct counter {
 	uint64_t name;
@@ -195,23 +197,40 @@ static int take_lock(int fd)
 	return error;
 }
 
+/* The file of a name, locked. -EAGAIN: it was forgotten before we had the lock. */
+static int open_locked(int folders_fd, const char *name, int *fd_out, size_t *size_out)
+{
+	struct stat found;
+	auto_close int fd =
+		openat(folders_fd, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	int error = take_lock(fd);
+	if (!error && fstat(fd, &found) < 0)
+		error = -errno;
+	if (!error && found.st_nlink == 0)
+		error = -EAGAIN;
+	if (error)
+		return error;
+	*size_out = (size_t)found.st_size;
+	*fd_out = take_fd(&fd);
+	return 0;
+}
+
 static int open_memory(int folders_fd, int fd, struct folder *folder)
 {
 	struct stat found;
 	char name[64];
+	size_t size = 0;
 	if (fstat(fd, &found) < 0)
 		return -errno;
 	snprintf(name, sizeof name, "%llx-%llx", (unsigned long long)found.st_dev,
 		 (unsigned long long)found.st_ino);
-	folder->memory_fd =
-		openat(folders_fd, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (folder->memory_fd < 0)
-		return -errno;
-	int error = take_lock(folder->memory_fd);
-	if (!error && fstat(folder->memory_fd, &found) < 0)
-		error = -errno;
-	if (!error && (size_t)found.st_size >= memory_size(SLOTS_LEAST))
-		error = map(folder, (size_t)found.st_size);
+	int error = -EAGAIN;
+	for (int tries = 0; error == -EAGAIN && tries < OPEN_TRIES; tries++)
+		error = open_locked(folders_fd, name, &folder->memory_fd, &size);
+	if (!error && size >= memory_size(SLOTS_LEAST))
+		error = map(folder, size);
 	return error;
 }
 
@@ -233,6 +252,14 @@ int folder_lock(int folders_fd, int fd, struct folder *folder_out)
 	return 0;
 }
 
+/* A write through the mapping alone does not always change the file's time. */
+static void note_use(const struct folder *folder)
+{
+	const uint64_t magic = MEMORY_MAGIC;
+	if (pwrite(folder->memory_fd, &magic, sizeof magic, 0) < 0)
+		return; /* then it is forgotten early, and built anew */
+}
+
 void folder_unlock(struct folder *folder)
 {
 	struct stat now;
@@ -240,6 +267,7 @@ void folder_unlock(struct folder *folder)
 	    fstat(folder->fd, &now) == 0) {
 		folder->memory->ctime_ns = nanoseconds(now.st_ctim);
 		folder->memory->mtime_ns = nanoseconds(now.st_mtim);
+		note_use(folder);
 	}
 	unmap(folder);
 	close_fd(&folder->memory_fd);
@@ -283,4 +311,32 @@ void folder_set_first(struct folder *folder, const struct place_name *name, unsi
 	struct counter *counter = counter_of(folder, name, &hash);
 	counter->name = hash;
 	counter->first = number;
+}
+
+static bool is_unused(const struct stat *found)
+{
+	return S_ISREG(found->st_mode) && time(NULL) - found->st_mtime > KEEP_S;
+}
+
+/* The name is removed under the lock, and whoever waited for it looks again. */
+static bool forget(int folders_fd, const char *name)
+{
+	struct stat found;
+	if (fstatat(folders_fd, name, &found, AT_SYMLINK_NOFOLLOW) < 0 || !is_unused(&found))
+		return false;
+	auto_close int fd = openat(folders_fd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &found) == 0 &&
+	       found.st_nlink > 0 && is_unused(&found) && unlinkat(folders_fd, name, 0) == 0;
+}
+
+int folder_tidy(int folders_fd)
+{
+	int forgotten = 0;
+	DIR *names = open_names(folders_fd);
+	if (!names)
+		return -errno;
+	for (struct dirent *entry; (entry = readdir(names));)
+		forgotten += forget(folders_fd, entry->d_name);
+	closedir(names);
+	return forgotten;
 }

@@ -41,3 +41,7 @@ int folder_add(struct folder *folder, const char *name);
  * memory was built. */
 unsigned folder_first(const struct folder *folder, const struct place_name *name);
 void folder_set_first(struct folder *folder, const struct place_name *name, unsigned number);
+
+/* Forgets the folders that were not used for a day; one that is locked stays. Returns how many, or
+ * -errno. */
+int folder_tidy(int folders_fd);

@@ -6,6 +6,8 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <time.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include "daemon/courier/folder.h"
 #include "tests/unit/place.h"
@@ -154,12 +156,80 @@ static void test_damaged_memory(void **state)
 	}
 }
 
+static void name_of(const struct room *room, char name[64])
+{
+	struct stat found;
+	assert_int_equal(fstat(room->share_fd, &found), 0);
+	snprintf(name, 64, "%llx-%llx", (unsigned long long)found.st_dev,
+		 (unsigned long long)found.st_ino);
+}
+
+static void make_old(const struct room *room, time_t seconds)
+{
+	struct timespec times[2] = { { .tv_sec = time(NULL) - seconds },
+				     { .tv_sec = time(NULL) - seconds } };
+	char name[64];
+	name_of(room, name);
+	assert_int_equal(utimensat(room->folders_fd, name, times, 0), 0);
+}
+
+/* Nobody uses it any more: it is forgotten, but not while somebody holds it. */
+static void test_tidy(void **state)
+{
+	struct room *room = *state;
+	char name[64];
+	name_of(room, name);
+	struct folder folder = lock(room);
+	make_old(room, 90000);
+	assert_int_equal(folder_tidy(room->folders_fd), 0);
+	/* it is used again now */
+	folder_unlock(&folder);
+	assert_int_equal(folder_tidy(room->folders_fd), 0);
+	make_old(room, 86000);
+	assert_int_equal(folder_tidy(room->folders_fd), 0);
+	assert_true(place_has(room->folders_fd, name));
+	make_old(room, 90000);
+	assert_int_equal(folder_tidy(room->folders_fd), 1);
+	assert_false(place_has(room->folders_fd, name));
+	folder = lock(room);
+	folder_unlock(&folder);
+}
+
+/* Who waits for the lock of a memory that is forgotten takes the lock of the new one. */
+static void test_tidy_while_one_waits(void **state)
+{
+	struct room *room = *state;
+	char name[64];
+	name_of(room, name);
+	struct folder folder = lock(room);
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct folder other = FOLDER_INIT;
+		munmap(folder.memory, folder.mapped);
+		close(folder.memory_fd);
+		int error = folder_lock(room->folders_fd, room->share_fd, &other);
+		_exit(error || !place_has(room->folders_fd, name) ? 1 : 0);
+	}
+	usleep(200000);
+	unlinkat(room->folders_fd, name, 0);
+	folder_unlock(&folder);
+	int status;
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 int main(void)
 {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(test_names),  TEST(test_changes),         TEST(test_counters),
-		TEST(test_growth), TEST(test_died_in_between), TEST(test_damaged_memory),
+		TEST(test_names),
+		TEST(test_changes),
+		TEST(test_counters),
+		TEST(test_growth),
+		TEST(test_died_in_between),
+		TEST(test_damaged_memory),
+		TEST(test_tidy),
+		TEST(test_tidy_while_one_waits),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
