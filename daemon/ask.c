@@ -74,8 +74,7 @@ bool ask_read(const void *message, size_t size, struct ask *ask_out)
 bool ask_answer_valid(const void *message, size_t size)
 {
 	const struct ask_answer *answer = message;
-	return size == sizeof *answer &&
-	       (answer->kind == ASK_PROMISED || answer->kind == ASK_FINAL) &&
-	       ends_inside(answer->job, sizeof answer->job) &&
+	return size == sizeof *answer && answer->kind >= ASK_PROMISED &&
+	       answer->kind <= ASK_SETTLED && ends_inside(answer->job, sizeof answer->job) &&
 	       ends_inside(answer->text, sizeof answer->text);
 }

@@ -5,8 +5,8 @@
  *   ASK_DELIVER, ASK_EXPLAIN   the message, read-only and nameless (or the Maildir's own file), and
  *                              one end of a fresh socket pair for the answer; ASK_EXPLAIN also a
  *                              pipe for the report
- *   ASK_SETTLE                 the mark that came with the answer: the source knows that the sender
- *                              knows
+ *   ASK_SETTLE                 the mark that came with the answer, and one end of a fresh socket
+ *                              pair: the source knows that the sender knows
  *
  * Who the source is belongs to the socket, never to the question: the first hop (the SMTP listener
  * for its sessions, the courier for pullers) overwrites `origin`. The questions of all sources wait
@@ -19,6 +19,9 @@
  * without being written. So a source keeps the mark after a FINAL that says delivered, until it
  * settles or knows nothing, and closes it at once after any other FINAL, and before it asks again
  * because the courier died (end of file on the pair without a FINAL).
+ *
+ * A SETTLE is answered by ASK_SETTLED once the mark is removed. Until then the source keeps it, and
+ * asks once more if the courier died (end of file without a word).
  *
  * A courier never waits for the source to read: a pair that takes no answer is a source that went
  * away. */
@@ -64,7 +67,7 @@ struct ask {
 	const char *recipients[ASK_RECIPIENTS_MAX];
 };
 
-enum ask_answer_kind { ASK_PROMISED = 1, ASK_FINAL };
+enum ask_answer_kind { ASK_PROMISED = 1, ASK_FINAL, ASK_SETTLED };
 
 struct ask_answer {
 	uint32_t kind;               /* enum ask_answer_kind */

@@ -33,7 +33,20 @@ static void fill_head(const struct options *options, const struct config *config
 	head->recipients = (uint32_t)options->to_count;
 }
 
-static int judge(const struct single *single, const struct ask_head *head,
+/* Whoever called us knows by our exit status: nothing may come between this and the exit. A mark
+ * that stays is a doubt, which is right too. */
+static void settle(const struct config *config, struct single *single, const struct ask_head *head,
+		   int mark_fd)
+{
+	int error = single_settle(single, head, mark_fd);
+	if (!error || error == -ETIMEDOUT)
+		return;
+	single_close(single);
+	if (single_open(config, "run", single) == EXIT_OK)
+		single_settle(single, head, mark_fd);
+}
+
+static int judge(const struct config *config, struct single *single, const struct ask_head *head,
 		 const struct ask_answer *answer, int mark_fd)
 {
 	const struct verdict_row *row =
@@ -44,9 +57,8 @@ static int judge(const struct single *single, const struct ask_head *head,
 		return EXIT_REFUSED;
 	if (row->outcome == OUTCOME_LATER)
 		return EXIT_LATER;
-	/* whoever called us knows by our exit status: nothing may come between this and the exit */
 	if (mark_fd >= 0)
-		single_settle(single, head, mark_fd);
+		settle(config, single, head, mark_fd);
 	return EXIT_OK;
 }
 
@@ -62,7 +74,7 @@ static int ask(const struct options *options, const struct config *config, struc
 		int error = single_ask(single, &head, options->from ? options->from : "",
 				       options->to, message_fd, -1, &answer, &mark_fd);
 		if (!error)
-			return judge(single, &head, &answer, mark_fd);
+			return judge(config, single, &head, &answer, mark_fd);
 		if (error == -ETIMEDOUT)
 			return later("no answer in time");
 		if (error != -EPIPE)

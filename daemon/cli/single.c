@@ -16,6 +16,7 @@
 
 #define IN_MEMORY_MAX (1 << 20) /* octets; a longer message goes to a disk */
 #define PROMISED_MS   60000     /* what is promised may take so much longer */
+#define SETTLE_MS     1000      /* for a mark to be taken away */
 
 static int start_own(const struct config *config, const char *mode, struct single *single_out)
 {
@@ -171,12 +172,25 @@ int single_ask(const struct single *single, const struct ask_head *head, const c
 	return error;
 }
 
-void single_settle(const struct single *single, const struct ask_head *head, int mark_fd)
+int single_settle(const struct single *single, const struct ask_head *head, int mark_fd)
 {
 	struct ask_head settle = *head;
+	struct ask_answer answer;
+	int pair[2];
+	int error = socket_pair(pair);
+	if (error)
+		return error;
+	auto_close int ours = pair[0];
+	auto_close int theirs = pair[1];
+	auto_close int none = -1;
+	const int fds[] = { mark_fd, theirs };
 	settle.kind = ASK_SETTLE;
 	settle.recipients = 0;
-	send_question(single, &settle, "", NULL, &mark_fd, 1);
+	error = send_question(single, &settle, "", NULL, fds, 2);
+	close_fd(&theirs);
+	if (!error)
+		error = take_answer(ours, monotonic_ms() + SETTLE_MS, &answer, &none);
+	return !error && answer.kind != ASK_SETTLED ? -EPIPE : error;
 }
 
 int64_t single_wall_ms(void)

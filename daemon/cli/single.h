@@ -29,8 +29,9 @@ int single_ask(const struct single *single, const struct ask_head *head, const c
 	       const char *const *recipients, int message_fd, int report_fd,
 	       struct ask_answer *answer_out, int *mark_out);
 
-/* The sender knows. */
-void single_settle(const struct single *single, const struct ask_head *head, int mark_fd);
+/* The sender knows. 0; -ETIMEDOUT; another error: whoever was asked died, and the mark may still be
+ * there. */
+int single_settle(const struct single *single, const struct ask_head *head, int mark_fd);
 
 /* Now, on the wall clock (milliseconds since 1970 UTC). */
 int64_t single_wall_ms(void);

@@ -296,20 +296,24 @@ static void free_job(struct job *job)
 	free(job);
 }
 
-static void settle(struct courier *courier, int mark_fd)
+/* Silence says that the mark is still there. */
+static void settle(struct courier *courier, int mark_fd, int answer_fd)
 {
 	const struct marks marks = { courier->spool.publishing_fd, courier->spool.done_fd };
 	int error = marks_settle(&marks, mark_fd);
 	if (error)
 		log_say(LOG_ERROR, "spool", "a mark can't be removed: %s", strerror(-error));
+	const struct ask_answer settled = { .kind = ASK_SETTLED };
+	if (!error)
+		pass_fds_now(answer_fd, &settled, sizeof settled, NULL, 0);
 }
 
 void courier_answer(struct courier *courier, const struct ask *ask, const int *fds,
 		    size_t fds_count)
 {
 	if (ask->head->kind == ASK_SETTLE) {
-		if (fds_count == 1)
-			settle(courier, fds[0]);
+		if (fds_count == 2)
+			settle(courier, fds[0], fds[1]);
 		return;
 	}
 	bool dry = ask->head->kind == ASK_EXPLAIN;

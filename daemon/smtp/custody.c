@@ -9,7 +9,9 @@
 #include "daemon/keep.h"
 #include "policy/verdict.h"
 
-#define PROMISE_MS 60000 /* how much longer a durable plan may take */
+#define PROMISE_MS   60000 /* how much longer a durable plan may take */
+#define SETTLE_MS    1000  /* for one courier to take a mark away */
+#define SETTLE_TRIES 2
 
 /* One process, one session, one question at a time; touched only as far as it is filled. */
 static char question[ASK_MAX];
@@ -17,12 +19,6 @@ static char question[ASK_MAX];
 void custody_init(struct custody *custody, int ask_fd, int device_fd)
 {
 	*custody = (struct custody){ .ask_fd = ask_fd, .device_fd = device_fd };
-}
-
-void custody_done(struct custody *custody)
-{
-	while (custody->count > 0)
-		close_fd(&custody->marks[--custody->count].fd);
 }
 
 /* The queue may be full; it is waited for, but not longer than the device waits for us. */
@@ -44,7 +40,8 @@ static bool receive_answer(int answer_fd, struct ask_answer *answer_out, int *ma
 	auto_close int came = -1;
 	size_t count = 1;
 	ssize_t got = receive_fds(answer_fd, &answer, sizeof answer, &came, &count, 0);
-	if (got <= 0 || !ask_answer_valid(&answer, (size_t)got) || answer.reason >= REASON_COUNT)
+	if (got <= 0 || !ask_answer_valid(&answer, (size_t)got) || answer.kind == ASK_SETTLED ||
+	    answer.reason >= REASON_COUNT)
 		return false;
 	if (count == 1) {
 		close_fd(mark);
@@ -121,31 +118,98 @@ enum custody_result custody_ask(struct custody *custody, const struct ask_head *
 	return result;
 }
 
-void custody_keep(struct custody *custody, int mark_fd, uint64_t known_after)
+/* --- marks ------------------------------------------------------------------------------------ */
+
+static void drop_mark(struct custody *custody, size_t index)
 {
-	if (custody->count == CUSTODY_MARKS) {
-		close_fd(&custody->marks[0].fd);
-		memmove(&custody->marks[0], &custody->marks[1],
-			sizeof custody->marks[0] * --custody->count);
-	}
-	custody->marks[custody->count++] =
-		(struct custody_mark){ .fd = mark_fd, .known_after = known_after };
+	struct custody_mark *mark = &custody->marks[index];
+	close_fd(&mark->fd);
+	close_fd(&mark->answer_fd);
+	memmove(mark, mark + 1, sizeof *mark * (--custody->count - index));
 }
 
-/* Nobody may be listening any more: then it stays a doubt, which is right too. */
-static void settle(const struct custody *custody, int mark_fd)
+void custody_keep(struct custody *custody, int mark_fd, uint64_t known_after)
+{
+	if (custody->count == CUSTODY_MARKS)
+		drop_mark(custody, 0);
+	custody->marks[custody->count++] =
+		(struct custody_mark){ .fd = mark_fd, .known_after = known_after, .answer_fd = -1 };
+}
+
+/* Asks a courier to take the mark away. False: nobody is left to be asked. Then it stays a doubt,
+ * which is right too. */
+static bool ask_to_settle(const struct custody *custody, struct custody_mark *mark)
 {
 	struct ask_head head = { .kind = ASK_SETTLE, .origin = custody->origin };
 	ssize_t size = ask_write(&head, "", NULL, question);
-	send_question(custody, (size_t)size, &mark_fd, 1, monotonic_ms() + 1000);
+	int pair[2];
+	if (mark->asked++ == SETTLE_TRIES || socket_pair(pair) != 0)
+		return false;
+	close_fd(&mark->answer_fd);
+	mark->answer_fd = pair[0];
+	auto_close int theirs = pair[1];
+	const int fds[] = { mark->fd, theirs };
+	mark->deadline_ms = monotonic_ms() + SETTLE_MS;
+	return send_question(custody, (size_t)size, fds, 2, mark->deadline_ms) == 0;
+}
+
+/* The courier has answered or died. True: no more will come of this mark. */
+static bool take_word(const struct custody *custody, struct custody_mark *mark)
+{
+	struct ask_answer answer;
+	size_t none = 0;
+	ssize_t got = receive_fds(mark->answer_fd, &answer, sizeof answer, NULL, &none, 0);
+	bool settled =
+		got > 0 && ask_answer_valid(&answer, (size_t)got) && answer.kind == ASK_SETTLED;
+	return settled || !ask_to_settle(custody, mark);
+}
+
+static bool is_over(const struct custody *custody, struct custody_mark *mark, uint64_t taken)
+{
+	if (mark->answer_fd >= 0)
+		return wait_readable(mark->answer_fd, 0) == 0 && take_word(custody, mark);
+	return mark->known_after < taken && !ask_to_settle(custody, mark);
 }
 
 void custody_settle(struct custody *custody, uint64_t taken)
 {
-	while (custody->count > 0 && custody->marks[0].known_after < taken) {
-		settle(custody, custody->marks[0].fd);
-		close_fd(&custody->marks[0].fd);
-		memmove(&custody->marks[0], &custody->marks[1],
-			sizeof custody->marks[0] * --custody->count);
+	for (size_t i = 0; i < custody->count;) {
+		if (is_over(custody, &custody->marks[i], taken))
+			drop_mark(custody, i);
+		else
+			i++;
+	}
+}
+
+bool custody_is_open(const struct custody *custody)
+{
+	for (size_t i = 0; i < custody->count; i++) {
+		if (custody->marks[i].answer_fd < 0)
+			return true;
+	}
+	return false;
+}
+
+/* A doubt has to be one at once, not when the others are settled. */
+static void drop_open(struct custody *custody)
+{
+	for (size_t i = 0; i < custody->count;) {
+		if (custody->marks[i].answer_fd < 0)
+			drop_mark(custody, i);
+		else
+			i++;
+	}
+}
+
+void custody_done(struct custody *custody)
+{
+	int64_t end_ms = monotonic_ms() + (int64_t)SETTLE_MS * SETTLE_TRIES;
+	drop_open(custody);
+	while (custody->count > 0) {
+		struct custody_mark *mark = &custody->marks[0];
+		int64_t limit_ms = mark->deadline_ms < end_ms ? mark->deadline_ms : end_ms;
+		int error = wait_readable(mark->answer_fd, limit_ms);
+		if (error != -EINTR && (error || take_word(custody, mark)))
+			drop_mark(custody, 0);
 	}
 }

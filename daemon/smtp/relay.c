@@ -131,7 +131,7 @@ static bool correct(const struct relay *relay, const struct relay_link *link, vo
 	struct ask_head *head = message;
 	if (!ask_read(message, size, &ask))
 		return false;
-	if (!(head->kind == ASK_DELIVER && fds == 2) && !(head->kind == ASK_SETTLE && fds == 1))
+	if ((head->kind != ASK_DELIVER && head->kind != ASK_SETTLE) || fds != 2)
 		return false;
 	head->login[0] = '\0'; /* no login is known in this version */
 	if (relay->local)

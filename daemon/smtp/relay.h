@@ -2,8 +2,8 @@
  * daemon/smtp.
  *
  * Who asks is written by us: nobody at the other end of a link holds the queue. What a link may
- * send is an ASK_DELIVER with two descriptors or an ASK_SETTLE with one; anything else ends the
- * link. A full queue stops all links (their questions wait in their sockets) and never the loop. */
+ * send is an ASK_DELIVER or an ASK_SETTLE, with two descriptors; anything else ends the link. A
+ * full queue stops all links (their questions wait in their sockets) and never the loop. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

@@ -617,10 +617,13 @@ static void say_goodbye(struct session *s)
 {
 	wire_flush(&s->wire);
 	bool known = s->wire.ended && wire_acknowledged(&s->wire);
-	if (!known && s->wire.socket && (s->abrupt || s->custody.count > 0))
+	if (!known && s->wire.socket && (s->abrupt || custody_is_open(&s->custody)))
 		wire_linger(&s->wire, LINGER_MS);
 	if (s->custody.count > 0 && wire_acknowledged(&s->wire))
 		custody_settle(&s->custody, UINT64_MAX);
+	/* what is left to be done the device need not wait for */
+	if (s->custody.count > 0)
+		wire_linger(&s->wire, 0);
 	custody_done(&s->custody);
 }
 

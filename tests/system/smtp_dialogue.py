@@ -7,6 +7,7 @@ Every test starts a program of its own. Nothing but the Python standard library 
 """
 import argparse
 import array
+import contextlib
 import fcntl
 import os
 import re
@@ -23,7 +24,7 @@ import traceback
 
 PROGRAM = SANDBOX = None
 ASK_DELIVER, ASK_SETTLE = 1, 2
-ASK_PROMISED, ASK_FINAL = 1, 2
+ASK_PROMISED, ASK_FINAL, ASK_SETTLED = 1, 2, 3
 REASON_TYPE = 1
 HEAD = struct.Struct("=II64sIBB16s2x64sQqqII")
 ANSWER = struct.Struct("=III20s128s")
@@ -84,7 +85,7 @@ class Courier:
         self.queue, self.folder = queue, folder
         self.lock = threading.Lock()
         self.questions, self.settled, self.marks = [], [], []
-        self.behaviour = Courier.deliver
+        self.behaviour, self.settling = Courier.deliver, Courier.settle
         self.stopped = False
         self.threads = [threading.Thread(target=self.loop, daemon=True) for _ in range(threads)]
         for thread in self.threads:
@@ -108,8 +109,7 @@ class Courier:
     def take(self, data, fds):
         kind = struct.unpack_from("=I", data)[0]
         if kind == ASK_SETTLE:
-            with self.lock:
-                self.settled.append(os.fstat(fds[0]).st_ino)
+            self.settling(self, *fds)
             for fd in fds:
                 os.close(fd)
             return
@@ -130,6 +130,12 @@ class Courier:
         time.sleep(delay)
         question.send(ASK_FINAL)
         os.close(mark)
+
+    def settle(self, mark, answer):
+        with self.lock:
+            self.settled.append(os.fstat(mark).st_ino)
+        with socket.socket(fileno=os.dup(answer)) as to, contextlib.suppress(OSError):
+            to.send(ANSWER.pack(ASK_SETTLED, 0, 0, b"", b""))
 
     def stop(self):
         self.stopped = True
@@ -832,7 +838,72 @@ def settled_at_next_command():
         inode = os.stat(one_mark(g)).st_ino
         device.say("NOOP", "250")
         assert wait_until(lambda: g.courier.settled == [inode])
+        time.sleep(0.1)
+        device.say("NOOP", "250")
         assert wait_until(lambda: not lives(one_mark(g)))
+
+
+def die_once(count=1):
+    """The first couriers that are to settle a mark die over it."""
+    left = [count]
+
+    def settling(courier, mark, answer):
+        left[0] -= 1
+        if left[0] < 0:
+            courier.settle(mark, answer)
+
+    return settling
+
+
+@test
+def settled_by_another_when_the_courier_died():
+    for leave in (lambda d: d.say("QUIT", "221", "<end>"), Device.close, lambda d: d.say("NOOP", "250")):
+        with Gateway() as g:
+            g.courier.settling = die_once()
+            device = g.connect()
+            device.mail()
+            inode = os.stat(one_mark(g)).st_ino
+            device.say("NOOP", "250")
+            time.sleep(0.1)
+            assert lives(one_mark(g)), "it is known, but not settled"
+            equal(g.courier.settled, [])
+            leave(device)
+            assert wait_until(lambda: g.courier.settled == [inode]), g.courier.settled
+            assert wait_until(lambda: not lives(one_mark(g)) or g.sessions())
+
+
+@test
+def settled_before_the_next_mail_is():
+    """Marks that wait for their word are kept in order, and looked for at each command."""
+    with Gateway() as g:
+        g.courier.settling = die_once()
+        device = g.connect()
+        for hello in (True, False, False):
+            device.mail(hello=hello)
+        inodes = [os.stat(mark).st_ino for mark in g.courier.marks]
+        device.say("QUIT", "221", "<end>")
+        assert wait_until(lambda: sorted(g.courier.settled) == sorted(inodes)), (g.courier.settled, inodes)
+        assert wait_until(lambda: not g.sessions())
+        assert not any(lives(mark) for mark in g.courier.marks)
+
+
+@test
+def settling_is_bounded():
+    """No courier has the time, or each dies: the device does not notice, and the session ends nevertheless."""
+    def silent(courier, mark, answer):
+        time.sleep(4)
+
+    for settling, most in ((silent, 3.5), (die_once(1000), 1.0)):
+        with Gateway() as g:
+            g.courier.settling = settling
+            device = g.connect()
+            device.mail()
+            start = time.monotonic()
+            device.say("NOOP", "250")
+            device.say("QUIT", "221", "<end>")
+            assert time.monotonic() - start < 0.8, "the device waits"
+            assert wait_until(lambda: not g.sessions(), most)
+            equal(g.courier.settled, [])
 
 
 @test
@@ -1416,11 +1487,15 @@ def door():
             q = g.courier.questions[-1]
             equal((q.source_kind, q.peer_known, q.peer_allowed), expected, source)
             settle = HEAD.pack(ASK_SETTLE, 0, source.encode(), 0, 0, 0, bytes(16), b"", 0, 0, 0, 0, 0) + b"\0"
-            socket.send_fds(client, [settle], fds)
+            word, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            socket.send_fds(client, [settle], [fds[0], theirs.fileno()])
+            theirs.close()
+            word.settimeout(5)
+            equal(ANSWER.unpack(word.recv(1000))[0], ASK_SETTLED)
             os.close(fds[0])
         assert wait_until(lambda: len(g.courier.settled) == len(rows)), g.courier.settled
         for bad in ({"source": "nobody"}, {"source": "drop", "kind": 3}, {"source": "drop", "kind": 9},
-                    {"source": "drop", "fds": []}):
+                    {"source": "drop", "fds": []}, {"source": "drop", "kind": ASK_SETTLE, "fds": [0]}):
             client = knock()
             answer = local_question(client, **bad)
             equal(answer.recv(100), b"", "not passed on: %r" % bad)

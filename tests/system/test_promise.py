@@ -6,7 +6,8 @@ import signal
 import subprocess
 import threading
 
-from harness import (PROGRAM, Consumer, Device, Watch, equal, mail, needs_root, part, pdf, require, rows, scan, send, wait_for)
+from harness import (PROGRAM, Consumer, Device, Watch, equal, mail, needs_root, part, pdf, require, rows, scan, send,
+                     wait_for)
 
 
 def syscalls(path):
@@ -125,16 +126,21 @@ def test_staging_does_not_grow_old(place):
         equal(len(place.files()), 1)
 
 
+def at_once(count, send_one):
+    """The same message so many times at the same time; all are accepted."""
+    replies = []
+    threads = [threading.Thread(target=lambda: replies.append(send_one())) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    equal([reply[:3] for reply in replies], ["250"] * count)
+
+
 def test_identical_alarms_at_once_are_two_files(place):
     with place.gateway() as gateway:
         message = scan(9000)
-        replies = []
-        threads = [threading.Thread(target=lambda: replies.append(send(gateway.port, message))) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        equal([reply[:3] for reply in replies], ["250"] * 8)
+        at_once(8, lambda: send(gateway.port, message))
         equal(len(place.files()), 8)
 
 
@@ -213,3 +219,40 @@ def test_answer_that_was_never_read(place):
         # and once more, knowingly: a second file
         require(send(gateway.port, message).startswith("250"))
         equal(len(place.files()), 2)
+
+
+def kill_at(pid, call):
+    """The process is killed when it makes this call."""
+    tracer = subprocess.Popen(["strace", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e",
+                               f"inject={call}:signal=KILL:when=1", "-p", str(pid)])
+    wait_for(lambda: "TracerPid:\t0" not in open(f"/proc/{pid}/status").read(), 10, "strace does not attach")
+    return tracer
+
+
+def by_smtp(place, gateway, message):
+    return send(gateway.port, message)
+
+
+def by_drop(place, gateway, message):
+    done = place.run("drop", "-c", os.path.join(place.folder, "gateway.conf"), stdin=message)
+    return "250" if done.returncode == 0 else done.stderr.decode()
+
+
+@needs_root
+@rows([("smtp", by_smtp), ("drop", by_drop)])
+def test_courier_dies_while_it_settles(place, send_by):
+    """The sender knows: another courier takes the mark away, so that an alarm that comes again is another file."""
+    with place.gateway(gateway="couriers = 2") as gateway:
+        message = scan(9000)
+        require(send_by(place, gateway, message).startswith("250"))
+        courier = next(pid for pid, name in gateway.children() if name.startswith("letterchute-cou"))
+        tracer = kill_at(courier, "readlink")
+        rounds = 0
+        while tracer.poll() is None and rounds < 100:
+            # so many that each courier gets something to do
+            at_once(4, lambda: send_by(place, gateway, message))
+            rounds += 1
+            wait_for(lambda: not place.marks(), 10, "a mark stays although the sender has its answer")
+        tracer.wait(10)
+        require(send_by(place, gateway, message).startswith("250"))
+        equal(len(place.files()), 4 * rounds + 2)

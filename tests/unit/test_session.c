@@ -20,7 +20,8 @@
 
 /* What the courier does with one question after the other; one letter each:
  * D promises with a mark and delivers, d delivers without one, p promises and dies, q promises and
- * refuses, R refuses (type), x dies, n answers nonsense, h says nothing. */
+ * refuses, R refuses (type), x dies, n answers nonsense, h says nothing. A settle is done, unless
+ * the letter is k: then it dies. */
 static void play_courier(int queue_fd, int report_fd, const char *script)
 {
 	static union {
@@ -37,8 +38,15 @@ static void play_courier(int queue_fd, int report_fd, const char *script)
 		if (!ask_read(&question, (size_t)size, &ask))
 			_exit(1);
 		if (ask.head->kind == ASK_SETTLE) {
-			dprintf(report_fd, "settled;");
+			bool dies = *script == 'k';
+			struct ask_answer done = { .kind = ASK_SETTLED };
+			dprintf(report_fd, dies ? "died;" : "settled;");
+			if (!dies)
+				pass_fds(fds[1], &done, sizeof done, NULL, 0);
 			close(fds[0]);
+			close(fds[1]);
+			if (dies && script[1])
+				script++;
 			continue;
 		}
 		char body[64] = "";
@@ -97,6 +105,8 @@ static const struct row rows[] = {
 	{ "D", "QUIT\r\n", "220 221", "", false },
 	{ "D", BEGIN "DATA\r\nhi\r\n.\r\n", GREETS "354 250", "a@b>c@here 1 4[hi\r\n];settled;", false },
 	{ "D", BEGIN "DATA\r\nhi\r\n.\r\nQUIT\r\n", GREETS "354 250 221", "a@b>c@here 1 4[hi\r\n];settled;", false },
+	{ "DkD", BEGIN "DATA\r\nhi\r\n.\r\n", GREETS "354 250", "a@b>c@here 1 4[hi\r\n];died;settled;", false },
+	{ "Dk", BEGIN "DATA\r\nhi\r\n.\r\n", GREETS "354 250", "a@b>c@here 1 4[hi\r\n];died;died;", false },
 	{ "d", BEGIN "DATA\r\nhi\r\n.\r\n", GREETS "354 250", "a@b>c@here 1 4[hi\r\n];", false },
 	{ "q", BEGIN "DATA\r\nhi\r\n.\r\n", GREETS "354 550", "a@b>c@here 1 4[hi\r\n];", false },
 	{ "pD", BEGIN "DATA\r\nhi\r\n.\r\n", GREETS "354 250", "a@b>c@here 1 4[hi\r\n];a@b>c@here 1 4[hi\r\n];settled;", false },
