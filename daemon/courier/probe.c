@@ -177,9 +177,9 @@ static void probe_space(struct probe *probe)
 
 static bool begin_lives(struct probe *probe, const struct spool *spool)
 {
-	int error = life_begin(spool, &probe->from);
+	int error = life_begin(spool, LIFE_RUN_NONE, &probe->from);
 	if (!error)
-		error = life_begin(spool, &probe->to);
+		error = life_begin(spool, LIFE_RUN_NONE, &probe->to);
 	if (error)
 		tell(probe, false, "look at the disk of `state`", "the spool: %s",
 		     strerror(-error));
