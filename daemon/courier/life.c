@@ -23,7 +23,7 @@
 #define PLAN_LIVES  3 /* a plan that fails in so many lives is put aside */
 #define SWEEP_AGE_S 86400
 #define TRIES_AGE_S (30 * 86400)
-#define GONE        "gone-" /* in front of the name of a staging folder that is being removed */
+#define GONE_AGE_S  60
 
 static bool is_life(const char *name)
 {
@@ -448,40 +448,51 @@ void life_age_tries(const struct spool *spool)
 /* The share's clock, which may be another machine's (seconds). */
 static int64_t share_now(const struct share *share)
 {
-	char name[] = GONE "clock";
+	static const char name[] = SHARE_GONE "clock";
 	struct stat made;
-	auto_close int fd =
-		openat(share->base_fd, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	bool known = fd >= 0 && write(fd, name, 1) == 1 && fstat(fd, &made) == 0;
-	unlinkat(share->base_fd, name, 0);
-	return known ? made.st_mtime : INT64_MIN;
+	bool known = mkdirat(share->base_fd, name, 0700) == 0 &&
+		     fstatat(share->base_fd, name, &made, AT_SYMLINK_NOFOLLOW) == 0;
+	unlinkat(share->base_fd, name, AT_REMOVEDIR);
+	return known ? made.st_mtime : 0;
 }
 
 /* First it gets another name, so that a plan of another state which promised what is in it finds
  * the folder gone, and never a file of it. */
 static void sweep_folder(const struct share *share, const char *name)
 {
-	char gone[sizeof GONE + LIFE_LENGTH];
-	snprintf(gone, sizeof gone, "%s%.*s", GONE, LIFE_LENGTH, name);
+	char gone[sizeof SHARE_GONE + LIFE_LENGTH];
+	snprintf(gone, sizeof gone, "%s%.*s", SHARE_GONE, LIFE_LENGTH, name);
 	if (renameat(share->base_fd, name, share->base_fd, gone) == 0)
 		remove_folder(share->base_fd, gone);
+}
+
+static bool is_older(const struct share *share, const char *name, int64_t than)
+{
+	struct stat found;
+	return fstatat(share->base_fd, name, &found, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       found.st_mtime < than;
+}
+
+static void remove_any(int base_fd, const char *name)
+{
+	if (unlinkat(base_fd, name, 0) < 0)
+		remove_folder(base_fd, name);
 }
 
 static void sweep_share(const struct spool *spool, const struct share *share)
 {
 	int own = openat(share->base_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *names = own < 0 ? NULL : fdopendir(own);
-	struct stat found;
 	int64_t now = share_now(share);
 	for (struct dirent *entry; names && (entry = readdir(names));) {
-		if (strncmp(entry->d_name, GONE, sizeof GONE - 1) == 0)
-			remove_folder(share->base_fd, entry->d_name);
-		if (!is_life(entry->d_name) ||
-		    faccessat(spool->lives_fd, entry->d_name, F_OK, 0) == 0)
-			continue;
-		if (fstatat(share->base_fd, entry->d_name, &found, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    S_ISDIR(found.st_mode) && now - SWEEP_AGE_S > found.st_mtime)
+		if (strncmp(entry->d_name, SHARE_GONE, sizeof SHARE_GONE - 1) == 0) {
+			if (is_older(share, entry->d_name, now - GONE_AGE_S))
+				remove_any(share->base_fd, entry->d_name);
+		} else if (is_life(entry->d_name) &&
+			   faccessat(spool->lives_fd, entry->d_name, F_OK, 0) < 0 &&
+			   is_older(share, entry->d_name, now - SWEEP_AGE_S)) {
 			sweep_folder(share, entry->d_name);
+		}
 	}
 	if (names)
 		closedir(names);

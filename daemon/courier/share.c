@@ -24,8 +24,6 @@
 
 #define BASE_NAME     ".letterchute"
 #define MEMORY_MAX    (SHARE_ID_SIZE + WITNESS_SIZE)
-#define TRIAL_NAME    ".trial"
-#define TRIALS_MAX    8
 #define ACL_BYTES_MAX 4096 /* of an ACL that folders inherit; those of ext4 fit */
 
 /* Where a container's profile knows no openat2: one component after the other, none of them a link.
@@ -138,25 +136,36 @@ static int write_memory(const struct share *share, int shares_fd, const char *na
 	return write_file_at(shares_fd, name, text, (size_t)size, 0600);
 }
 
-/* A file that is surely ours, since it did not exist before: what the mount makes of its owner and
- * mode. */
-static int try_file(int folder_fd, struct stat *shown_out)
+/* A folder that is surely ours, since it did not exist before: what the mount makes of its owner
+ * and mode. No file, since FUSE hides one that was open a moment ago. Its name is swept if we die
+ * at it. */
+static int try_folder(int folder_fd, struct stat *shown_out)
 {
-	auto_close int fd = openat(folder_fd, ".", O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600);
-	bool named = fd < 0;
-	for (int tries = 0; fd < 0 && tries < TRIALS_MAX; tries++) {
-		/* of somebody who died at it, or is at it */
-		unlinkat(folder_fd, TRIAL_NAME, 0);
-		fd = openat(folder_fd, TRIAL_NAME, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-		if (fd < 0 && errno != EEXIST)
-			return -errno;
-	}
-	if (fd < 0)
-		return -EEXIST;
-	int error = fstat(fd, shown_out) < 0 ? -errno : 0;
-	if (named)
-		unlinkat(folder_fd, TRIAL_NAME, 0);
+	char name[32];
+	snprintf(name, sizeof name, SHARE_GONE "trial-%d", (int)getpid());
+	unlinkat(folder_fd, name, AT_REMOVEDIR);
+	if (mkdirat(folder_fd, name, 0700) < 0)
+		return -errno;
+	int error = fstatat(folder_fd, name, shown_out, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+	unlinkat(folder_fd, name, AT_REMOVEDIR);
 	return error;
+}
+
+/* A mount shows the same as long as it is there: one look a process is enough, one at a time. */
+static int look_at_mount(int folder_fd, dev_t device, struct stat *shown_out)
+{
+	static struct stat shown;
+	static dev_t known; /* device of `shown`; 0: none */
+	if (known != device) {
+		flock(folder_fd, LOCK_EX);
+		int error = try_folder(folder_fd, &shown);
+		flock(folder_fd, LOCK_UN);
+		known = error ? 0 : device;
+		if (error)
+			return error;
+	}
+	*shown_out = shown;
+	return 0;
 }
 
 int share_check_own(const struct share *share, int folder_fd, const char *name,
@@ -169,7 +178,7 @@ int share_check_own(const struct share *share, int folder_fd, const char *name,
 	bool mode = !(folder.st_mode & 077);
 	if (owner && mode)
 		return 0;
-	int error = try_file(folder_fd, &trial);
+	int error = look_at_mount(folder_fd, folder.st_dev, &trial);
 	if (error)
 		return error;
 	if ((owner || trial.st_uid == folder.st_uid) && (mode || trial.st_mode & 077))

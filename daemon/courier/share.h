@@ -13,6 +13,9 @@
 #define SHARE_ID_SIZE 33  /* 32 hex digits and NUL */
 #define SHARE_WHY_MAX 300 /* octets */
 
+/* In front of the names in .letterchute of what nobody misses: swept once it is a minute old. */
+#define SHARE_GONE "gone-"
+
 struct share {
 	const struct rules_share *rules; /* borrowed */
 	int root_fd;                     /* the share itself */

@@ -23,8 +23,9 @@
 /* Where a session finds its descriptors; FD_RECEIVING stays. */
 enum { CHILD_DEVICE = 3, CHILD_ASK = 4, CHILD_FIRST_FREE = 6 };
 
-#define PAUSE_MS      500 /* without accepting: no session, no descriptor or no memory is free */
-#define PEER_SESSIONS 20  /* from one address, if the configuration does not say */
+#define PAUSE_MS      500  /* without accepting, when there are no descriptors or no memory */
+#define FULL_MS       5000 /* ... when no session is free: deliveries are shorter, idling is not */
+#define PEER_SESSIONS 20   /* from one address, if the configuration does not say */
 
 struct listener {
 	const struct config *config;
@@ -162,7 +163,7 @@ static void serve(struct listener *l, int device_fd, const struct facts_peer *pe
 
 /* --- accepting -------------------------------------------------------------------------------- */
 
-static void set_accepting(struct listener *l, bool wanted)
+static void set_accepting(struct listener *l, bool wanted, int pause_ms)
 {
 	for (size_t i = 0; i < l->sockets_count; i++) {
 		if (wanted)
@@ -170,7 +171,7 @@ static void set_accepting(struct listener *l, bool wanted)
 		else
 			relay_unlisten(&l->relay, FD_LISTENING + (int)i);
 	}
-	l->paused_until_ms = wanted ? 0 : monotonic_ms() + PAUSE_MS;
+	l->paused_until_ms = wanted ? 0 : monotonic_ms() + pause_ms;
 }
 
 /* When the last session is taken the next device waits for its greeting, since sessions are short;
@@ -179,7 +180,7 @@ static void mind_room(struct listener *l)
 {
 	bool full = l->relay.links_count >= l->section->sessions;
 	if (full != l->full)
-		set_accepting(l, !full);
+		set_accepting(l, !full, FULL_MS);
 	l->full = full;
 }
 
@@ -194,7 +195,7 @@ static void accept_one(struct listener *l, int listening_fd)
 		serve(l, device_fd, &peer);
 	} else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
 		log_say(LOG_ERROR, "accept", "connections wait: %s", strerror(errno));
-		set_accepting(l, false);
+		set_accepting(l, false, PAUSE_MS);
 	}
 }
 
@@ -214,7 +215,7 @@ static void prepare_sockets(struct listener *l)
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 	}
-	set_accepting(l, true);
+	set_accepting(l, true, 0);
 }
 
 /* --- the whole -------------------------------------------------------------------------------- */
@@ -293,7 +294,7 @@ int listen_run(const struct config *config, const struct config_listener *listen
 		if (relay_wait(&l.relay, wait_ms(&l, stop_ms), &listening_fd))
 			accept_one(&l, listening_fd);
 		if (l.paused_until_ms && monotonic_ms() >= l.paused_until_ms)
-			set_accepting(&l, true);
+			set_accepting(&l, true, 0);
 		mind_room(&l);
 		if (notice_drain())
 			close_sockets(&l);
