@@ -280,7 +280,9 @@ static void explain_job(struct job *job, int message_fd)
 		reason = gather(job);
 	}
 	if (!reason)
-		judge_routes(job);
+		reason = judge_routes(job);
+	if (!reason)
+		body_stage(job);
 	report_explain(job);
 }
 

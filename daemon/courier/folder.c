@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -69,10 +70,10 @@ static void unmap(struct folder *folder)
 
 static int map(struct folder *folder, size_t size)
 {
-	unmap(folder);
 	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, folder->memory_fd, 0);
 	if (memory == MAP_FAILED)
 		return -errno;
+	unmap(folder);
 	folder->memory = memory;
 	folder->mapped = size;
 	return 0;
@@ -252,6 +253,24 @@ int folder_lock(int folders_fd, int fd, struct folder *folder_out)
 	return 0;
 }
 
+int folder_look(int fd, struct folder *folder_out)
+{
+	struct folder folder = FOLDER_INIT;
+	folder.fd = fd;
+	folder.memory_fd = memfd_create("names", MFD_CLOEXEC);
+	if (folder.memory_fd < 0)
+		return -errno;
+	int error = fd < 0 ? make_empty(&folder, SLOTS_LEAST) : build(&folder);
+	folder.fd = -1;
+	if (error) {
+		unmap(&folder);
+		close_fd(&folder.memory_fd);
+		return error;
+	}
+	*folder_out = folder;
+	return 0;
+}
+
 /* A write through the mapping alone does not always change the file's time. */
 static void note_use(const struct folder *folder)
 {
@@ -278,13 +297,38 @@ bool folder_has(const struct folder *folder, const char *name)
 	return *find_slot(folder->memory, name_hash(name)) != 0;
 }
 
+/* Twice the slots, with what is remembered. On failure it stays as it was. */
+static int grow(struct folder *folder)
+{
+	if (folder->memory->slots >= SLOTS_MOST)
+		return -EOVERFLOW;
+	auto_free struct folder_memory *before = malloc(folder->mapped);
+	if (!before)
+		return -ENOMEM;
+	memcpy(before, folder->memory, folder->mapped);
+	size_t size = memory_size(2 * before->slots);
+	int error = posix_fallocate(folder->memory_fd, 0, (off_t)size);
+	error = error ? -error : map(folder, size);
+	if (error)
+		return error;
+	struct folder_memory *memory = folder->memory;
+	memory->slots = 2 * before->slots;
+	memory->count = 0;
+	memset(memory->hashes, 0, memory->slots * sizeof memory->hashes[0]);
+	for (uint64_t i = 0; i < before->slots; i++) {
+		if (before->hashes[i])
+			put_hash(memory, before->hashes[i]);
+	}
+	return 0;
+}
+
 int folder_add(struct folder *folder, const char *name)
 {
-	if (folder->memory->count + 1 >= folder->memory->slots / 2) {
-		int error = build(folder);
-		if (error)
-			return error;
-	}
+	const struct folder_memory *memory = folder->memory;
+	int error = memory->count + 1 >= memory->slots / 2 ? grow(folder) : 0;
+	/* fuller than it should be is slow; full, a search would not end */
+	if (error && folder->memory->count + 2 >= folder->memory->slots)
+		return error;
 	put_hash(folder->memory, name_hash(name));
 	return 0;
 }

@@ -28,13 +28,17 @@ struct folder {
  * long; or -errno. */
 int folder_lock(int folders_fd, int fd, struct folder *folder_out);
 
+/* The names of a folder as they are now, for a dry run: nobody's lock, shared with nobody; what is
+ * added to it is not there. `fd` -1: a folder that does not exist has none. 0 or -errno. */
+int folder_look(int fd, struct folder *folder_out);
+
 /* Leaves the times behind and gives the lock back. */
 void folder_unlock(struct folder *folder);
 
 /* Is the name, or one that an SMB client can't tell from it, taken? */
 bool folder_has(const struct folder *folder, const char *name);
 
-/* A name has come to be. 0 or -errno (the memory is built anew next time). */
+/* A name has come to be. 0, or -errno: it could not be remembered. */
 int folder_add(struct folder *folder, const char *name);
 
 /* Where to start counting for this name, at least 1: all smaller numbers were found taken since the

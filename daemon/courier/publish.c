@@ -166,25 +166,16 @@ int publish_plan(const struct plan *plan, enum publish_turn turn,
 	return error;
 }
 
-int publish_preview(int folder_fd, const struct place_name *name, char *text)
+void publish_preview(struct folder *folder, const struct place_name *name, char *text)
 {
 	bool seq = place_name_has_seq(name);
-	auto_close int own = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *names = own < 0 ? NULL : fdopendir(own);
-	if (!names)
-		return -errno;
-	take_fd(&own);
-	bool taken = true;
-	for (unsigned number = 1; taken; number++) {
-		number_name(name, seq, number, false, text);
-		uint64_t fold = filename_fold(text);
-		taken = false;
-		rewinddir(names);
-		for (struct dirent *entry; !taken && (entry = readdir(names));)
-			taken = filename_fold(entry->d_name) == fold;
-	}
-	closedir(names);
-	return 0;
+	unsigned number = folder_first(folder, name);
+	number_name(name, seq, number, false, text);
+	while (folder_has(folder, text) && number < NUMBERS_MAX)
+		number_name(name, seq, ++number, false, text);
+	/* without memory for it two parts are shown one name */
+	if (folder_add(folder, text) == 0)
+		folder_set_first(folder, name, number + 1);
 }
 
 int publish_probe(int staging_fd, int folder_fd, int *rung_out)

@@ -7,6 +7,7 @@
  * plain rename, under the folder's lock. */
 #pragma once
 #include <stddef.h>
+#include "daemon/courier/folder.h"
 #include "daemon/courier/plan.h"
 #include "daemon/courier/share.h"
 
@@ -31,9 +32,9 @@ int publish_plan(const struct plan *plan, enum publish_turn turn,
 		 const struct publish_share *shares, int folders_fd, publish_told told,
 		 const void *context);
 
-/* The name that a part would get now (`text` of FILENAME_MAX_BYTES + 1); changes nothing. 0 or
- * -errno. */
-int publish_preview(int folder_fd, const struct place_name *name, char *text);
+/* The name that a part would get in a folder that was looked at (`text` of FILENAME_MAX_BYTES + 1);
+ * the next part does not get it. */
+void publish_preview(struct folder *folder, const struct place_name *name, char *text);
 
 /* Can a file be renamed from one folder to another without replacing, by any rung of the ladder?
  * Tries it with a file that it makes and removes. *rung_out: 1 rename without replacing, 2 link, 3

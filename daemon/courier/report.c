@@ -155,72 +155,127 @@ static const char *const action_words[] = {
 	[DECIDE_REFUSE] = "refuse",
 };
 
-/* The path that the part would get if it came now. */
-static char *path_of(const struct job *job, const struct job_route *route,
-		     const struct job_part *part)
+/* The names in the folder of a route, and those that the parts before would get. */
+struct preview {
+	const struct place *place;
+	struct folder folder;
+};
+
+/* A folder that can't be looked at, or is not there yet, has no names in it. */
+static void look_at(const struct job *job, const struct place *place, struct folder *folder_out)
 {
 	const struct courier *courier = job->courier;
-	const struct rules_share *rules = &courier->config.rules.shares[route->place.share];
-	struct place_name name;
 	struct share share;
-	auto_close int folder_fd = -1;
-	char text[FILENAME_MAX_BYTES + 1], why[SHARE_WHY_MAX];
-	char *path;
-	place_name(&courier->config.rules, route->route, &job->facts, route->to, part->name,
-		   part->facts.number, part->extension, &name);
-	/* a folder that is not there yet has no names in it */
-	place_number(&name, 1, 1, text);
-	if (share_open(rules, courier->spool.shares_fd, false, &share, why) == 0) {
-		if (share_folder(&share, route->place.folder, NULL, &folder_fd, NULL) == 0)
-			publish_preview(folder_fd, &name, text);
+	auto_close int fd = -1;
+	char why[SHARE_WHY_MAX];
+	if (share_open(&courier->config.rules.shares[place->share], courier->spool.shares_fd, false,
+		       &share, why) == 0) {
+		share_folder(&share, place->folder, NULL, &fd, NULL);
 		share_close(&share);
 	}
+	if (folder_look(fd, folder_out) != 0 && folder_look(-1, folder_out) != 0)
+		abort();
+}
+
+/* Routes may share a folder. */
+static struct folder *find_preview(const struct job *job, struct preview *previews, size_t route)
+{
+	const struct place *place = &job->routes[route].place;
+	for (size_t i = 0; i <= route; i++) {
+		struct preview *preview = &previews[i];
+		if (preview->place && preview->place->share == place->share &&
+		    strcmp(preview->place->folder, place->folder) == 0)
+			return &preview->folder;
+	}
+	previews[route].place = place;
+	look_at(job, place, &previews[route].folder);
+	return &previews[route].folder;
+}
+
+static void end_previews(struct preview *previews)
+{
+	for (size_t i = 0; i < DECIDE_ROUTES_MAX; i++) {
+		if (previews[i].place)
+			folder_unlock(&previews[i].folder);
+	}
+}
+
+static const char *name_of(const struct job_part *part)
+{
+	return part->attachment ? part->name : "mail";
+}
+
+/* The path that the part would get if it came now. */
+static char *path_of(const struct job *job, const struct job_route *route,
+		     const struct job_part *part, struct folder *names)
+{
+	const struct rules *rules = &job->courier->config.rules;
 	const char *folder = route->place.folder;
-	if (asprintf(&path, "%s/%s%s%s", rules->path, folder, *folder ? "/" : "", text) < 0)
+	struct place_name name;
+	char text[FILENAME_MAX_BYTES + 1];
+	char *path;
+	place_name(rules, route->route, &job->facts, route->to, name_of(part),
+		   part->facts.number ? part->facts.number : 1, part->extension, &name);
+	publish_preview(names, &name, text);
+	if (asprintf(&path, "%s/%s%s%s", rules->shares[route->place.share].path, folder,
+		     *folder ? "/" : "", text) < 0)
 		abort();
 	return path;
 }
 
 static void put_part(const struct job *job, size_t route, const struct job_part *part,
-		     struct json *parts)
+		     struct preview *previews, struct json *parts)
 {
 	const struct decide_part *decision = &part->copies[route].decision;
 	struct json *json = json_object_new();
-	auto_free char *path =
-		decision->action == DECIDE_KEEP ? path_of(job, &job->routes[route], part) : NULL;
+	const char *why = part->attachment ? decision->why : "the route's `body`";
+	auto_free char *path = decision->action == DECIDE_KEEP
+				       ? path_of(job, &job->routes[route], part,
+						 find_preview(job, previews, route))
+				       : NULL;
 	json_put_text(json, "route",
 		      job->courier->config.rules.routes[job->routes[route].route].name);
-	json_put_text(json, "name", part->name);
+	json_put_text(json, "name", name_of(part));
 	json_put_text(json, "type", filetype_of_mime(part->mime)->name);
 	json_put_text(json, "declared", part->declared);
 	json_put_number(json, "size", (int64_t)part->facts.size);
 	json_put_text(json, "path", path);
 	json_put_text(json, "decision", action_words[decision->action]);
-	json_put_text(json, "why", decision->why ? decision->why : "");
+	json_put_text(json, "why", why ? why : "");
 	json_put(parts, NULL, json);
+}
+
+/* In the order in which they would be published: one route after the other. */
+static struct json *explain_parts(const struct job *job)
+{
+	struct preview previews[DECIDE_ROUTES_MAX] = { 0 };
+	struct json *parts = json_array_new();
+	for (size_t i = 0; i < job->routes_count; i++) {
+		for (size_t p = 0; p < job->parts_count; p++) {
+			const struct job_part *part = job->parts[p];
+			if (part->attachment || part->copies[i].number > 0)
+				put_part(job, i, part, previews, parts);
+		}
+	}
+	end_previews(previews);
+	return parts;
 }
 
 void report_explain(const struct job *job)
 {
 	const struct verdict_row *row = verdict_row(job->reason);
-	struct json *json = json_object_new(), *routes = json_array_new(),
-		    *parts = json_array_new();
+	struct json *json = json_object_new(), *routes = json_array_new();
 	char smtp[200];
 	snprintf(smtp, sizeof smtp, "%d %s %s", row->code, row->enhanced, row->words);
-	for (size_t i = 0; i < job->routes_count; i++) {
+	for (size_t i = 0; i < job->routes_count; i++)
 		json_put_text(routes, NULL,
 			      job->courier->config.rules.routes[job->routes[i].route].name);
-		for (size_t p = 0; p < job->parts_count; p++) {
-			if (job->parts[p]->attachment)
-				put_part(job, i, job->parts[p], parts);
-		}
-	}
 	json_put_text(json, "outcome", verdict_outcome_name(row->outcome));
 	json_put_text(json, "reason", job->reason ? row->name : NULL);
 	json_put_text(json, "text", *job->why ? job->why : row->words);
 	json_put_text(json, "smtp", smtp);
 	json_put(json, "routes", routes);
-	json_put(json, "parts", parts);
+	json_put(json, "parts", explain_parts(job));
 	auto_free char *line = json_line(json);
 	json_free(json);
 	/* a reader that went away is not our trouble */

@@ -4,7 +4,7 @@ import json
 import os
 import time
 
-from harness import EXE, PDF, PNG, equal, mail, part, pdf, require, rows, scan, send, wait_for
+from harness import EXE, PATIENCE, PDF, PNG, equal, mail, part, pdf, require, rows, scan, send, wait_for
 
 
 def tree_of(place):
@@ -66,6 +66,37 @@ def test_path_is_the_one_it_gets(place):
             require(not os.path.exists(path), path)
             require(send(gateway.port, scan()).startswith("250"))
             require(os.path.exists(path), f"{path} {place.files().keys()}")
+
+
+BODIES = ["none", "text", "eml", "json"]
+
+
+@rows([(body, body) for body in BODIES])
+def test_paths_of_several_parts(place, body):
+    """Parts of one name, two routes to one folder, and what `body` stores: each is shown where it will lie."""
+    open(os.path.join(place.share, "scan (2).pdf"), "w").close()
+    texts = {"route": f"to = scans@*\nbody = {body}", "text": "[route other]\nto = other@*\n"}
+    message = mail(part(pdf(100)), part(pdf(200)), part(pdf(300), "Scan.pdf"), to="scans@x, other@x")
+    status, report = explain(place, message, **texts)
+    equal(status, 0)
+    shown = [(entry["path"], entry["size"]) for entry in report["parts"]]
+    equal(place.run("drop", "-c", place.config(**texts), stdin=message).returncode, 0)
+    files = {os.path.join(place.share, name): len(content) for name, content in place.files().items()
+             if name != "scan (2).pdf"}
+    equal(len(shown), 6 + (body != "none"))
+    equal(sorted(path for path, _ in shown), sorted(files))
+    if body != "json":  # which tells when it was written
+        equal(sorted(shown), sorted(files.items()))
+
+
+def test_explain_of_a_full_folder_is_quick(place):
+    for number in range(2, 6000):
+        open(os.path.join(place.share, f"scan ({number}).pdf"), "w").close()
+    open(os.path.join(place.share, "scan.pdf"), "w").close()
+    started = time.monotonic()
+    _, report = explain(place, mail(part(PDF), part(PDF)))
+    equal([os.path.basename(entry["path"]) for entry in report["parts"]], ["scan (6000).pdf", "scan (6001).pdf"])
+    require(time.monotonic() - started < 3 * PATIENCE, "it takes too long")
 
 
 def test_lists(place):

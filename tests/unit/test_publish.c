@@ -159,12 +159,23 @@ static void test_preview(void **state)
 {
 	struct room *room = *state;
 	struct place_name name = { "scan", "pdf" };
+	struct folder folder;
 	char text[FILENAME_MAX_BYTES + 1];
-	assert_int_equal(publish_preview(room->share.root_fd, &name, text), 0);
-	assert_string_equal(text, "scan.pdf");
 	place_file(room->share.root_fd, "SCAN.pdf", "");
-	assert_int_equal(publish_preview(room->share.root_fd, &name, text), 0);
+	assert_int_equal(folder_look(room->share.root_fd, &folder), 0);
+	publish_preview(&folder, &name, text);
 	assert_string_equal(text, "scan (2).pdf");
+	publish_preview(&folder, &name, text);
+	assert_string_equal(text, "scan (3).pdf");
+	folder_unlock(&folder);
+	assert_int_equal(folder_look(-1, &folder), 0);
+	for (unsigned i = 1; i <= 3000; i++) {
+		char wanted[40];
+		snprintf(wanted, sizeof wanted, i > 1 ? "scan (%u).pdf" : "scan.pdf", i);
+		publish_preview(&folder, &name, text);
+		assert_string_equal(text, wanted);
+	}
+	folder_unlock(&folder);
 }
 
 static void test_probe(void **state)
