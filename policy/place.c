@@ -103,19 +103,21 @@ static void fit(struct halves *halves, size_t room)
 	shorten(halves->right, &halves->right_length, excess);
 }
 
-void place_number(const struct place_name *name, unsigned seq, unsigned copy, char *text)
+void place_number(const struct place_name *name, unsigned seq, unsigned copy, size_t max,
+		  char *text)
 {
 	char digits[SEQ_MAX + 1] = "", ending[COPY_MAX + 1 + sizeof name->extension] = "";
 	char stem[sizeof name->stem + SEQ_MAX];
 	struct halves halves = split_at_seq(name->stem);
 	int used = 0;
+	assert(max >= PLACE_NAME_SHORT && max <= FILENAME_MAX_BYTES);
 	if (halves.digits)
 		snprintf(digits, sizeof digits, "%0*u", (int)halves.digits, seq);
 	if (copy > 1)
 		used = snprintf(ending, sizeof ending, " (%u)", copy);
 	if (*name->extension)
 		snprintf(ending + used, sizeof ending - (size_t)used, ".%s", name->extension);
-	size_t room = FILENAME_MAX_BYTES - strlen(ending);
+	size_t room = max - strlen(ending);
 	fit(&halves, room - strlen(digits));
 	snprintf(stem, sizeof stem, "%.*s%s%.*s", (int)halves.left_length, halves.left, digits,
 		 (int)halves.right_length, halves.right);

@@ -35,6 +35,10 @@ void place_name(const struct rules *rules, size_t route, const struct facts *fac
 /* Does the stem hold {seq}? */
 bool place_name_has_seq(const struct place_name *name);
 
+#define PLACE_NAME_SHORT 120 /* octets of a name where the file system allows less than usual */
+
 /* The name with its numbers: `seq` in place of {seq}, ` (copy)` before the extension where copy >
- * 1; cut so that it has at most FILENAME_MAX_BYTES octets. `text` holds FILENAME_MAX_BYTES + 1. */
-void place_number(const struct place_name *name, unsigned seq, unsigned copy, char *text);
+ * 1; cut at a character so that it has at most `max` octets (PLACE_NAME_SHORT up to
+ * FILENAME_MAX_BYTES), numbers and extension whole. `text` holds `max` + 1. */
+void place_number(const struct place_name *name, unsigned seq, unsigned copy, size_t max,
+		  char *text);

@@ -19,25 +19,33 @@
 
 #define NUMBERS_MAX 10000000u /* of one name; beyond it something is wrong */
 
-static void number_name(const struct place_name *name, bool seq, unsigned number, bool ascii,
+/* What a file system may need of a name. */
+struct form {
+	size_t max; /* octets */
+	bool ascii;
+};
+
+static const struct form usual = { FILENAME_MAX_BYTES, false };
+
+static void number_name(const struct place_name *name, unsigned number, const struct form *form,
 			char *text)
 {
-	place_number(name, seq ? number : 0, seq ? 1 : number, text);
-	if (ascii)
+	bool seq = place_name_has_seq(name);
+	place_number(name, seq ? number : 0, seq ? 1 : number, form->max, text);
+	if (form->ascii)
 		filename_ascii(text);
 }
 
 /* Renames to the first number of the name that is free. */
-static int rename_numbered(struct folder *folder, int staging_fd, const char *staged,
-			   const struct place_name *name, bool ascii, char *text)
+static int rename_numbered(struct folder *folder, int staging_fd, const struct plan_part *part,
+			   const struct form *form, char *text)
 {
-	bool seq = place_name_has_seq(name);
-	for (unsigned number = folder_first(folder, name); number < NUMBERS_MAX; number++) {
+	for (unsigned number = folder_first(folder, &part->name); number < NUMBERS_MAX; number++) {
 		int rung;
-		number_name(name, seq, number, ascii, text);
+		number_name(&part->name, number, form, text);
 		if (folder_has(folder, text))
 			continue;
-		int error = rename_new(staging_fd, staged, folder->fd, text, &rung);
+		int error = rename_new(staging_fd, part->staged, folder->fd, text, &rung);
 		if (error && error != -EEXIST)
 			return error;
 		/* a part that has got its name by now is found to have it when the plan is tried
@@ -46,7 +54,7 @@ static int rename_numbered(struct folder *folder, int staging_fd, const char *st
 		if (noted)
 			return noted;
 		if (!error) {
-			folder_set_first(folder, name, number + 1);
+			folder_set_first(folder, &part->name, number + 1);
 			return 0;
 		}
 	}
@@ -78,14 +86,21 @@ static bool is_disk_error(int error)
 	}
 }
 
-/* Any error may mean that the name is not possible here: one try with a plain name before giving
- * up. */
+/* Any error may mean that the name is not possible here: a shorter one where it is too long (140
+ * octets are all that an encrypted folder has), then one try with a plain name before giving up. */
 static int rename_part(struct folder *folder, int staging_fd, const struct plan_part *part,
 		       char *text)
 {
-	int error = rename_numbered(folder, staging_fd, part->staged, &part->name, false, text);
-	if (error && !is_disk_error(error) && !is_ascii(text))
-		error = rename_numbered(folder, staging_fd, part->staged, &part->name, true, text);
+	struct form form = usual;
+	int error = rename_numbered(folder, staging_fd, part, &form, text);
+	if (error == -ENAMETOOLONG) {
+		form.max = PLACE_NAME_SHORT;
+		error = rename_numbered(folder, staging_fd, part, &form, text);
+	}
+	if (error && !is_disk_error(error) && !is_ascii(text)) {
+		form.ascii = true;
+		error = rename_numbered(folder, staging_fd, part, &form, text);
+	}
 	return error;
 }
 
@@ -168,11 +183,10 @@ int publish_plan(const struct plan *plan, enum publish_turn turn,
 
 void publish_preview(struct folder *folder, const struct place_name *name, char *text)
 {
-	bool seq = place_name_has_seq(name);
 	unsigned number = folder_first(folder, name);
-	number_name(name, seq, number, false, text);
+	number_name(name, number, &usual, text);
 	while (folder_has(folder, text) && number < NUMBERS_MAX)
-		number_name(name, seq, ++number, false, text);
+		number_name(name, ++number, &usual, text);
 	/* without memory for it two parts are shown one name */
 	if (folder_add(folder, text) == 0)
 		folder_set_first(folder, name, number + 1);

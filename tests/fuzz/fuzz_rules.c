@@ -56,7 +56,7 @@ static void use_route(const struct rules *rules, size_t route, const struct fact
 	if (place_of(rules, route, facts, "a+b@c", &place))
 		assert(*place.folder != '/' && !strstr(place.folder, ".."));
 	place_name(rules, route, facts, "a+b@c", part.name, 1, "pdf", &name);
-	place_number(&name, 1, 2, text);
+	place_number(&name, 1, 2, FILENAME_MAX_BYTES, text);
 	assert(!strchr(text, '/') && strlen(text) <= FILENAME_MAX_BYTES);
 }
 

@@ -40,7 +40,7 @@ static void check_name(const char *stem)
 	assert(strlen(stem) < sizeof name.stem);
 	strcpy(name.stem, stem);
 	for (unsigned copy = 1; copy < 3; copy++) {
-		place_number(&name, 1234567, copy, text);
+		place_number(&name, 1234567, copy, FILENAME_MAX_BYTES, text);
 		assert(strlen(text) <= FILENAME_MAX_BYTES);
 		assert(strcmp(text + strlen(text) - 4, ".pdf") == 0);
 		assert(!place_name_has_seq(&name) || strstr(text, "1234567"));

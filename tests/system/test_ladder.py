@@ -90,6 +90,22 @@ def test_restart_finishes_what_was_promised(place, mount):
 
 
 @needs_root
+@rows([("plain", "a" * 180), ("of other letters", "日" * 60)])
+def test_names_that_are_too_long(place, name):
+    """An encrypted folder allows 143 octets: a shorter name is tried, with its number and its ending."""
+    config = place.config()
+    equal(place.run("drop", "-c", config, stdin=scan()).returncode, 0)
+    strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=renameat2", "-e",
+              "inject=renameat2:error=ENAMETOOLONG:when=1"]
+    for number in ("", " (2)"):
+        done = subprocess.run([*strace, PROGRAM, "drop", "-c", config], input=mail(part(pdf(500), f"{name}.pdf")),
+                              capture_output=True, timeout=120)
+        equal(done.returncode, 0, done.stderr)
+        (found,) = [path for path in place.files() if path.endswith(f"{name[0]}{number}.pdf")]
+        require(100 < len(found.encode()) <= 120, found)
+
+
+@needs_root
 def test_owner_that_the_file_system_drops(place):
     """A configured owner that is ignored is named by check; a delivery with it waits, in words."""
     ntfs(place, place.share)

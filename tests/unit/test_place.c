@@ -90,7 +90,7 @@ static void names(void **state)
 		load(&rules, text);
 		place_name(&rules, 0, &facts, "", rows[i].name, 3, rows[i].extension, &name);
 		assert_false(place_name_has_seq(&name));
-		place_number(&name, 0, 1, result);
+		place_number(&name, 0, 1, FILENAME_MAX_BYTES, result);
 		assert_string_equal(result, rows[i].result);
 		rules_done(&rules);
 	}
@@ -104,7 +104,7 @@ static void the_shares_name(void **state)
 	char result[FILENAME_MAX_BYTES + 1];
 	load(&rules, "[share]\npath = /srv\n[route a]\n");
 	place_name(&rules, 0, &facts, "", "Scan 1.tif", 1, "tif", &name);
-	place_number(&name, 0, 0, result);
+	place_number(&name, 0, 0, FILENAME_MAX_BYTES, result);
 	assert_string_equal(result, "2024-05-06_070000_Scan 1.tif");
 	rules_done(&rules);
 }
@@ -156,7 +156,7 @@ static void numbers(void **state)
 		strcpy(name.stem, rows[i].stem);
 		strcpy(name.extension, rows[i].extension);
 		assert_int_equal(place_name_has_seq(&name), strchr(rows[i].stem, 1) != NULL);
-		place_number(&name, rows[i].seq, rows[i].copy, result);
+		place_number(&name, rows[i].seq, rows[i].copy, FILENAME_MAX_BYTES, result);
 		assert_string_equal(result, rows[i].result);
 	}
 }
@@ -185,7 +185,7 @@ static void long_names(void **state)
 			 templates[i / 3 % 5]);
 		load(&rules, text);
 		place_name(&rules, 0, &other, "", longest, 77, "jpeg", &name);
-		place_number(&name, 4000000042u, copy, result);
+		place_number(&name, 4000000042u, copy, FILENAME_MAX_BYTES, result);
 		assert_in_range(strlen(result), 100, FILENAME_MAX_BYTES);
 		snprintf(number, sizeof number, " (%u).jpeg", copy);
 		assert_non_null(strstr(result, copy > 1 ? number : ".jpeg"));
@@ -215,10 +215,37 @@ static void stems_at_the_limit(void **state)
 		       "9",
 		       2);
 		strcpy(name.extension, "123456789012345");
-		place_number(&name, 4294967295u, 4294967295u, result);
+		place_number(&name, 4294967295u, 4294967295u, FILENAME_MAX_BYTES, result);
 		assert_int_equal(strlen(result), FILENAME_MAX_BYTES);
 		assert_non_null(strstr(result, "4294967295"));
 		assert_non_null(strstr(result, " (4294967295).123456789012345"));
+	}
+}
+
+/* For a file system that knows short names only: whole characters, and what follows the stem. */
+static void short_names(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *unit;
+		unsigned copy;
+		size_t length;
+		const char *ending;
+	} rows[] = {
+		{ "a", 1, 120, "a.pdf" },
+		{ "a", 7, 120, "a (7).pdf" },
+		{ "\u65e5", 1, 118, "\u65e5.pdf" },
+		{ "\u65e5", 7, 119, "\u65e5 (7).pdf" },
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct place_name name = { "", "pdf" };
+		char result[FILENAME_MAX_BYTES + 1];
+		while (strlen(name.stem) < 150)
+			strcat(name.stem, rows[i].unit);
+		place_number(&name, 0, rows[i].copy, PLACE_NAME_SHORT, result);
+		assert_int_equal(strlen(result), rows[i].length);
+		assert_string_equal(result + strlen(result) - strlen(rows[i].ending),
+				    rows[i].ending);
 	}
 }
 
@@ -270,7 +297,7 @@ static void nothing_is_allocated(void **state)
 	decide_end(&rules, 1, 1, 0, 1, false);
 	place_of(&rules, 1, &with, "in@x", &place);
 	place_name(&rules, 1, &with, "in@x", part.name, 1, "pdf", &name);
-	place_number(&name, 1, 2, text);
+	place_number(&name, 1, 2, FILENAME_MAX_BYTES, text);
 	filename_ascii(text);
 	filename_fold(text);
 	assert_int_equal(allocations, 0);
@@ -285,6 +312,7 @@ int main(void)
 		cmocka_unit_test(the_shares_name),  cmocka_unit_test(numbers),
 		cmocka_unit_test(long_names),       cmocka_unit_test(stems_at_the_limit),
 		cmocka_unit_test(long_folder_fits), cmocka_unit_test(nothing_is_allocated),
+		cmocka_unit_test(short_names),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
