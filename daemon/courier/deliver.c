@@ -128,8 +128,6 @@ static void plan_copy(const struct job *job, size_t route, const struct job_part
 	planned->share = way->share;
 	planned->folder = strdup(way->place.folder);
 	planned->folder_owner = folder_owner(&way->place);
-	planned->size = part->facts.size;
-	digest_hex(part->sha256, planned->sha256);
 	place_name(&job->courier->config.rules, way->route, &job->facts, way->to,
 		   part->attachment ? part->name : "mail",
 		   part->facts.number ? part->facts.number : 1, part->extension, &planned->name);
@@ -150,7 +148,7 @@ static void plan_route(const struct job *job, size_t route, struct plan *plan)
 	}
 }
 
-static void make_plan(const struct job *job, struct plan *plan)
+static enum reason make_plan(struct job *job, struct plan *plan)
 {
 	memcpy(plan->key, job->key, sizeof plan->key);
 	memcpy(plan->job, job->id, sizeof plan->job);
@@ -168,6 +166,10 @@ static void make_plan(const struct job *job, struct plan *plan)
 	}
 	for (size_t i = 0; i < job->routes_count; i++)
 		plan_route(job, i, plan);
+	if (plan_fits(plan))
+		return REASON_NONE;
+	return job_fail(job, REASON_PARTS, "%zu files on all its routes are more than a plan holds",
+			plan->parts_count);
 }
 
 /* --- the promise ------------------------------------------------------------------------------ */
@@ -307,11 +309,10 @@ enum reason deliver(struct job *job)
 	enum reason reason = finish_copies(job);
 	if (!reason)
 		reason = put_parts_aside(job);
-	if (!reason) {
-		make_plan(job, &plan);
-		if (plan.parts_count > 0)
-			reason = promise_and_publish(job, &plan);
-	}
+	if (!reason)
+		reason = make_plan(job, &plan);
+	if (!reason && plan.parts_count > 0)
+		reason = promise_and_publish(job, &plan);
 	clean_up(job, reason != REASON_NONE);
 	plan_done(&plan);
 	return reason;

@@ -3,6 +3,7 @@
 #include "daemon/courier/plan.h"
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,9 +12,10 @@
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
 
-#define FIRST_LINE "letterchute plan 1"
-#define WORDS_MAX  12   /* of one line */
-#define WORD_MAX   8192 /* octets of one word */
+#define FIRST_LINE "letterchute plan 2"
+#define WORDS_MAX  12             /* of one line */
+#define WORD_MAX   (3 * PATH_MAX) /* octets of one word: a share's path, all of it as %XX */
+#define LINE_BASE  128            /* octets of a line, without its words of text */
 
 void plan_name(const char *key, const char *job, const char *life, char name[PLAN_NAME_SIZE])
 {
@@ -45,6 +47,11 @@ bool plan_name_parse(const char *name, char key[PLAN_KEY_SIZE], char job[PLAN_JO
 
 /* --- writing ---------------------------------------------------------------------------------- */
 
+static bool is_plain(unsigned char c)
+{
+	return c > 0x20 && c < 0x7F && c != '%';
+}
+
 /* A word of a line: blanks, % and what is no printable ASCII as %XX; an empty one as %. */
 static void put_word(FILE *out, const char *text)
 {
@@ -52,7 +59,7 @@ static void put_word(FILE *out, const char *text)
 	if (!*text)
 		fputc('%', out);
 	for (const unsigned char *s = (const unsigned char *)text; *s; s++) {
-		if (*s > 0x20 && *s < 0x7F && *s != '%')
+		if (is_plain(*s))
 			fputc(*s, out);
 		else
 			fprintf(out, "%%%02x", *s);
@@ -61,8 +68,8 @@ static void put_word(FILE *out, const char *text)
 
 static void put_part(FILE *out, const struct plan_part *part)
 {
-	fprintf(out, "part %zu %u %u %u %" PRIu64 " %s", part->share, part->folder_owner.owner,
-		part->folder_owner.group, part->folder_owner.folder_mode, part->size, part->sha256);
+	fprintf(out, "part %zu %u %u %u", part->share, part->folder_owner.owner,
+		part->folder_owner.group, part->folder_owner.folder_mode);
 	put_word(out, part->staged);
 	put_word(out, part->folder);
 	put_word(out, part->name.stem);
@@ -92,6 +99,33 @@ static void checksum(const char *text, size_t size, char hex[DIGEST_HEX])
 	digest_add(&digest, text, size);
 	digest_end(&digest, value);
 	digest_hex(value, hex);
+}
+
+/* Adds what put_word would write. */
+static bool word_fits(const char *text, size_t *size_io)
+{
+	size_t size = 0;
+	for (const unsigned char *s = (const unsigned char *)text; *s; s++)
+		size += is_plain(*s) ? 1 : 3;
+	*size_io += size + strlen(" %");
+	return size <= WORD_MAX;
+}
+
+bool plan_fits(const struct plan *plan)
+{
+	size_t size = 4 * LINE_BASE; /* the first two lines, and the last */
+	bool fits = plan->shares_count <= RULES_SHARES_MAX && plan->parts_count <= PLAN_PARTS_MAX;
+	for (size_t i = 0; fits && i < plan->shares_count; i++) {
+		size += LINE_BASE;
+		fits = word_fits(plan->shares[i].path, &size);
+	}
+	for (size_t i = 0; fits && i < plan->parts_count; i++) {
+		const struct plan_part *part = &plan->parts[i];
+		size += LINE_BASE;
+		fits = word_fits(part->staged, &size) && word_fits(part->folder, &size) &&
+		       word_fits(part->name.stem, &size) && word_fits(part->name.extension, &size);
+	}
+	return fits && size <= PLAN_BYTES_MAX;
 }
 
 int plan_write(const struct plan *plan, int fd)
@@ -223,8 +257,7 @@ static bool read_numbers(const struct plan *plan, struct plan_part *part, char *
 	if (!parse_number(words[1], UINT32_MAX, &share) || share >= plan->shares_count ||
 	    !parse_number(words[2], UINT32_MAX, &owner) ||
 	    !parse_number(words[3], UINT32_MAX, &group) ||
-	    !parse_number(words[4], UINT32_MAX, &mode) ||
-	    !parse_number(words[5], UINT64_MAX, &part->size))
+	    !parse_number(words[4], UINT32_MAX, &mode))
 		return false;
 	part->share = (size_t)share;
 	part->folder_owner =
@@ -234,7 +267,7 @@ static bool read_numbers(const struct plan *plan, struct plan_part *part, char *
 
 static bool read_part(struct plan *plan, char **words, size_t count)
 {
-	if (count != 11 || plan->parts_count == PLAN_PARTS_MAX)
+	if (count != 9 || plan->parts_count == PLAN_PARTS_MAX)
 		return false;
 	struct plan_part *parts = plan->parts;
 	if ((plan->parts_count & (plan->parts_count - 1)) == 0) /* grows at each power of two */
@@ -245,15 +278,13 @@ static bool read_part(struct plan *plan, char **words, size_t count)
 	plan->parts = parts;
 	struct plan_part *part = &parts[plan->parts_count];
 	*part = (struct plan_part){ 0 };
-	if (!read_numbers(plan, part, words) ||
-	    !parse_hex(words[6], DIGEST_HEX - 1, part->sha256) || !unescape(words[7]) ||
-	    !is_component(words[7]) || !unescape(words[8]) ||
-	    !copy_word(words[9], part->name.stem, sizeof part->name.stem) ||
-	    !copy_word(words[10], part->name.extension, sizeof part->name.extension) ||
+	if (!read_numbers(plan, part, words) || !unescape(words[5]) || !is_component(words[5]) ||
+	    !unescape(words[6]) || !copy_word(words[7], part->name.stem, sizeof part->name.stem) ||
+	    !copy_word(words[8], part->name.extension, sizeof part->name.extension) ||
 	    !is_component(part->name.stem) || strchr(part->name.extension, '/'))
 		return false;
-	part->staged = strdup(words[7]);
-	part->folder = strdup(words[8]);
+	part->staged = strdup(words[5]);
+	part->folder = strdup(words[6]);
 	plan->parts_count++;
 	return part->staged && part->folder;
 }

@@ -31,8 +31,6 @@ struct plan_part {
 	char *folder; /* below the share */
 	struct share_owner folder_owner;
 	struct place_name name; /* wished */
-	uint64_t size;
-	char sha256[DIGEST_HEX];
 };
 
 struct plan {
@@ -45,6 +43,9 @@ struct plan {
 	struct plan_part *parts;
 	size_t parts_count;
 };
+
+/* Could it be read back? A plan with more files or longer text must not become a promise. */
+bool plan_fits(const struct plan *plan);
 
 /* Writes the text into `fd` (not synced). 0 or -errno. */
 int plan_write(const struct plan *plan, int fd);

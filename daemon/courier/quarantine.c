@@ -221,7 +221,6 @@ static int keep_part(int quarantine_fd, uint64_t max_bytes, const struct plan *p
 	json_put_text(facts, "folder", part->folder);
 	json_put_text(facts, "name", part->name.stem);
 	json_put_text(facts, "extension", part->name.extension);
-	json_put_text(facts, "sha256", part->sha256);
 	snprintf(what, sizeof what, "plan %s", part->staged);
 	int error = quarantine_keep(quarantine_fd, max_bytes, what, facts, "part", fd, id);
 	json_free(facts);

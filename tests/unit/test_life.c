@@ -82,7 +82,6 @@ static struct life promise(const struct room *room, const char *job)
 	strcpy(share.id, room->share.id);
 	strcpy(plan.key, KEY);
 	strcpy(plan.job, job);
-	memset(part.sha256, '0', DIGEST_HEX - 1);
 	plan_name(KEY, job, life.name, name);
 	fd = openat(room->spool.publishing_fd, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	assert_int_equal(plan_write(&plan, fd), 0);

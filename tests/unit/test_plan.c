@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -27,14 +28,12 @@ static struct plan_part parts[] = {
 	  .share = 0,
 	  .folder = root,
 	  .folder_owner = { 1, 2, 02770 },
-	  .name = { "2026_scan", "pdf" },
-	  .size = 12 },
+	  .name = { "2026_scan", "pdf" } },
 	{ .staged = second,
 	  .share = 1,
 	  .folder = deep,
 	  .folder_owner = { UINT32_MAX, UINT32_MAX, UINT32_MAX },
-	  .name = { "scan \x01\x33 100%", "" },
-	  .size = UINT64_MAX },
+	  .name = { "scan \x01\x33 100%", "" } },
 };
 
 static struct plan make_plan(void)
@@ -47,8 +46,6 @@ static struct plan make_plan(void)
 			     .parts = parts,
 			     .parts_count = 2 };
 	memcpy(plan.key, key, sizeof key);
-	memcpy(parts[0].sha256, key, sizeof key);
-	memcpy(parts[1].sha256, key, sizeof key);
 	return plan;
 }
 
@@ -85,7 +82,6 @@ static void test_round_trip(void **state)
 		assert_string_equal(plan.parts[i].name.extension, parts[i].name.extension);
 		assert_int_equal(plan.parts[i].folder_owner.folder_mode,
 				 parts[i].folder_owner.folder_mode);
-		assert_true(plan.parts[i].size == parts[i].size);
 	}
 	plan_done(&plan);
 }
@@ -117,7 +113,7 @@ static const struct {
 	{ "a share that is not there", "part 1 ", "part 2 " },
 	{ "a stem with a slash", "2026_scan", "2026/scan" },
 	{ "a relative share", " /srv/scans", " %srv/scans" },
-	{ "another first line", "letterchute plan 1", "letterchute plan 2" },
+	{ "another first line", "letterchute plan 2", "letterchute plan 1" },
 	{ "an unknown line", "\npart 0", "\npant 0" },
 	{ "a number that is none", "part 0 1 2", "part 0 x 2" },
 };
@@ -145,6 +141,67 @@ static void test_lies(void **state)
 	}
 }
 
+/* The longest path there is, none of it ASCII, for every share. */
+static void test_long_paths(void **state)
+{
+	static struct plan_share many[RULES_SHARES_MAX];
+	static char path[4096];
+	struct plan plan = make_plan(), back;
+	(void)state;
+	memset(path, 0xe4, sizeof path - 1);
+	path[0] = '/';
+	for (size_t i = 0; i < RULES_SHARES_MAX; i++) {
+		many[i] = shares[0];
+		many[i].path = path;
+	}
+	plan.shares = many;
+	plan.shares_count = RULES_SHARES_MAX;
+	assert_true(plan_fits(&plan));
+	int fd = memfd_create("plan", 0);
+	assert_int_equal(plan_write(&plan, fd), 0);
+	assert_int_equal(plan_read(fd, &back), 0);
+	assert_string_equal(back.shares[RULES_SHARES_MAX - 1].path, path);
+	plan_done(&back);
+	close(fd);
+}
+
+/* What fits can be written and read; what does not is told before it is promised. */
+static const struct {
+	const char *name;
+	size_t parts, folder;
+	bool fits;
+} sizes[] = {
+	{ "many parts", PLAN_PARTS_MAX, 10, true },
+	{ "one more", PLAN_PARTS_MAX + 1, 10, false },
+	{ "long folders", 8000, 1023, true },
+	{ "too much text", 12000, 1023, false },
+};
+
+static void test_sizes(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+		struct plan plan = make_plan(), back;
+		char folder[1024] = "";
+		memset(folder, 0xe4, sizes[i].folder);
+		plan.parts = calloc(sizes[i].parts, sizeof *plan.parts);
+		plan.parts_count = sizes[i].parts;
+		for (size_t p = 0; p < sizes[i].parts; p++) {
+			plan.parts[p] = parts[p % 2];
+			plan.parts[p].folder = folder;
+		}
+		int fd = memfd_create("plan", 0);
+		print_message("%s\n", sizes[i].name);
+		assert_int_equal(plan_fits(&plan), sizes[i].fits);
+		bool read = plan_write(&plan, fd) == 0 && plan_read(fd, &back) == 0;
+		assert_int_equal(read, sizes[i].fits);
+		if (read)
+			plan_done(&back);
+		free(plan.parts);
+		close(fd);
+	}
+}
+
 static void test_names(void **state)
 {
 	char name[PLAN_NAME_SIZE], k[PLAN_KEY_SIZE], job[PLAN_JOB_SIZE], life[PLAN_LIFE_SIZE];
@@ -166,10 +223,9 @@ static void test_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_round_trip),
-		cmocka_unit_test(test_torn),
-		cmocka_unit_test(test_lies),
-		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_torn),
+		cmocka_unit_test(test_lies),       cmocka_unit_test(test_long_paths),
+		cmocka_unit_test(test_sizes),      cmocka_unit_test(test_names),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
