@@ -13,6 +13,7 @@
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/xattr.h>
+#include <time.h>
 #include <unistd.h>
 #include "daemon/courier/owner.h"
 #include "daemon/digest.h"
@@ -24,6 +25,8 @@
 
 #define BASE_NAME     ".letterchute"
 #define MEMORY_MAX    (SHARE_ID_SIZE + WITNESS_SIZE)
+#define LOCK_WAIT_MS  5000
+#define LOCK_NAP_MS   20
 #define ACL_BYTES_MAX 4096 /* of an ACL that folders inherit; those of ext4 fit */
 
 /* Where a container's profile knows no openat2: one component after the other, none of them a link.
@@ -280,6 +283,25 @@ static int compare(struct share *share, int shares_fd, const char *memory, bool 
 	return -ESTALE;
 }
 
+/* Only one courier meets a share. It may hang on a file system that does not answer: the others
+ * wait for a while only. */
+static int lock_shares(int shares_fd, char *why_out)
+{
+	const struct timespec nap = { .tv_nsec = LOCK_NAP_MS * 1000000L };
+	int64_t deadline_ms = monotonic_ms() + LOCK_WAIT_MS;
+	while (flock(shares_fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return -errno;
+		if (monotonic_ms() > deadline_ms) {
+			snprintf(why_out, SHARE_WHY_MAX,
+				 "another courier has been busy with a new share for too long");
+			return -ETIMEDOUT;
+		}
+		nanosleep(&nap, NULL);
+	}
+	return 0;
+}
+
 static int identify(struct share *share, int shares_fd, bool make, char *why_out)
 {
 	char memory[DIGEST_HEX], remembered[SHARE_ID_SIZE];
@@ -288,9 +310,9 @@ static int identify(struct share *share, int shares_fd, bool make, char *why_out
 	int error = shares_fd < 0 ? -ENOENT : read_id(shares_fd, memory, remembered);
 	if (error != -ENOENT)
 		return error ? error : compare(share, shares_fd, memory, make, why_out);
-	/* only one courier meets a share */
-	if (make && flock(shares_fd, LOCK_EX) < 0)
-		return -errno;
+	int locked = make ? lock_shares(shares_fd, why_out) : 0;
+	if (locked)
+		return locked;
 	error = shares_fd < 0 ? -ENOENT : read_id(shares_fd, memory, remembered);
 	error = error == -ENOENT
 			? meet(share, shares_fd, memory, make, why_out)

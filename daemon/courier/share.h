@@ -32,7 +32,8 @@ struct share {
 
 /* Opens it and compares its identity. A share that was never met is given one, if `make`; without
  * `make` nothing is written and base_fd may stay -1. 0, or -errno with `why_out` in words: -ENOENT,
- * -ENOTDIR: not there; -ESTALE: another one, or an empty mount point; -EROFS, -ENOSPC, -EACCES …:
+ * -ENOTDIR: not there; -ESTALE: another one, or an empty mount point; -ETIMEDOUT: another courier
+ * meets a share and does not come to an end; -EROFS, -ENOSPC, -EACCES …:
  * met for the first time and it can't be marked; with `make` also -EKEYREJECTED: .letterchute is
  * somebody else's, or open to others. */
 int share_open(const struct rules_share *rules, int shares_fd, bool make, struct share *share_out,

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/file.h>
 #include "daemon/courier/share.h"
 #include "policy/rules.h"
 #include "tests/unit/place.h"
@@ -142,6 +143,27 @@ static void test_not_ours_alone(void **state)
 	assert_false(place_has(room->fd, "share/.letterchute/.trial"));
 }
 
+/* Another courier meets a share whose file system hangs. */
+static void test_busy(void **state)
+{
+	struct room *room = *state;
+	struct share share;
+	int busy = openat(room->fd, "shares", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(flock(busy, LOCK_EX), 0);
+	alarm(60); /* it waited for ever */
+	assert_int_equal(open_share(room, true, &share), -ETIMEDOUT);
+	alarm(0);
+	close(busy);
+	assert_int_equal(open_share(room, true, &share), 0);
+	/* who knows his share needs no lock */
+	busy = openat(room->fd, "shares", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(flock(busy, LOCK_EX), 0);
+	share_close(&share);
+	assert_int_equal(open_share(room, true, &share), 0);
+	share_close(&share);
+	close(busy);
+}
+
 static const char *const leaving[] = { "..",     "a/..", "a/../..", "link",
 				       "link/x", "/etc", "a//b",    "file" };
 
@@ -168,8 +190,8 @@ int main(void)
 {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(test_identity),       TEST(test_away),    TEST(test_folders),
-		TEST(test_not_ours_alone), TEST(test_leaving),
+		TEST(test_identity),       TEST(test_away), TEST(test_folders),
+		TEST(test_not_ours_alone), TEST(test_busy), TEST(test_leaving),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
