@@ -176,9 +176,12 @@ static int build(struct folder *folder)
 	return error;
 }
 
+static volatile sig_atomic_t alarmed;
+
 static void wake(int signal)
 {
 	(void)signal;
+	alarmed = 1;
 }
 
 /* Waits, but not for ever: the holder may hang on a file system that does not answer. */
@@ -190,12 +193,16 @@ static int take_lock(int fd)
 	struct itimerval limit = { .it_value = { .tv_sec = LOCK_WAIT_S },
 				   .it_interval = { .tv_sec = 1 } },
 			 none = { 0 };
+	alarmed = 0;
 	sigaction(SIGALRM, &action, &before);
 	setitimer(ITIMER_REAL, &limit, NULL);
-	int error = flock(fd, LOCK_EX) == 0 ? 0 : errno == EINTR ? -ETIMEDOUT : -errno;
+	int error = -EINTR;
+	/* other signals don't end the wait: the plan is a promise already */
+	while (error == -EINTR && !alarmed)
+		error = flock(fd, LOCK_EX) == 0 ? 0 : -errno;
 	setitimer(ITIMER_REAL, &none, NULL);
 	sigaction(SIGALRM, &before, NULL);
-	return error;
+	return error == -EINTR ? -ETIMEDOUT : error;
 }
 
 /* The file of a name, locked. -EAGAIN: it was forgotten before we had the lock. */

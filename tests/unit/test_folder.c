@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <signal.h>
 #include <time.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -218,6 +219,34 @@ static void test_tidy_while_one_waits(void **state)
 	assert_int_equal(status, 0);
 }
 
+static void on_signal(int signal)
+{
+	(void)signal;
+}
+
+/* SIGTERM and SIGHUP come at any time, and end no wait for a lock. */
+static void test_signal_while_one_waits(void **state)
+{
+	struct room *room = *state;
+	struct folder folder = lock(room);
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct sigaction action = { .sa_handler = on_signal };
+		struct folder other = FOLDER_INIT;
+		sigaction(SIGTERM, &action, NULL);
+		munmap(folder.memory, folder.mapped);
+		close(folder.memory_fd);
+		_exit(folder_lock(room->folders_fd, room->share_fd, &other) ? 1 : 0);
+	}
+	usleep(200000);
+	kill(pid, SIGTERM);
+	usleep(200000);
+	folder_unlock(&folder);
+	int status;
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 int main(void)
 {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -230,6 +259,7 @@ int main(void)
 		TEST(test_damaged_memory),
 		TEST(test_tidy),
 		TEST(test_tidy_while_one_waits),
+		TEST(test_signal_while_one_waits),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
