@@ -140,17 +140,21 @@ int marks_make(const struct marks *marks, const char *name, const struct plan *p
 	return renameat(marks->publishing_fd, name, marks->done_fd, within) < 0 ? -errno : 0;
 }
 
+/* The clock when it was made, and which kind of doubt it would be. False: no mark. */
+static bool parse_mark(const char *name, uint64_t *made_out, char *kind_out)
+{
+	return is_mark_name(name) && sscanf(name + KEY_LENGTH + PLAN_JOB_SIZE + 1, "%" SCNx64 ".%c",
+					    made_out, kind_out) == 2;
+}
+
 static bool is_old(const char *name, uint64_t clock_s, uint64_t keep_s)
 {
 	uint64_t made;
 	char kind;
-	if (!is_mark_name(name) ||
-	    sscanf(name + KEY_LENGTH + PLAN_JOB_SIZE + 1, "%" SCNx64 ".%c", &made, &kind) != 2)
+	if (!parse_mark(name, &made, &kind))
 		return false;
 	if (kind == 's' && keep_s > SHORT_DOUBT_S)
 		keep_s = SHORT_DOUBT_S;
-	/* a clock that was lost and starts again makes marks from the future: they start to age
-	 * anew */
 	return clock_s >= made && clock_s - made > keep_s;
 }
 
@@ -183,4 +187,57 @@ int marks_age(const struct marks *marks, uint64_t clock_s, uint64_t keep_s)
 	}
 	closedir(subfolders);
 	return removed;
+}
+
+static uint64_t newest_mark(DIR *names)
+{
+	uint64_t newest = 0, made;
+	char kind;
+	for (struct dirent *entry; (entry = readdir(names));) {
+		if (parse_mark(entry->d_name, &made, &kind) && made > newest)
+			newest = made;
+	}
+	return newest;
+}
+
+static uint64_t newest_in_done(int done_fd)
+{
+	uint64_t newest = 0;
+	DIR *subfolders = open_names(done_fd, ".");
+	for (struct dirent *entry; subfolders && (entry = readdir(subfolders));) {
+		DIR *names = entry->d_name[0] == '.' ? NULL : open_names(done_fd, entry->d_name);
+		if (!names)
+			continue;
+		uint64_t found = newest_mark(names);
+		newest = found > newest ? found : newest;
+		closedir(names);
+	}
+	if (subfolders)
+		closedir(subfolders);
+	return newest;
+}
+
+/* A plan becomes a mark with the time that is written in it. */
+static uint64_t clock_of_plan(int publishing_fd, const char *name)
+{
+	auto_close int fd = openat(publishing_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	struct plan plan;
+	if (name[0] == '.' || fd < 0 || plan_read(fd, &plan) != 0)
+		return 0;
+	uint64_t clock_s = plan.clock_s;
+	plan_done(&plan);
+	return clock_s;
+}
+
+uint64_t marks_newest(const struct marks *marks)
+{
+	uint64_t newest = newest_in_done(marks->done_fd);
+	DIR *names = open_names(marks->publishing_fd, ".");
+	for (struct dirent *entry; names && (entry = readdir(names));) {
+		uint64_t found = clock_of_plan(marks->publishing_fd, entry->d_name);
+		newest = found > newest ? found : newest;
+	}
+	if (names)
+		closedir(names);
+	return newest;
 }

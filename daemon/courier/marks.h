@@ -34,3 +34,8 @@ int marks_make(const struct marks *marks, const char *name, const struct plan *p
 /* Removes doubts that are older than `keep_s` (short ones: ten minutes) by the spool's clock.
  * Returns how many, or -errno. */
 int marks_age(const struct marks *marks, uint64_t clock_s, uint64_t keep_s);
+
+/* The largest value of the spool's clock that a mark or a plan bears; 0 where there is none. A
+ * clock that was lost starts again from it, so that no doubt waits for a time that will not come.
+ */
+uint64_t marks_newest(const struct marks *marks);

@@ -162,6 +162,29 @@ static void test_age(void **state)
 	}
 }
 
+/* A clock that was lost: it starts from the newest of what there is, and all of it ages. */
+static void test_newest(void **state)
+{
+	struct room *room = *state;
+	assert_int_equal(marks_newest(&room->marks), 0);
+	close(make_mark(room, 5000, false));
+	close(make_mark(room, 40, true));
+	place_file(room->marks.done_fd, "01/nonsense", "");
+	close(add_plan(room, "00000007")); /* torn */
+	uint64_t clock_s = marks_newest(&room->marks);
+	assert_int_equal(clock_s, 5000);
+	assert_int_equal(marks_age(&room->marks, clock_s, 1000), 1);
+	assert_int_equal(marks_age(&room->marks, clock_s + 1001, 1000), 1);
+	/* a plan that is still to be rolled forward */
+	struct plan plan = plan_of(7000, false);
+	char name[PLAN_NAME_SIZE];
+	plan_name(KEY, plan.job, LIFE, name);
+	int fd = openat(room->marks.publishing_fd, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(plan_write(&plan, fd), 0);
+	close(fd);
+	assert_int_equal(marks_newest(&room->marks), 7000);
+}
+
 int main(void)
 {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -172,6 +195,7 @@ int main(void)
 		TEST(test_settle),
 		TEST(test_settle_forged),
 		TEST(test_age),
+		TEST(test_newest),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
