@@ -50,7 +50,7 @@ bool ask_read(const void *message, size_t size, struct ask *ask_out)
 	const struct ask_head *head = message;
 	if (size < sizeof *head || size > ASK_MAX || head->recipients > ASK_RECIPIENTS_MAX)
 		return false;
-	if (head->kind < ASK_DELIVER || head->kind > ASK_EXPLAIN)
+	if (head->kind < ASK_DELIVER || head->kind > ASK_FAREWELL)
 		return false;
 	if (!ends_inside(head->origin.source, sizeof head->origin.source) ||
 	    !ends_inside(head->login, sizeof head->login))

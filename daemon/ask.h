@@ -7,6 +7,8 @@
  *                              pipe for the report
  *   ASK_SETTLE                 the mark that came with the answer, and one end of a fresh socket
  *                              pair: the source knows that the sender knows
+ *   ASK_FAREWELL               the same, from who started the courier for himself and now ends: the
+ *                              courier first ends its life, then settles, and exits
  *
  * Who the source is belongs to the socket, never to the question: the first hop (the SMTP listener
  * for its sessions, the courier for pullers) overwrites `origin`. The questions of all sources wait
@@ -36,7 +38,7 @@
 #define ASK_SOURCE_MAX     63 /* octets of a source's name */
 #define ASK_TEXT_MAX       127
 
-enum ask_kind { ASK_DELIVER = 1, ASK_SETTLE, ASK_EXPLAIN };
+enum ask_kind { ASK_DELIVER = 1, ASK_SETTLE, ASK_EXPLAIN, ASK_FAREWELL };
 enum ask_source_kind { ASK_SOURCE_SMTP = 1, ASK_SOURCE_DROP };
 
 struct ask_origin {

@@ -71,7 +71,7 @@ int verb_smtp_session(const struct options *options)
 		} else
 			status = wait_session(pid);
 	}
-	/* our own courier ends when all has been asked and settled */
+	/* all has been asked and settled */
 	single_close(&single);
 	config_done(&config);
 	return status;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@
 #define IN_MEMORY_MAX (1 << 20) /* octets; a longer message goes to a disk */
 #define PROMISED_MS   60000     /* what is promised may take so much longer */
 #define SETTLE_MS     1000      /* for a mark to be taken away */
+#define LEAVE_MS      1000      /* for our own courier to end */
 
 static int start_own(const struct config *config, const char *mode, struct single *single_out)
 {
@@ -52,12 +54,22 @@ int single_open(const struct config *config, const char *mode, struct single *si
 	return start_own(config, mode, single_out);
 }
 
+/* The courier reads our end of file, and we read its own when it has ended. */
+static void await_end(const struct single *single)
+{
+	int64_t deadline_ms = monotonic_ms() + LEAVE_MS;
+	shutdown(single->ask_fd, SHUT_WR);
+	while (wait_readable(single->ask_fd, deadline_ms) == -EINTR)
+		;
+	waitpid(single->pid, NULL, WNOHANG);
+}
+
 void single_close(struct single *single)
 {
-	close_fd(&single->ask_fd);
 	if (single->pid > 0)
-		waitpid(single->pid, NULL, 0);
+		await_end(single);
 	single->pid = 0;
+	close_fd(&single->ask_fd);
 }
 
 /* On a disk, without a name: where temporary files go. */
@@ -172,7 +184,7 @@ int single_ask(const struct single *single, const struct ask_head *head, const c
 	return error;
 }
 
-int single_settle(const struct single *single, const struct ask_head *head, int mark_fd)
+int single_settle(struct single *single, const struct ask_head *head, int mark_fd)
 {
 	struct ask_head settle = *head;
 	struct ask_answer answer;
@@ -184,12 +196,15 @@ int single_settle(const struct single *single, const struct ask_head *head, int 
 	auto_close int theirs = pair[1];
 	auto_close int none = -1;
 	const int fds[] = { mark_fd, theirs };
-	settle.kind = ASK_SETTLE;
+	bool own = single->pid > 0;
+	settle.kind = own ? ASK_FAREWELL : ASK_SETTLE;
 	settle.recipients = 0;
 	error = send_question(single, &settle, "", NULL, fds, 2);
 	close_fd(&theirs);
 	if (!error)
-		error = take_answer(ours, monotonic_ms() + SETTLE_MS, &answer, &none);
+		error = take_answer(ours, monotonic_ms() + SETTLE_MS + (own ? LEAVE_MS : 0),
+				    &answer, &none);
+	single->pid = 0;
 	return !error && answer.kind != ASK_SETTLED ? -EPIPE : error;
 }
 

@@ -16,7 +16,8 @@ struct single {
  * reason said. */
 int single_open(const struct config *config, const char *mode, struct single *single_out);
 
-/* Takes leave: our own courier finishes what it was asked. */
+/* Takes leave: our own courier ends its life, for which it gets a second. If that is not enough it
+ * dies with us, and the next one rolls forward what it has promised. */
 void single_close(struct single *single);
 
 /* Reads a whole message from a descriptor into a nameless file; *fd_out can only be read. 0 or
@@ -29,9 +30,11 @@ int single_ask(const struct single *single, const struct ask_head *head, const c
 	       const char *const *recipients, int message_fd, int report_fd,
 	       struct ask_answer *answer_out, int *mark_out);
 
-/* The sender knows. 0; -ETIMEDOUT; another error: whoever was asked died, and the mark may still be
- * there. */
-int single_settle(const struct single *single, const struct ask_head *head, int mark_fd);
+/* The sender knows as soon as we exit, which must be the next thing that we do: who is killed
+ * before that is asked again, and finds no mark any more. Our own courier ends its life before it
+ * takes the mark away, and nobody waits for it afterwards. 0; -ETIMEDOUT; another error: whoever
+ * was asked died, and the mark may still be there. */
+int single_settle(struct single *single, const struct ask_head *head, int mark_fd);
 
 /* Now, on the wall clock (milliseconds since 1970 UTC). */
 int64_t single_wall_ms(void);

@@ -310,10 +310,22 @@ static void settle(struct courier *courier, int mark_fd, int answer_fd)
 		pass_fds_now(answer_fd, &settled, sizeof settled, NULL, 0);
 }
 
+/* The last question of all. Whoever asks it exits at the word that it is settled, and we die with
+ * him: what else there is to do comes first. */
+static void take_leave(struct courier *courier, int mark_fd, int answer_fd)
+{
+	extractor_stop(&courier->extractor);
+	life_end(&courier->spool, &courier->config, &courier->life);
+	settle(courier, mark_fd, answer_fd);
+	exit(0);
+}
+
 void courier_answer(struct courier *courier, const struct ask *ask, const int *fds,
 		    size_t fds_count)
 {
-	if (ask->head->kind == ASK_SETTLE) {
+	if (ask->head->kind == ASK_SETTLE || ask->head->kind == ASK_FAREWELL) {
+		if (fds_count == 2 && ask->head->kind == ASK_FAREWELL)
+			take_leave(courier, fds[0], fds[1]);
 		if (fds_count == 2)
 			settle(courier, fds[0], fds[1]);
 		return;

@@ -1,12 +1,14 @@
 """What people send mail with: each delivers, and each reads a refusal."""
 
 import os
+import re
+import signal
 import smtplib
 import socket
 import subprocess
 import time
 
-from harness import (EXE, PDF, PROGRAM, Device, equal, mail, part, require, rows, scan, send, wait_for)
+from harness import (EXE, PROGRAM, Device, equal, mail, needs_root, part, require, rows, scan, send, tree, wait_for)
 
 
 def run(place, *command, stdin=b"", check=True, **more):
@@ -95,8 +97,14 @@ def test_drop_alone(place):
     done = place.run("drop", "--share", place.share, "--state", place.state, stdin=scan(5000))
     equal(done.returncode, 0, done.stderr.decode())
     equal([len(c) for c in place.files().values()], [5000])
+    is_tidy(place)
+
+
+def is_tidy(place):
     equal(place.staged(), [])
     equal(place.marks(), [])
+    equal(place.spool("lives"), [])
+    equal(os.listdir(os.path.join(place.share, ".letterchute")), ["id"])
 
 
 def test_drop_refused(place):
@@ -104,7 +112,56 @@ def test_drop_refused(place):
     equal(done.returncode, 65)
     require(b"File type not allowed" in done.stderr, done.stderr)
     equal(place.files(), {})
-    equal(place.staged(), [])
+    is_tidy(place)
+
+
+@needs_root
+def test_drop_exits_when_the_mark_is_gone(place):
+    """Killed before that, it leaves a doubt, which the next try finds; so nothing is done in between."""
+    trace = os.path.join(place.folder, "trace")
+    config = place.config()
+    done = subprocess.run(["strace", "-f", "-y", "-o", trace, "-e", "trace=unlinkat,fsync,wait4,exit_group", PROGRAM,
+                           "drop", "-c", config], input=scan(5000), capture_output=True, timeout=120)
+    equal(done.returncode, 0, done.stderr.decode())
+    is_tidy(place)
+    lines = [line.rstrip() for line in open(trace, errors="replace")]
+    mark = next(n for n, line in enumerate(lines) if "unlinkat" in line and "/spool/done" in line)
+    require(any("unlinkat" in line and "/spool/lives" in line for line in lines[:mark]), lines)
+    after = [line for line in lines[mark + 1:] if re.search(r"unlinkat|fsync|wait4", line)]
+    equal(after, [], "between the end of the mark and the exit")
+
+
+def run_stuck(place, *command, stdin):
+    """Runs a verb whose courier is stuck in its first look at the share. What it says, when nothing of it is left."""
+    out, source = os.path.join(place.folder, "out"), place.file("in", stdin)
+    with open(out, "wb") as to, open(source, "rb") as fed:
+        tracer = subprocess.Popen(["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=openat2", "-e",
+                                   "inject=openat2:delay_enter=90000000:when=1", PROGRAM, *command], stdin=fed,
+                                  stdout=to, stderr=to)
+    try:
+        wait_for(lambda: any("cou" in name for _, name in tree(tracer.pid)), 10, "no courier was started")
+        wait_for(lambda: not tree(tracer.pid), 8, "it waits for its courier")
+    finally:
+        for pid in [*[pid for pid, _ in tree(tracer.pid)], tracer.pid]:
+            os.kill(pid, signal.SIGKILL)
+        tracer.wait(10)
+    with open(out, "rb") as said:
+        return said.read()
+
+
+@needs_root
+def test_stuck_courier_of_our_own(place):
+    """A share that hangs keeps nobody for much longer than `answer_within`."""
+    config = place.config(gateway="answer_within = 2s")
+    equal(place.run("drop", "-c", config, stdin=scan(100)).returncode, 0)
+    said = run_stuck(place, "drop", "-c", config, stdin=scan(200))
+    require(b"no answer in time" in said, said)
+    dialogue = b"EHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n" + scan(300) + b".\r\nQUIT\r\n"
+    said = run_stuck(place, "smtp-session", "-c", config, stdin=dialogue)
+    require(b"\r\n451 4.4.5" in said, said)
+    equal(place.run("drop", "-c", config, stdin=scan(400)).returncode, 0)
+    equal(sorted(len(c) for c in place.files().values()), [100, 400])
+    is_tidy(place)
 
 
 def test_drop_later(place):
