@@ -18,6 +18,14 @@ static int later(const char *what)
 	return EXIT_LATER;
 }
 
+/* Too long to be handed on: what the courier would say. */
+static int refuse_size(void)
+{
+	const struct verdict_row *row = verdict_row(REASON_SIZE);
+	fprintf(stderr, "letterchute: %s %s\n", row->enhanced, row->words);
+	return EXIT_REFUSED;
+}
+
 static void fill_head(const struct options *options, const struct config *config, uint64_t bytes,
 		      struct ask_head *head)
 {
@@ -95,10 +103,10 @@ int verb_drop(const struct options *options)
 	/* a mail server takes 78 for a final refusal: what is wrong here is no fault of the mail */
 	if (options_load(options, &config) != EXIT_OK)
 		return EXIT_LATER;
-	int error = single_spill(0, &message_fd, &bytes);
+	int error = single_spill(0, config.rules.limits.message_bytes, &message_fd, &bytes);
 	if (error) {
 		config_done(&config);
-		return later(strerror(-error));
+		return error == -EFBIG ? refuse_size() : later(strerror(-error));
 	}
 	int status = single_open(&config, "run", &single);
 	if (!status)

@@ -183,7 +183,7 @@ static int ask(const struct options *options, const struct single *single,
 static int open_mail(const char *file, int *fd_out, uint64_t *bytes_out)
 {
 	auto_close int fd = strcmp(file, "-") == 0 ? dup(0) : open(file, O_RDONLY | O_CLOEXEC);
-	return fd < 0 ? -errno : single_spill(fd, fd_out, bytes_out);
+	return fd < 0 ? -errno : single_spill(fd, UINT64_MAX, fd_out, bytes_out);
 }
 
 int verb_explain(const struct options *options)

@@ -15,10 +15,11 @@
 #include "daemon/keep.h"
 #include "daemon/spool.h"
 
-#define IN_MEMORY_MAX (1 << 20) /* octets; a longer message goes to a disk */
-#define PROMISED_MS   60000     /* what is promised may take so much longer */
-#define SETTLE_MS     1000      /* for a mark to be taken away */
-#define LEAVE_MS      1000      /* for our own courier to end */
+#define IN_MEMORY_MAX (1 << 20)  /* octets; a longer message goes to a disk */
+#define DISCARD_MAX   (64 << 20) /* octets beyond twice the limit that are still heard out */
+#define PROMISED_MS   60000      /* what is promised may take so much longer */
+#define SETTLE_MS     1000       /* for a mark to be taken away */
+#define LEAVE_MS      1000       /* for our own courier to end */
 
 static int start_own(const struct config *config, const char *mode, struct single *single_out)
 {
@@ -84,13 +85,26 @@ static int open_scratch(int *fd_out)
 	return 0;
 }
 
-static int copy_rest(int from_fd, int *fd, uint64_t *bytes)
+/* The message is too long already. */
+static int discard_rest(int from_fd, uint64_t max)
+{
+	char block[64 * 1024];
+	ssize_t got = 1;
+	for (uint64_t left = max + DISCARD_MAX; got > 0 && left >= sizeof block;
+	     left -= (size_t)got)
+		got = read_all(from_fd, block, sizeof block);
+	return -EFBIG;
+}
+
+static int copy_rest(int from_fd, uint64_t max, int *fd, uint64_t *bytes)
 {
 	char block[64 * 1024];
 	for (;;) {
 		ssize_t got = read_all(from_fd, block, sizeof block);
 		if (got <= 0)
 			return (int)got;
+		if (*bytes + (uint64_t)got > max)
+			return discard_rest(from_fd, max);
 		if (*bytes <= IN_MEMORY_MAX && *bytes + (uint64_t)got > IN_MEMORY_MAX) {
 			int disk = -1;
 			int error = open_scratch(&disk);
@@ -112,13 +126,13 @@ static int copy_rest(int from_fd, int *fd, uint64_t *bytes)
 	}
 }
 
-int single_spill(int from_fd, int *fd_out, uint64_t *bytes_out)
+int single_spill(int from_fd, uint64_t max, int *fd_out, uint64_t *bytes_out)
 {
 	auto_close int fd = -1;
 	uint64_t bytes = 0;
 	int error = memory_file("message", &fd);
 	if (!error)
-		error = copy_rest(from_fd, &fd, &bytes);
+		error = copy_rest(from_fd, max, &fd, &bytes);
 	if (!error)
 		error = reopen_read_only(fd, fd_out);
 	if (!error)

@@ -21,8 +21,9 @@ int single_open(const struct config *config, const char *mode, struct single *si
 void single_close(struct single *single);
 
 /* Reads a whole message from a descriptor into a nameless file; *fd_out can only be read. 0 or
- * -errno. */
-int single_spill(int from_fd, int *fd_out, uint64_t *bytes_out);
+ * -errno; -EFBIG: it has more than `max` octets. Then it is read on, so that whoever writes comes
+ * to the end, but not for ever. */
+int single_spill(int from_fd, uint64_t max, int *fd_out, uint64_t *bytes_out);
 
 /* Asks and waits for the answer. `report_fd`: for ASK_EXPLAIN, else -1. *mark_out: the caller's, -1
  * if none came. 0; -ETIMEDOUT; -EPIPE: whoever was asked died, or would not listen. */

@@ -1,8 +1,10 @@
 """What is refused, when, with which words; and that nothing is left of it."""
 
 import os
+import resource
+import subprocess
 
-from harness import (EXE, JPEG, PDF, PNG, Device, equal, mail, part, pdf, require, rows, scan, send, wait_for)
+from harness import (EXE, JPEG, PDF, PNG, PROGRAM, Device, equal, mail, part, pdf, require, rows, scan, send, wait_for)
 
 ROUTE = """types = pdf, jpeg, png
 from = scanner@example.org, *@accounting.example
@@ -85,6 +87,25 @@ def test_size_not_declared(place):
         require(reply.startswith("552 5.3.4"), reply)
         equal(gateway.last()["reason"], "size")
         equal(place.files(), {})
+
+
+def limit_files():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4 << 20, 4 << 20))
+
+
+def test_size_of_a_drop(place):
+    """What is too long is not kept; whoever writes is heard out, unless he never ends."""
+    config = place.config("[limits]\nmessage = 1M\n")
+    equal(place.run("drop", "-c", config, stdin=scan(700 << 10)).returncode, 0)
+    done = place.run("drop", "-c", config, stdin=scan(20 << 20), preexec_fn=limit_files)
+    equal(done.returncode, 65, done.stderr.decode())
+    require(b"5.3.4" in done.stderr, done.stderr)
+    endless = subprocess.Popen(["yes"], stdout=subprocess.PIPE)
+    place.later(endless.kill)
+    done = subprocess.run([PROGRAM, "drop", "-c", config], stdin=endless.stdout, capture_output=True, timeout=60,
+                          preexec_fn=limit_files)
+    equal(done.returncode, 65, done.stderr.decode())
+    equal(len(place.files()), 1)
 
 
 def test_no_route_for_the_peer(place):
