@@ -19,21 +19,26 @@ void digest_end(struct digest *digest, uint8_t value_out[DIGEST_SIZE])
 	sha256_digest(&digest->context, DIGEST_SIZE, value_out);
 }
 
-int digest_add_file(struct digest *digest, int fd)
+int digest_add_file(struct digest *digest, int fd, uint64_t size,
+		    bool (*may_go_on)(const void *context), const void *context)
 {
 	static uint8_t block[64 * 1024];
-	off_t at = 0;
-	for (;;) {
-		ssize_t got = pread(fd, block, sizeof block, at);
+	for (uint64_t at = 0; at < size;) {
+		uint64_t left = size - at;
+		if (!may_go_on(context))
+			return -ECANCELED;
+		ssize_t got =
+			pread(fd, block, left < sizeof block ? left : sizeof block, (off_t)at);
 		if (got == 0)
-			return 0;
+			return -ENODATA;
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
 			return -errno;
 		digest_add(digest, block, (size_t)got);
-		at += got;
+		at += (uint64_t)got;
 	}
+	return 0;
 }
 
 void digest_hex(const uint8_t value[DIGEST_SIZE], char text[DIGEST_HEX])

@@ -1,5 +1,6 @@
 /* digest.h: SHA-256. Ground of daemon; the only file that knows nettle. */
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <nettle/sha2.h>
@@ -16,7 +17,9 @@ void digest_add(struct digest *digest, const void *bytes, size_t size);
 /* Ends it; the digest must be initialised again before further use. */
 void digest_end(struct digest *digest, uint8_t value_out[DIGEST_SIZE]);
 
-/* A whole file, by pread from 0, whatever its offset. 0 or -errno. */
-int digest_add_file(struct digest *digest, int fd);
+/* A file of `size` octets, by pread from 0, whatever its offset. `may_go_on` is asked now and then.
+ * 0 or -errno; -ECANCELED: it said no; -ENODATA: the file is shorter. */
+int digest_add_file(struct digest *digest, int fd, uint64_t size,
+		    bool (*may_go_on)(const void *context), const void *context);
 
 void digest_hex(const uint8_t value[DIGEST_SIZE], char text[DIGEST_HEX]);

@@ -51,17 +51,45 @@ static void add_text(struct digest *digest, const char *text)
 	digest_add(digest, text, strlen(text) + 1);
 }
 
+static bool is_late(const struct job *job)
+{
+	int64_t deadline_ms = job->ask->head->deadline_ms;
+	return *job->courier->stopping || (deadline_ms > 0 && monotonic_ms() > deadline_ms);
+}
+
+static bool has_time(const void *context)
+{
+	return !is_late(context);
+}
+
+/* Every octet is looked at: not before it is known that they are not too many, and not for longer
+ * than somebody waits for the answer. */
+static enum reason hash_message(struct job *job, uint8_t value_out[DIGEST_SIZE])
+{
+	struct digest digest;
+	if (job->bytes > job->courier->config.rules.limits.message_bytes)
+		return job_fail(job, REASON_SIZE, "it has %llu octets",
+				(unsigned long long)job->bytes);
+	digest_init(&digest);
+	int error = digest_add_file(&digest, job->message_fd, job->bytes, has_time, job);
+	if (error == -ECANCELED)
+		return job_fail(job, *job->courier->stopping ? REASON_SHUTDOWN : REASON_DEADLINE,
+				"there was no time to read it");
+	if (error)
+		return job_fail(job, REASON_IO, "the message can't be read: %s", strerror(-error));
+	digest_end(&digest, value_out);
+	return REASON_NONE;
+}
+
 /* "The same message": kind and name of the source, peer, login, envelope, and every octet of it. */
 static enum reason make_key(struct job *job)
 {
 	const struct ask_head *head = job->ask->head;
-	struct digest message, key;
+	struct digest key;
 	uint8_t value[DIGEST_SIZE];
-	digest_init(&message);
-	int error = digest_add_file(&message, job->message_fd);
-	if (error)
-		return job_fail(job, REASON_IO, "the message can't be read: %s", strerror(-error));
-	digest_end(&message, value);
+	enum reason reason = hash_message(job, value);
+	if (reason)
+		return reason;
 	digest_init(&key);
 	digest_add(&key, &head->origin.kind, sizeof head->origin.kind);
 	add_text(&key, job->source);
@@ -102,12 +130,6 @@ static void take_facts(struct job *job)
 }
 
 /* --- what was delivered before ---------------------------------------------------------------- */
-
-static bool is_late(const struct job *job)
-{
-	int64_t deadline_ms = job->ask->head->deadline_ms;
-	return *job->courier->stopping || (deadline_ms > 0 && monotonic_ms() > deadline_ms);
-}
 
 static void nap(void)
 {

@@ -123,7 +123,20 @@ static bool correct_local(const struct config *config, struct ask_origin *origin
 	return true;
 }
 
-/* Writes who asks into the question. False: it is none that this link may ask. */
+#define BYTES_A_SECOND (10 << 20) /* a longer message may take so much longer */
+
+/* A link may be in a greater hurry than we are, but never have more time. */
+static int64_t latest_answer_ms(const struct config *config, const struct ask_head *head)
+{
+	uint64_t max = config->rules.limits.message_bytes;
+	uint64_t bytes = head->bytes < max ? head->bytes : max;
+	int64_t latest_ms = monotonic_ms() + (int64_t)(config->gateway.answer_within_s * 1000 +
+						       bytes / BYTES_A_SECOND * 1000);
+	return head->deadline_ms > 0 && head->deadline_ms < latest_ms ? head->deadline_ms
+								      : latest_ms;
+}
+
+/* Writes who asks, and until when, into the question. False: it is none that this link may ask. */
 static bool correct(const struct relay *relay, const struct relay_link *link, void *message,
 		    size_t size, size_t fds)
 {
@@ -134,6 +147,7 @@ static bool correct(const struct relay *relay, const struct relay_link *link, vo
 	if ((head->kind != ASK_DELIVER && head->kind != ASK_SETTLE) || fds != 2)
 		return false;
 	head->login[0] = '\0'; /* no login is known in this version */
+	head->deadline_ms = latest_answer_ms(relay->config, head);
 	if (relay->local)
 		return correct_local(relay->config, &head->origin);
 	head->origin = link->origin;

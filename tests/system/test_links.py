@@ -72,3 +72,25 @@ def test_answers_that_nobody_reads(place):
         require(send(gateway.port, scan(200)).startswith("250"))
         for link, _ in kept:
             link.close()
+
+
+def test_endless_message(place):
+    """A hole of half a terabyte costs nothing to make; a courier reads it for no longer than somebody waits."""
+    with place.gateway(text="[limits]\nmessage = 1000G\n", gateway="couriers = 2\nanswer_within = 4s") as gateway:
+        link = knock(place)
+        far = (time.monotonic_ns() + 10 ** 15) // 10 ** 6
+        for deadline_ms in (0, far):
+            ours, theirs = pair()
+            ask(link, question(10, deadline_ms), message_file(b"From: a@b\r\n\r\n", 1 << 39), theirs.fileno())
+        wait_for(lambda: len(gateway.lines()) == 2, 8, "a courier reads on and on")
+        equal([line["reason"] for line in gateway.lines()], ["deadline", "deadline"])
+        ours, theirs = pair()
+        ask(link, question(10), message_file(size=1 << 50), theirs.fileno())
+        wait_for(lambda: len(gateway.lines()) == 3, 1, "what is too long is read nevertheless")
+        equal(gateway.last()["reason"], "size")
+        require(send(gateway.port, scan(200)).startswith("250"))
+        ask(link, question(10), message_file(size=1 << 39), theirs.fileno())
+        time.sleep(0.2)
+        link.close()
+        gateway.stop()
+        equal(gateway.last()["reason"], "shutdown")
