@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "daemon/smtp/cell.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <linux/sockios.h>
@@ -77,6 +78,9 @@ static const struct cell_call {
 	{ ALL,  { CALL(tgkill), .why = "abort" } },
 	{ ALL,  { CALL(exit_group), .why = "the end" } },
 	{ ALL,  { CALL(exit), .why = "the end" } },
+
+	{ DOOR, { CALL(statx), .why = "where a file lies that is handed over" } },
+	{ DOOR, { CALL(fcntl), .why = "the same: is it in memory?", ONLY(1, WORD, F_GET_SEALS) } },
 
 	{ LISTENER | DOOR, { CALL(accept4), .why = "connections" } },
 	{ LISTENER | DOOR, { CALL(epoll_pwait), .why = "the loop" } },

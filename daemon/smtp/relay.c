@@ -185,8 +185,25 @@ static void set_waiting(struct relay *relay, bool waiting)
 		unwatch(relay, relay->queue_fd);
 }
 
+/* What came is beyond our size: it would be closed unseen. */
+static bool is_too_long(const struct relay_link *link)
+{
+	struct msghdr head = { .msg_iov = NULL };
+	return recvmsg(link->fd, &head, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT) > ASK_MAX;
+}
+
+static bool are_harmless(const struct relay *relay, const int *fds, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (!harmless_descriptor(&relay->harmless, fds[i]))
+			return false;
+	}
+	return true;
+}
+
 /* Takes one message of a link and passes it on. If that fails its descriptors are closed with it,
- * and who asked reads end of file. */
+ * and who asked reads end of file. Descriptors that may never let us go are left open: closing them
+ * is the last thing that we could do. */
 static void pass_on(struct relay *relay, struct relay_link *link)
 {
 	static union {
@@ -195,11 +212,20 @@ static void pass_on(struct relay *relay, struct relay_link *link)
 	} message;
 	int fds[FDIO_PASS_MAX];
 	size_t count = FDIO_PASS_MAX;
+	if (relay->local && is_too_long(link)) {
+		end_link(relay, link);
+		return;
+	}
 	ssize_t size = receive_fds(link->fd, &message, sizeof message, fds, &count, MSG_DONTWAIT);
 	if (size == -EAGAIN || size == -EINTR)
 		return;
-	bool good = size > 0 && correct(relay, link, &message, (size_t)size, count);
-	if (size > 0 && !good)
+	bool safe = size < 0 || !relay->local || are_harmless(relay, fds, count);
+	bool good = size > 0 && safe && correct(relay, link, &message, (size_t)size, count);
+	if (!safe)
+		log_say(LOG_ERROR, "door",
+			"a file on a file system of the sender's own is not taken; it may be in memory, in "
+			"/var/tmp or in /tmp");
+	else if (size > 0 && !good)
 		log_say(LOG_ERROR, "broken-promise",
 			"%s: what came is no question, the sender is cut off",
 			relay->local ? "door" : link->origin.source);
@@ -207,7 +233,7 @@ static void pass_on(struct relay *relay, struct relay_link *link)
 	if (error)
 		log_say(LOG_WARNING, "queue", "a question can't be passed on to the couriers: %s",
 			strerror(-error));
-	for (size_t i = 0; size >= 0 && i < count; i++)
+	for (size_t i = 0; safe && size >= 0 && i < count; i++)
 		close(fds[i]);
 	if (!good)
 		end_link(relay, link);

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include "daemon/ask.h"
 #include "daemon/config.h"
+#include "daemon/smtp/harmless.h"
 
 struct relay_link {
 	int fd; /* owned; -1: free */
@@ -18,11 +19,12 @@ struct relay_link {
 
 struct relay {
 	const struct config *config;
-	bool local;   /* links are local clients: they say for themselves what they are, as far as
-			 that makes sense */
-	int queue_fd; /* borrowed */
-	int epoll_fd; /* owned */
-	bool waiting; /* for room in the queue */
+	bool local; /* links are local clients: they say for themselves what they are, as far as
+		       that makes sense; and they may hand over anything, so it is looked at */
+	struct harmless harmless; /* where their files may lie */
+	int queue_fd;             /* borrowed */
+	int epoll_fd;             /* owned */
+	bool waiting;             /* for room in the queue */
 	struct relay_link *links; /* owned */
 	size_t links_max, links_count;
 	size_t links_end; /* places that were ever used */

@@ -2,11 +2,13 @@
 
 import array
 import os
+import signal
 import socket
 import struct
+import subprocess
 import time
 
-from harness import equal, require, scan, send, wait_for
+from harness import equal, require, rows, scan, send, wait_for
 
 HEAD = struct.Struct("=II64sIBB16s2x64sQqqII")
 ANSWER = struct.Struct("=III20s128s")
@@ -38,6 +40,14 @@ def knock(place):
 
 def ask(link, head, *fds):
     link.sendmsg([head], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds).tobytes())])
+
+
+def is_cut(link):
+    link.settimeout(5)
+    try:
+        return link.recv(10) == b""
+    except ConnectionResetError:
+        return True
 
 
 def pair():
@@ -94,3 +104,40 @@ def test_endless_message(place):
         link.close()
         gateway.stop()
         equal(gateway.last()["reason"], "shutdown")
+
+
+def test_file_of_somebody_else(place):
+    """A file system that its owner serves, and stops serving: neither couriers nor the door wait for him."""
+    source, mounted = place.make("source"), os.path.join(place.folder, "mounted")
+    place.mount("bindfs", source, mounted, at=mounted)
+    with open(os.path.join(source, "mail"), "wb") as out:
+        out.write(scan(300))
+    file = os.open(os.path.join(mounted, "mail"), os.O_RDONLY)
+    place.later(os.close, file)
+    server = int(subprocess.run(["pgrep", "-f", "-n", f"bindfs {source} "], capture_output=True).stdout)
+    with place.gateway(gateway="couriers = 1\nanswer_within = 10s") as gateway:
+        require(send(gateway.port, scan(100)).startswith("250"))
+        os.kill(server, signal.SIGSTOP)
+        place.later(os.kill, server, signal.SIGCONT)
+        time.sleep(1.2)  # so that nothing is remembered of the file
+        ours, theirs = pair()
+        questions = [(question(300), file, theirs.fileno()), (question(300), message_file(scan(1)), file),
+                     (question(300, kind=2), file, theirs.fileno()), (question(300, kind=9), file, theirs.fileno()),
+                     (b"x" * 100000, file, theirs.fileno()), (b"x", file, file, file, file)]
+        for row in questions:
+            link = knock(place)
+            ask(link, *row)
+            require(is_cut(link), f"the link goes on after {row[0][:4]}")
+        require(send(gateway.port, scan(200)).startswith("250"))
+        equal(place.run("drop", "-c", os.path.join(place.folder, "gateway.conf"), stdin=scan(400)).returncode, 0)
+        os.kill(server, signal.SIGCONT)
+
+
+@rows([("in memory", 100 << 10, None), ("on disk", 3 << 20, None), ("in TMPDIR", 3 << 20, "/tmp"),
+       ("in memory by TMPDIR", 3 << 20, "/dev/shm")])
+def test_message_of_our_own(place, size, folder):
+    with place.gateway():
+        done = place.run("drop", "-c", os.path.join(place.folder, "gateway.conf"), stdin=scan(size),
+                         env={**os.environ, **({"TMPDIR": folder} if folder else {})})
+        equal(done.returncode, 0, done.stderr.decode())
+        equal([len(content) for content in place.files().values()], [size])
