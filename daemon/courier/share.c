@@ -241,14 +241,34 @@ static int meet(struct share *share, int shares_fd, const char *memory, bool mak
 	return 0;
 }
 
+/* Only one courier meets a share. It may hang on a file system that does not answer: the others
+ * wait for a while only. */
+static int lock_shares(int shares_fd, char *why_out)
+{
+	const struct timespec nap = { .tv_nsec = LOCK_NAP_MS * 1000000L };
+	int64_t deadline_ms = monotonic_ms() + LOCK_WAIT_MS;
+	while (flock(shares_fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return -errno;
+		if (monotonic_ms() > deadline_ms) {
+			snprintf(why_out, SHARE_WHY_MAX,
+				 "another courier has been busy with a new share for too long");
+			return -ETIMEDOUT;
+		}
+		nanosleep(&nap, NULL);
+	}
+	return 0;
+}
+
 /* Who tidies the folder that we write to may take our identity with it. The folder is the same one
  * all the same: it gets its identity back. */
-static int restore_id(struct share *share, int shares_fd, const char *remembered, bool make)
+static int restore_id(struct share *share, int shares_fd, const char *remembered, bool make,
+		      char *why_out)
 {
 	strcpy(share->id, remembered);
 	if (!make)
 		return 0;
-	int error = flock(shares_fd, LOCK_EX) < 0 ? -errno : 0;
+	int error = lock_shares(shares_fd, why_out);
 	if (!error && share->base_fd < 0)
 		error = open_base(share, true);
 	if (!error)
@@ -268,7 +288,7 @@ static int compare(struct share *share, int shares_fd, const char *memory, bool 
 	if (!error)
 		error = read_id(share->base_fd, "id", share->id);
 	if (error == -ENOENT && same)
-		error = restore_id(share, shares_fd, remembered, make);
+		error = restore_id(share, shares_fd, remembered, make, why_out);
 	if (!error && !same && make && strcmp(share->id, remembered) == 0)
 		write_memory(share, shares_fd, memory); /* for the next time, or never mind */
 	if (!error && strcmp(share->id, remembered) == 0)
@@ -281,25 +301,6 @@ static int compare(struct share *share, int shares_fd, const char *memory, bool 
 			"to be: letterchute check --adopt",
 		share->rules->path, error == -ENOENT ? "it has no identity" : strerror(-error));
 	return -ESTALE;
-}
-
-/* Only one courier meets a share. It may hang on a file system that does not answer: the others
- * wait for a while only. */
-static int lock_shares(int shares_fd, char *why_out)
-{
-	const struct timespec nap = { .tv_nsec = LOCK_NAP_MS * 1000000L };
-	int64_t deadline_ms = monotonic_ms() + LOCK_WAIT_MS;
-	while (flock(shares_fd, LOCK_EX | LOCK_NB) < 0) {
-		if (errno != EWOULDBLOCK && errno != EINTR)
-			return -errno;
-		if (monotonic_ms() > deadline_ms) {
-			snprintf(why_out, SHARE_WHY_MAX,
-				 "another courier has been busy with a new share for too long");
-			return -ETIMEDOUT;
-		}
-		nanosleep(&nap, NULL);
-	}
-	return 0;
 }
 
 static int identify(struct share *share, int shares_fd, bool make, char *why_out)
