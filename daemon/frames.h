@@ -9,8 +9,8 @@
 #include <stdint.h>
 #include "extract/frame.h"
 
-/* Each returns 0, or a positive number to stop: frames_feed returns it. `context` is the caller's.
- */
+/* Each returns 0; a positive number to stop: frames_feed returns it; or -EPROTO, for what is in
+ * order and yet can't be true. `context` is the caller's. */
 struct frames_sink {
 	void *context;
 	int (*address)(void *context, const char *address);

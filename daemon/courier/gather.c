@@ -1,6 +1,7 @@
 /* gather.c: the sink of the extractor's frames. Never makes anything visible, never answers. */
 #define _GNU_SOURCE
 #include "daemon/courier/gather.h"
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,11 @@
 #include "policy/filetype.h"
 
 #define STOP 1 /* the job has failed, with its reason */
+
+/* Every octet of a message belongs to one part at most, and becomes three at most when a text is
+ * converted to UTF-8. */
+#define UNPACKED_TIMES 4
+#define UNPACKED_SLACK (64 << 10)
 
 static bool dry(const struct job *job)
 {
@@ -114,9 +120,18 @@ static bool is_wanted(const struct job *job, size_t route, const struct job_part
 	return decide_part_wanted(rules_of(job), index, &part->facts);
 }
 
+/* The extractor counts too; one that was taken over does not. */
+static bool is_credible(const struct job *job, uint32_t parts, uint64_t unpacked)
+{
+	return parts <= rules_of(job)->limits.parts &&
+	       unpacked <= job->bytes * UNPACKED_TIMES + UNPACKED_SLACK;
+}
+
 static int take_part(void *context, const struct frame_part *frame, const char *name)
 {
 	struct job *job = context;
+	if (!is_credible(job, frame->number, 0))
+		return -EPROTO;
 	struct job_part *part = add_part(job);
 	job->part = part;
 	checkpoint_part(frame, part->declared, &part->facts);
@@ -134,11 +149,19 @@ static int take_part(void *context, const struct frame_part *frame, const char *
 	return go_on(job);
 }
 
+/* The text of a message counts only where it is stored. */
+static bool has_limit(const struct job *job, size_t route, const struct job_part *part)
+{
+	return part->attachment || is_wanted(job, route, part);
+}
+
 /* A part beyond the limit is no longer stored. Where bad parts are skipped it is read on, and
  * decided at its end. */
 static int give_up_part(struct job *job)
 {
 	for (size_t i = 0; i < job->routes_count; i++) {
+		if (!has_limit(job, i, job->part))
+			continue;
 		if (rules_of(job)->routes[job->routes[i].route].bad_part != RULES_BAD_SKIP) {
 			job_fail(job, REASON_SIZE, "a part has more than %llu octets",
 				 (unsigned long long)rules_of(job)->limits.part_bytes);
@@ -154,8 +177,10 @@ static int take_bytes(void *context, const uint8_t *bytes, size_t size)
 	struct job *job = context;
 	struct job_part *part = job->part;
 	part->facts.size += size;
-	if (part->attachment && part->facts.size > rules_of(job)->limits.part_bytes &&
-	    give_up_part(job))
+	job->unpacked += size;
+	if (!is_credible(job, 0, job->unpacked))
+		return -EPROTO;
+	if (part->facts.size > rules_of(job)->limits.part_bytes && give_up_part(job))
 		return STOP;
 	digest_add(&job->digest, bytes, size);
 	for (size_t i = 0; i < job->routes_count; i++) {
@@ -235,6 +260,7 @@ static int take_done(void *context, const struct frame_done *done)
 struct reread {
 	struct job *job;
 	size_t part; /* the one being compared, from 0 */
+	uint64_t unpacked;
 	struct digest digest;
 };
 
@@ -274,8 +300,9 @@ static int reread_part(void *context, const struct frame_part *frame, const char
 static int reread_bytes(void *context, const uint8_t *bytes, size_t size)
 {
 	struct reread *reread = context;
+	reread->unpacked += size;
 	digest_add(&reread->digest, bytes, size);
-	return 0;
+	return is_credible(reread->job, 0, reread->unpacked) ? 0 : -EPROTO;
 }
 
 static int reread_end(void *context, const struct frame_end *end)
@@ -362,6 +389,7 @@ static void forget(struct job *job)
 	job->addresses_count = 0;
 	job->routes_count = 0;
 	job->attachments = 0;
+	job->unpacked = 0;
 	job->part = NULL;
 }
 

@@ -91,6 +91,7 @@ struct job {
 	unsigned open_files;   /* staged files kept open until they are finished */
 	struct job_part *part; /* the one being received */
 	struct digest digest;  /* of it */
+	uint64_t unpacked;     /* octets of all parts so far */
 	struct frame_done done;
 
 	enum reason reason; /* what the answer will be; REASON_NONE: delivered */

@@ -235,6 +235,16 @@ def test_body_alone(place):
         equal(place.files()["mail.txt"].strip(), b"alarm")
 
 
+@rows([("refused", "body = text", "552 5.3.4", []), ("skipped", "body = text\nbad_part = skip", "250", ["scan.pdf"]),
+       ("not stored", "body = none", "250", ["scan.pdf"])])
+def test_text_that_is_too_large(place, keys, code, names):
+    """Where the text is stored it is a part like any other."""
+    message = scan(100, text="x" * 70 + ("\r\n" + "x" * 70) * 200)
+    with place.gateway(text="[limits]\npart = 10k\n", route=f"types = pdf\n{keys}") as gateway:
+        require(send(gateway.port, message).startswith(code))
+        equal(sorted(place.files()), names)
+
+
 def test_suspicious_is_kept_aside(place):
     """The header that says multipart was lost on the way: a part that no reading accounts for."""
     with place.gateway() as gateway:
