@@ -70,7 +70,7 @@ struct child {
 	pid_t pid;
 	int64_t started_ms, start_at_ms;
 	int64_t backoff_ms;
-	bool probes; /* the courier that says what is wrong with a share */
+	bool keeps; /* the courier that tidies and takes no questions */
 };
 
 struct identity {
@@ -388,7 +388,7 @@ static void forget_scouts(struct scout *scouts)
 
 static int start_courier(struct boss *boss, const struct child *child, pid_t *pid_out)
 {
-	const char *arguments[SOURCES_MAX + 2] = { child->probes ? "first" : "run" };
+	const char *arguments[SOURCES_MAX + 2] = { child->keeps ? "keep" : "run" };
 	int fds[SOURCES_MAX + 1] = { boss->extract_fd };
 	for (size_t i = 0; i < boss->sources_count; i++) {
 		arguments[i + 1] = boss->sources[i].name;
@@ -426,7 +426,7 @@ static int start_source(struct boss *boss, const struct source *source, pid_t *p
 
 static const char *child_name(const struct child *child)
 {
-	return child->source ? child->source->name : "courier";
+	return child->source ? child->source->name : child->keeps ? "keeper" : "courier";
 }
 
 static void delay_start(struct child *child)
@@ -446,7 +446,6 @@ static void start_child(struct boss *boss, struct child *child)
 	child->started_ms = monotonic_ms();
 	int error = child->source ? start_source(boss, child->source, &child->pid)
 				  : start_courier(boss, child, &child->pid);
-	child->probes = false;
 	if (!error) {
 		child->state = CHILD_RUNNING;
 		return;
@@ -471,7 +470,7 @@ static void start_wanted(struct boss *boss)
 	}
 }
 
-static void add_child(struct boss *boss, enum role role, const struct source *source, bool probes)
+static void add_child(struct boss *boss, enum role role, const struct source *source, bool keeps)
 {
 	struct child *children =
 		realloc(boss->children, (boss->children_count + 1) * sizeof *children);
@@ -479,13 +478,14 @@ static void add_child(struct boss *boss, enum role role, const struct source *so
 		abort();
 	boss->children = children;
 	children[boss->children_count++] =
-		(struct child){ .role = role, .source = source, .probes = probes };
+		(struct child){ .role = role, .source = source, .keeps = keeps };
 }
 
 static void want_children(struct boss *boss)
 {
+	add_child(boss, ROLE_COURIER, NULL, true);
 	for (uint64_t i = 0; i < boss->config.gateway.couriers; i++)
-		add_child(boss, ROLE_COURIER, NULL, i == 0);
+		add_child(boss, ROLE_COURIER, NULL, false);
 	for (size_t i = 0; i < boss->sources_count; i++)
 		add_child(boss, ROLE_SMTP, &boss->sources[i], false);
 }

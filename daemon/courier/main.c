@@ -3,16 +3,17 @@
  *
  *   letterchute-courier run NAME...    questions from the sockets of these sources, until all are
  *                                      closed
- *   letterchute-courier first NAME...  the same, after saying in the log what is wrong with a share
- *   letterchute-courier explain        one question, without touching spool or share
- *   letterchute-courier check          probes the shares; findings as lines: what, 0 or 1, text,
- *                                      remedy, by tabs
- *   letterchute-courier adopt          the same, after forgetting what is remembered of them
+ *   letterchute-courier keep NAME...   no questions: says in the log what is wrong with a share,
+ * then adopts the dead and clears up letterchute-courier explain        one question, without
+ * touching spool or share letterchute-courier check          probes the shares; findings as lines:
+ * what, 0 or 1, text, remedy, by tabs letterchute-courier adopt          the same, after forgetting
+ * what is remembered of them
  *
  * Descriptors: ROLE_FD_FIRST the extractor's program, then the sockets, or for check the report. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,14 +21,17 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 #include "daemon/ask.h"
 #include "daemon/courier/courier.h"
+#include "daemon/courier/folder.h"
 #include "daemon/courier/jails.h"
 #include "daemon/courier/probe.h"
+#include "daemon/courier/quarantine.h"
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
 #include "daemon/log.h"
@@ -35,8 +39,8 @@
 #include "daemon/spool.h"
 
 #define ASKS_MAX     64
-#define TIDY_MS      30000 /* between looks at the age of doubts */
-#define TIDY_SOON_MS 2000  /* while a dead life waits for its share */
+#define TIDY_MS      30000 /* between looks at the age of what is kept */
+#define ADOPT_MS     3000  /* between looks for lives whose courier died, or waits for its share */
 #define STOP_LOOK_MS 500   /* between looks at the time while we are ending */
 #define EXIT_CONFIG  78
 
@@ -100,13 +104,33 @@ static bool open_spool(struct courier *courier)
 /* --- housekeeping ----------------------------------------------------------------------------- */
 
 /* The spool's clock: seconds that couriers have run, kept in a file by whichever of us tidies. */
+static int open_clock(const struct courier *courier)
+{
+	return openat(courier->spool.root_fd, "clock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
+		      0600);
+}
+
+static struct marks marks_of(const struct courier *courier)
+{
+	return (struct marks){ courier->spool.publishing_fd, courier->spool.done_fd };
+}
+
 static void read_clock(struct courier *courier, int fd)
 {
+	const struct marks marks = marks_of(courier);
 	char text[32] = "";
 	if (pread(fd, text, sizeof text - 1, 0) < 0)
 		text[0] = '\0';
 	courier->clock_s = strtoull(text, NULL, 10);
+	if (courier->clock_s == 0)
+		courier->clock_s = marks_newest(&marks);
 	courier->clock_ms = monotonic_ms();
+}
+
+static void start_clock(struct courier *courier)
+{
+	auto_close int fd = open_clock(courier);
+	read_clock(courier, fd);
 }
 
 static void advance_clock(struct courier *courier, int fd)
@@ -116,31 +140,30 @@ static void advance_clock(struct courier *courier, int fd)
 	char text[32];
 	read_clock(courier, fd);
 	if (before + passed <= courier->clock_s)
-		return; /* another of us was first */
+		return; /* another gateway on this state was first */
 	courier->clock_s = before + passed;
 	int size = snprintf(text, sizeof text, "%020llu\n", (unsigned long long)courier->clock_s);
 	if (pwrite(fd, text, (size_t)size, 0) < 0)
 		log_say(LOG_ERROR, "spool", "the clock can't be written: %s", strerror(errno));
 }
 
-/* Returns the time to the next tidying (milliseconds). */
-static int tidy(struct courier *courier)
+static void tidy(struct courier *courier)
 {
-	const struct marks marks = { courier->spool.publishing_fd, courier->spool.done_fd };
-	auto_close int fd = openat(courier->spool.root_fd, "clock",
-				   O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		if (fd >= 0 && courier->clock_ms == 0)
-			read_clock(courier, fd);
-		return TIDY_MS;
-	}
-	if (courier->clock_ms == 0)
-		read_clock(courier, fd);
+	const struct marks marks = marks_of(courier);
+	auto_close int fd = open_clock(courier);
+	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return;
 	advance_clock(courier, fd);
-	int left = life_adopt_all(&courier->spool, &courier->config, courier->run);
+	life_adopt_all(&courier->spool, &courier->config, courier->run);
 	life_age_tries(&courier->spool);
 	marks_age(&marks, courier->clock_s, courier->config.gateway.doubt_keep_s);
-	return left ? TIDY_SOON_MS : TIDY_MS;
+	quarantine_tidy(courier->spool.quarantine_fd);
+	folder_tidy(courier->spool.folders_fd);
+}
+
+static bool is_alone(const struct courier *courier)
+{
+	return strcmp(courier->run, LIFE_RUN_NONE) == 0;
 }
 
 /* A plan that could not be published is left to whoever adopts the life; we begin another. */
@@ -205,29 +228,23 @@ static bool follow_up(struct courier *courier)
 
 static void serve(struct courier *courier, int epoll_fd, char **names, int left)
 {
-	int timeout = tidy(courier);
-	int64_t tidied = monotonic_ms();
 	int64_t limit = 0;
 	while (left > 0 && !draining && (limit == 0 || monotonic_ms() < limit)) {
 		struct epoll_event event;
-		int ready = epoll_wait(epoll_fd, &event, 1, stopping ? STOP_LOOK_MS : timeout);
-		if (stopping && limit == 0)
+		int ready = epoll_wait(epoll_fd, &event, 1, stopping ? STOP_LOOK_MS : -1);
+		if (stopping && limit == 0) {
 			limit = monotonic_ms() + courier->config.gateway.answer_within_s * 1000;
-		if (ready > 0 && event.data.u32 < ASKS_MAX) {
-			int fd = FD_ASKS + (int)event.data.u32;
-			if (!take_question(courier, fd, names[event.data.u32])) {
-				epoll_ctl(epoll_fd, EPOLL_CTL_DEL, fd, NULL);
-				left--;
-			}
-			bool soon = courier->life_spoilt;
-			if (!follow_up(courier))
-				return;
-			timeout = soon ? TIDY_SOON_MS : timeout;
+			epoll_ctl(epoll_fd, EPOLL_CTL_DEL, wake_fd, NULL);
 		}
-		if (monotonic_ms() - tidied >= timeout) {
-			timeout = tidy(courier);
-			tidied = monotonic_ms();
+		if (ready <= 0 || event.data.u32 >= ASKS_MAX)
+			continue;
+		int fd = FD_ASKS + (int)event.data.u32;
+		if (!take_question(courier, fd, names[event.data.u32])) {
+			epoll_ctl(epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+			left--;
 		}
+		if (!follow_up(courier))
+			return;
 	}
 }
 
@@ -244,7 +261,11 @@ static int run(struct courier *courier, char **names, int count)
 		log_say(LOG_ERROR, "start", "the courier can't start: %s", strerror(-error));
 		return 70;
 	}
-	life_sweep(&courier->spool, &courier->config);
+	start_clock(courier);
+	if (is_alone(courier)) {
+		tidy(courier);
+		life_sweep(&courier->spool, &courier->config);
+	}
 	serve(courier, epoll_fd, names, count);
 	extractor_stop(&courier->extractor);
 	life_end(&courier->spool, &courier->config, &courier->life);
@@ -297,6 +318,22 @@ static void probe_shares(struct courier *courier, probe_told told)
 		probe_share(&courier->spool, &courier->config, i, told, NULL);
 }
 
+/* Does what no message waits for, so that a share which hangs holds up nobody who serves one. */
+static int keep(struct courier *courier)
+{
+	struct pollfd wake = { .fd = wake_fd, .events = POLLIN };
+	start_clock(courier);
+	probe_shares(courier, log_finding);
+	life_sweep(&courier->spool, &courier->config);
+	while (!stopping && !draining) {
+		tidy(courier);
+		for (int waited = 0; waited < TIDY_MS && poll(&wake, 1, ADOPT_MS) == 0;
+		     waited += ADOPT_MS)
+			life_adopt_all(&courier->spool, &courier->config, courier->run);
+	}
+	return 0;
+}
+
 static int check(struct courier *courier, bool forget)
 {
 	for (size_t i = 0; forget && i < courier->config.rules.shares_count; i++)
@@ -321,6 +358,8 @@ int main(int argc, char **argv)
 		log_say(LOG_ERROR, "config", "%s", error);
 		return EXIT_CONFIG;
 	}
+	if (strcmp(argv[1], "keep") == 0)
+		prctl(PR_SET_NAME, "letterchute-keeper", 0, 0, 0);
 	name_run(argc > 2 ? argv[2] : "*", courier.run);
 	tzset();
 	umask(022);
@@ -337,9 +376,9 @@ int main(int argc, char **argv)
 		return 70;
 	if (dry)
 		return explain(&courier);
-	if (strcmp(argv[1], "first") == 0)
-		probe_shares(&courier, log_finding);
-	if (strcmp(argv[1], "run") == 0 || strcmp(argv[1], "first") == 0)
+	if (strcmp(argv[1], "keep") == 0)
+		return keep(&courier);
+	if (strcmp(argv[1], "run") == 0)
 		return run(&courier, argv + 2, argc - 2);
 	return check(&courier, strcmp(argv[1], "adopt") == 0);
 }

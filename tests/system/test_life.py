@@ -224,7 +224,7 @@ def processes(gateway, words):
     return found
 
 
-@rows([("a courier", "letterchute-courier"), ("the listener", "letterchute-smtp listen"),
+@rows([("a courier", "letterchute-courier run"), ("the keeper", "letterchute-courier keep"), ("the listener", "letterchute-smtp listen"),
        ("the door", "letterchute-smtp door"), ("the extractor", "letterchute-extract")])
 def test_killed_role_is_started_again(place, words):
     with place.gateway(gateway="couriers = 1") as gateway:
@@ -341,7 +341,7 @@ def test_identity_of_the_roles(place):
                 fields = dict(line.split(":\t", 1) for line in status.read().splitlines() if ":\t" in line)
             equal(fields["Uid"].split()[0], "1", name)
             equal(fields["NoNewPrivs"].strip(), "1", name)
-            wanted = (1 << 0 | 1 << 1 | 1 << 3) if "cou" in name else 0
+            wanted = (1 << 0 | 1 << 1 | 1 << 3) if name.startswith(("letterchute-cou", "letterchute-kee")) else 0
             equal(int(fields["CapPrm"], 16), wanted, name)
             equal(int(fields["CapEff"], 16), wanted, name)
             if "boss" not in name and "cou" not in name:
