@@ -122,6 +122,14 @@ void life_forget_tries(const struct spool *spool, const char *key)
 
 /* --- removing --------------------------------------------------------------------------------- */
 
+/* A staged file, or a folder that was never moved to its place. */
+static void remove_staged(int staging_fd, const char *name)
+{
+	if (name[0] != '.' && unlinkat(staging_fd, name, 0) < 0 &&
+	    (errno == EISDIR || errno == EPERM))
+		unlinkat(staging_fd, name, AT_REMOVEDIR);
+}
+
 static int remove_folder(int base_fd, const char *name)
 {
 	int fd;
@@ -133,10 +141,8 @@ static int remove_folder(int base_fd, const char *name)
 		close(fd);
 		return -ENOMEM;
 	}
-	for (struct dirent *entry; (entry = readdir(names));) {
-		if (entry->d_name[0] != '.')
-			unlinkat(dirfd(names), entry->d_name, 0);
-	}
+	for (struct dirent *entry; (entry = readdir(names));)
+		remove_staged(dirfd(names), entry->d_name);
 	closedir(names);
 	if (unlinkat(base_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
 		return -errno;
@@ -221,6 +227,7 @@ static int open_share(const struct spool *spool, const struct config *config,
 		share_close(share);
 		return error == -ENOENT ? STAGING_GONE : error;
 	}
+	share->staging_fd = staging_fd;
 	opened->publish[opened->count].share = share;
 	opened->publish[opened->count].staging_fd = staging_fd;
 	opened->count++;

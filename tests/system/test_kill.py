@@ -3,7 +3,7 @@
 import os
 import subprocess
 
-from harness import EXE, equal, mail, needs_root, part, pdf, rows
+from harness import EXE, equal, mail, needs_root, part, pdf, require, rows
 
 SUSPICIOUS = b"From: scanner@example.org\r\n\r\nsee the scan\r\n--x\r\n" + part(pdf(4000)) + b"\r\n--x--\r\n"
 
@@ -71,3 +71,14 @@ def test_check_leaves_nothing(place, call):
         equal(os.listdir(os.path.join(place.share, ".letterchute")), ["id"], turn)
         equal(place.spool("lives"), [], turn)
         equal(list(place.files()), ["scan.pdf"], turn)
+
+
+@needs_root
+@rows([(call, call) for call in ("mkdirat", "fchmod", "fsync", "renameat2")])
+def test_folder_leaves_nothing(place, call):
+    """A folder that was being made out of sight goes with the life of its courier."""
+    for turn, _, path in each_death(place, call, "drop", mail(part(pdf(50))), route="folder = x/y"):
+        equal(place.run("drop", "-c", path, stdin=mail(part(pdf(60), "next.pdf"))).returncode, 0, turn)
+        equal(os.listdir(os.path.join(place.share, ".letterchute")), ["id"], turn)
+        equal(place.spool("lives"), [], turn)
+        require(place.folders() == ["x", "x/y"], turn)

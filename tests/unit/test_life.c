@@ -265,6 +265,21 @@ static void test_tries(void **state)
 	assert_int_equal(life_tries(&room->spool, KEY), 0);
 }
 
+/* Its courier died while it made a folder, out of sight. */
+static void test_half_made_folder(void **state)
+{
+	struct room *room = *state;
+	struct life life = promise(room, "00000001");
+	char made[64];
+	snprintf(made, sizeof made, "%s/0123456789abcdef", life.name);
+	close(place_folder(room->share.base_fd, made));
+	life_abandon(&life);
+	assert_int_equal(life_adopt_all(&room->spool, &room->config, "run"), 0);
+	assert_false(place_has(room->share.base_fd, life.name));
+	assert_false(place_has(room->spool.lives_fd, life.name));
+	assert_true(place_has(room->share.root_fd, "scan.pdf"));
+}
+
 int main(void)
 {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -280,6 +295,7 @@ int main(void)
 		TEST(test_abandoned_is_not_ended),
 		TEST(test_tries_of_another_run),
 		TEST(test_sweep),
+		TEST(test_half_made_folder),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
