@@ -19,6 +19,7 @@
 #include "daemon/log.h"
 
 #define LIFE_LENGTH (PLAN_LIFE_SIZE - 1)
+#define BEGIN_TRIES 100
 #define KEY_LENGTH  (PLAN_KEY_SIZE - 1)
 #define PLAN_LIVES  3 /* a plan that fails in so many lives is put aside */
 #define SWEEP_AGE_S 86400
@@ -41,18 +42,34 @@ static int write_file(const struct life *life, const char *run)
 	return written < 0 ? -errno : (size_t)written < size ? -ENOSPC : 0;
 }
 
-int life_begin(const struct spool *spool, const char *run, struct life *life_out)
+/* A file of its own, locked. -EAGAIN: between the two somebody took it for a dead life's, and
+ * adopted it. */
+static int make_file(const struct spool *spool, struct life *life)
 {
 	uint64_t number;
-	struct life life;
+	struct stat found;
 	if (getrandom(&number, sizeof number, 0) != sizeof number)
 		return -EIO;
-	snprintf(life.name, sizeof life.name, "%016llx", (unsigned long long)number);
-	life.lock_fd =
-		openat(spool->lives_fd, life.name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (life.lock_fd < 0)
+	snprintf(life->name, sizeof life->name, "%016llx", (unsigned long long)number);
+	auto_close int fd =
+		openat(spool->lives_fd, life->name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0 || flock(fd, LOCK_EX) < 0 || fstat(fd, &found) < 0)
 		return -errno;
-	int error = flock(life.lock_fd, LOCK_EX) < 0 ? -errno : write_file(&life, run);
+	if (found.st_nlink == 0)
+		return -EAGAIN;
+	life->lock_fd = take_fd(&fd);
+	return 0;
+}
+
+int life_begin(const struct spool *spool, const char *run, struct life *life_out)
+{
+	struct life life;
+	int error = -EAGAIN;
+	for (int tries = 0; error == -EAGAIN && tries < BEGIN_TRIES; tries++)
+		error = make_file(spool, &life);
+	if (error)
+		return error;
+	error = write_file(&life, run);
 	if (!error)
 		error = sync_folder(spool->lives_fd);
 	if (error) {

@@ -6,8 +6,10 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include "daemon/courier/life.h"
 #include "tests/unit/place.h"
 
@@ -280,6 +282,31 @@ static void test_half_made_folder(void **state)
 	assert_true(place_has(room->share.root_fd, "scan.pdf"));
 }
 
+static pid_t adopt_all_the_time(const struct room *room)
+{
+	pid_t pid = fork();
+	while (pid == 0)
+		life_adopt_all(&room->spool, &room->config, "run");
+	return pid;
+}
+
+/* Another courier adopts in the moment between a life's file and its lock. */
+static void test_begin_while_one_adopts(void **state)
+{
+	struct room *room = *state;
+	pid_t pid = adopt_all_the_time(room);
+	unsigned lost = 0;
+	for (int i = 0; i < 3000; i++) {
+		struct life life;
+		assert_int_equal(life_begin(&room->spool, "run", &life), 0);
+		lost += !place_has(room->spool.lives_fd, life.name);
+		life_abandon(&life);
+	}
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	assert_int_equal(lost, 0);
+}
+
 int main(void)
 {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -296,6 +323,7 @@ int main(void)
 		TEST(test_tries_of_another_run),
 		TEST(test_sweep),
 		TEST(test_half_made_folder),
+		TEST(test_begin_while_one_adopts),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
