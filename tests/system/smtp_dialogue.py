@@ -537,7 +537,7 @@ def smuggle(g, form, lenient, bytewise):
         device.send(piece)
     device.send(b".\r\n")
     refused = bare(form) and not lenient
-    device.expect("550 5.6.11" if refused else "250 2.0.0")
+    device.expect("554 5.6.0 Bare " if refused else "250 2.0.0")
     device.say("NOOP", "250 2.0.0")
     device.close()
     got = g.courier.questions[before:]
