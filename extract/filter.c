@@ -25,6 +25,7 @@ static void skip(struct filter *filter, struct filter_layer *layer)
 	struct watch watch;
 	struct span piece;
 	watch_init(&watch);
+	layer->mime.glued = false;
 	while (!is_over(filter) && mime_read_body(&layer->mime, &piece))
 		watch_add(&watch, piece);
 	filter->encoded |= watch_finish(&watch);
@@ -53,6 +54,7 @@ static void put_text(struct filter *filter, struct filter_layer *layer)
 		return;
 	}
 	decode_init(&decoder, filter->content.encoding);
+	layer->mime.glued = filter->content.encoding == DECODE_BASE64;
 	while (!is_over(filter) && mime_read_body(&layer->mime, &piece))
 		while (piece.size > 0)
 			body_add(&filter->body,
@@ -85,6 +87,7 @@ static void put_file(struct filter *filter, struct filter_layer *layer)
 		cid_scan_init(scan, &filter->parts.shown);
 	}
 	decode_init(&decoder, filter->content.encoding);
+	layer->mime.glued = filter->content.encoding == DECODE_BASE64;
 	while (!is_over(filter) && mime_read_body(&layer->mime, &piece))
 		while (piece.size > 0) {
 			char *at = part_room(&filter->parts, &room);
@@ -259,6 +262,7 @@ static void enter_layer(struct filter *filter, struct filter_layer *outer, bool 
 	layer->finished = false;
 	layer->made_from = layer->made_to = 0;
 	decode_init(&layer->decoder, filter->content.encoding);
+	outer->mime.glued = filter->content.encoding == DECODE_BASE64;
 	window_init(&layer->mime.window, layer->window, sizeof layer->window, read_layer, layer);
 	layer->mime.window.cr_break = filter->reading == FRAME_READ_LAST;
 	mime_layer_init(&layer->mime, &filter->stack);

@@ -162,6 +162,7 @@ void mime_layer_init(struct mime_layer *layer, struct mime_stack *stack)
 	layer->base = stack->depth;
 	layer->fresh = true;
 	layer->line_start = true;
+	layer->glued = false;
 	layer->stopped = false;
 	layer->stop = MIME_END;
 	layer->cut = false;
@@ -337,12 +338,13 @@ enum mime_header mime_read_header(struct mime_layer *layer, struct text *block)
 
 /* ---- bodies ---- */
 
-/* The first place where a delimiter may start: "--" at the start of a line, or behind a bare CR. */
-static const char *find_dashes(const char *from, const char *end, bool line_start)
+/* The first place where a delimiter may start: "--" at the start of a line, or behind a bare CR;
+ * `glued`: anywhere. */
+static const char *find_dashes(const char *from, const char *end, bool line_start, bool glued)
 {
 	for (const char *at = from;
 	     at < end && (at = memchr(at, '-', (size_t)(end - at))) != NULL;) {
-		bool starts = at == from ? line_start : at[-1] == '\n' || at[-1] == '\r';
+		bool starts = glued || (at == from ? line_start : at[-1] == '\n' || at[-1] == '\r');
 		if (starts && at + 1 < end && at[1] == '-')
 			return at;
 		while (at < end && *at == '-')
@@ -379,6 +381,15 @@ static bool give(struct mime_layer *layer, const char *from, const char *to, str
 
 enum found { FOUND_NOTHING, FOUND_DELIMITER, FOUND_CUT };
 
+/* Does a line go on with a delimiter here? Base64 has no dashes, so this is one that a device wrote
+ * without a line end before it. Where the first dashes are none, no others are looked at: it would
+ * not be linear. */
+static bool accept_glued(struct mime_layer *layer, struct match match)
+{
+	layer->glued = match.level >= 0 && !match.soft;
+	return layer->glued && accept(layer, match);
+}
+
 /* Looks for a delimiter in the window. FOUND_CUT: at `*at_out` a line starts that may be one, but
  * its end is not there yet. */
 static enum found find_delimiter(struct mime_layer *layer, const char **at_out, size_t *size_out)
@@ -386,7 +397,7 @@ static enum found find_delimiter(struct mime_layer *layer, const char **at_out, 
 	struct window *window = &layer->window;
 	const char *from = window->buffer + window->start, *end = window->buffer + window->end,
 		   *at = from;
-	while ((at = find_dashes(at, end, at == from && layer->line_start)) != NULL) {
+	while ((at = find_dashes(at, end, at == from && layer->line_start, layer->glued)) != NULL) {
 		struct span line = span_first(span_between(at, end), LINE_LOOK);
 		const char *line_end = memchr(line.at, '\n', line.size);
 		*at_out = at;
@@ -396,8 +407,9 @@ static enum found find_delimiter(struct mime_layer *layer, const char **at_out, 
 			line = span_between(at, line_end + 1);
 		*size_out = line.size;
 		struct match match = match_line(layer, line);
+		bool starts = at > from ? at[-1] == '\n' || at[-1] == '\r' : layer->line_start;
 		match.soft |= at > from && at[-1] == '\r';
-		if (accept(layer, match))
+		if (starts ? accept(layer, match) : accept_glued(layer, match))
 			return FOUND_DELIMITER;
 		at += 2;
 	}

@@ -6,6 +6,9 @@
  * open, so the cost does not grow with the depth. Innermost first: devices nest multiparts with the
  * same boundary.
  *
+ * A device that forgets the line end before a delimiter is understood where no other reading makes
+ * sense: behind base64, which has no dashes.
+ *
  * Other readers see a delimiter where a boundary is only the start of the line, where the multipart
  * was closed before, or behind a bare CR. These are `soft`: we see them only in the other reading
  * (FRAME_READ_LAST), and either reading says that the mail is ambiguous. */
@@ -63,6 +66,7 @@ struct mime_layer {
 	unsigned base; /* levels below it belong to outer layers */
 	bool fresh;    /* nothing was read yet */
 	bool line_start;
+	bool glued;   /* the body is base64: a delimiter may stand behind it in its line */
 	bool stopped; /* at `stop` */
 	enum mime_stop stop;
 	bool cut; /* ... within a multipart that was not closed: its last part may not be whole */

@@ -55,6 +55,15 @@ static const struct row rows[] = {
 	{ "mbox line above the message",
 	  "From a@b Mon Jan  1 00:00:00 2024\n" MIXED "--BB\r\n" PDF "\r\nabc\r\n--BB--\r\n",
 	  "part 1 application/pdf attachment name=scan.pdf [abc]\ndone\n", NULL, 0 },
+	{ "delimiters glued to base64, padded or not",
+	  MIXED "--BB\r\n" PDF BASE64 "\r\nYWI=--BB\r\n" PDF BASE64 "\r\nYWJj--BB\r\n" BASE64
+		"\r\nYWJj --BB--\r\n",
+	  "part 1 application/pdf attachment name=scan.pdf [ab]\n"
+	  "part 2 application/pdf attachment name=scan.pdf [abc]\npart 3 text/plain - text [abc]\ndone\n",
+	  NULL, 0 },
+	{ "what is no base64 has no glued delimiters",
+	  MIXED "--BB\r\n" PDF "\r\nabc--BB\r\n--BB--\r\n",
+	  "part 1 application/pdf attachment name=scan.pdf [abc--BB]\ndone\n", NULL, 0 },
 	{ "no closing boundary", MIXED "--BB\r\n" PDF "\r\nabc",
 	  "part 1 application/pdf attachment name=scan.pdf [abc] truncated\ndone\n", NULL, 0 },
 	{ "cut within base64", MIXED "--BB\r\n" PDF BASE64 "\r\nYWJjZG",
