@@ -143,13 +143,27 @@ void decode_prepare(void)
 	groups = best_groups();
 }
 
-/* What base64 makes of the line that it reads. */
+/* What base64 makes of what it reads. */
 enum {
 	BASE64_DATA,   /* it is data */
-	BASE64_PADDED, /* `=` has ended a group in it: data may go on */
-	BASE64_DOUBT,  /* it is held, to be judged as a whole */
-	BASE64_OVER    /* the data is over */
+	BASE64_PADDED, /* `=` has ended a group in this line: the rest of it is held */
+	BASE64_DOUBT,  /* a line is held, to be judged as a whole */
+	BASE64_OVER    /* the data is over: what follows is only looked at */
 };
+
+/* So much base64 alone in a line, with letters of both cases, is no word of a footer. */
+#define HIDDEN_BASE64 40
+
+/* What may stand between data and mean nothing: blanks, and whatever else is not seen. */
+static bool is_gap(char c)
+{
+	return (uint8_t)c <= ' ' || c == 0x7f;
+}
+
+static bool is_base64(char c)
+{
+	return base64_value[(uint8_t)c] != NOT_BASE64;
+}
 
 bool decode_is_base64_line(struct span line)
 {
@@ -159,7 +173,16 @@ bool decode_is_base64_line(struct span line)
 	if (line.size == 0 || line.size % 4 != 0)
 		return false;
 	for (size_t i = 0; i < line.size - padding; i++)
-		if (base64_value[(uint8_t)line.at[i]] == NOT_BASE64)
+		if (!is_base64(line.at[i]))
+			return false;
+	return true;
+}
+
+/* Nothing but base64 and padding? */
+static bool is_base64_run(struct span text)
+{
+	for (size_t i = 0; i < text.size; i++)
+		if (!is_base64(text.at[i]) && text.at[i] != '=')
 			return false;
 	return true;
 }
@@ -193,20 +216,26 @@ static size_t base64_end_group(struct decoder *decoder, char *out)
 
 static void base64_end_line(struct decoder *decoder)
 {
-	bool last = decoder->state == BASE64_PADDED ||
+	bool padded = decoder->state == BASE64_PADDED;
+	bool last = padded ||
 		    (decoder->line > 0 && decoder->line < decoder->widest && decoder->count == 0);
 	if (decoder->line > decoder->widest)
 		decoder->widest = decoder->line;
-	if (last)
+	if (last) {
 		decoder->state = BASE64_DOUBT;
+		decoder->padded = padded;
+	}
 	decoder->line = 0;
 	decoder->held = 0;
 }
 
-/* One character that is data, or between data. */
+/* One character that is data, or between data. Mail servers cut a line that is too long with `!`
+ * and a line end. */
 static size_t base64_character(struct decoder *decoder, char c, char *out)
 {
 	uint8_t value = base64_value[(uint8_t)c];
+	decoder->damaged |= decoder->mark && !is_gap(c);
+	decoder->mark = c == '!';
 	if (value != NOT_BASE64)
 		return base64_add(decoder, value, out);
 	if (c == '\n') {
@@ -214,33 +243,85 @@ static size_t base64_character(struct decoder *decoder, char c, char *out)
 	} else if (c == '=') {
 		decoder->state = BASE64_PADDED;
 		return base64_end_group(decoder, out);
-	} else if (!span_is_blank(c)) {
+	} else if (!is_gap(c) && !decoder->mark) {
 		decoder->damaged = true;
 	}
 	return 0;
 }
 
-/* Decodes what was held, when the whole line is known (`c` its end) or when it is too long to be a
- * footer. */
-static size_t base64_judge(struct decoder *decoder, char *out)
+static size_t base64_characters(struct decoder *decoder, struct span text, char *out)
 {
-	struct span line = span_of(decoder->hold, decoder->held), text = span_trim(line);
 	size_t made = 0;
-	decoder->held = 0;
-	if (text.size == 0)
-		return 0;
-	if (line.size < sizeof decoder->hold && !decode_is_base64_line(text)) {
-		decoder->state = BASE64_OVER;
-		decoder->damaged = true;
-		return 0;
-	}
-	decoder->state = BASE64_DATA;
-	for (size_t i = 0; i < line.size; i++)
-		made += base64_character(decoder, line.at[i], out + made);
+	for (size_t i = 0; i < text.size; i++)
+		made += base64_character(decoder, text.at[i], out + made);
 	return made;
 }
 
-/* One character of a line in doubt. */
+/* Does a line behind the data look like a piece of another part: like its delimiter, one of its
+ * fields, or its base64? What mailing lists put below a letter does not, its rulers included. */
+static bool is_of_other_part(struct span line)
+{
+	bool word = false, blank = false, upper = false, lower = false;
+	for (size_t i = 0; i < line.size; i++) {
+		char c = line.at[i];
+		blank |= is_gap(c);
+		upper |= c >= 'A' && c <= 'Z';
+		lower |= c >= 'a' && c <= 'z';
+		word |= upper || lower || span_is_digit(c);
+	}
+	if (!word)
+		return false;
+	bool delimiter = line.size > 2 && memcmp(line.at, "--", 2) == 0 && !blank;
+	bool base64 = line.size >= HIDDEN_BASE64 && upper && lower && decode_is_base64_line(line);
+	return delimiter || base64 || line.at[line.size - 1] == '=' ||
+	       span_starts_alike(line, SPAN("Content-"));
+}
+
+static size_t base64_end(struct decoder *decoder, struct span line)
+{
+	decoder->state = BASE64_OVER;
+	decoder->hides |= is_of_other_part(line);
+	decoder->damaged |= decoder->hides;
+	return 0;
+}
+
+/* The rest of a line behind its padding: another piece, glued to the one before, or a footer. */
+static size_t base64_judge_rest(struct decoder *decoder, struct span rest, char *out)
+{
+	if (!is_base64_run(rest))
+		return base64_end(decoder, rest);
+	return base64_characters(decoder, rest, out);
+}
+
+/* A line in doubt: data or a footer. `whole`: it is not longer than what is held. Behind a line
+ * without padding, base64 that is no whole groups was perhaps data. */
+static size_t base64_judge_line(struct decoder *decoder, struct span line, bool whole, char *out)
+{
+	bool run = is_base64_run(line);
+	if (line.size == 0)
+		return 0;
+	if (whole ? !decode_is_base64_line(line) : !run) {
+		decoder->damaged |= run && !decoder->padded;
+		return base64_end(decoder, line);
+	}
+	decoder->state = BASE64_DATA;
+	return base64_characters(decoder, line, out);
+}
+
+/* Judges what is held: a line, or as much of it as there is room for. */
+static size_t base64_judge(struct decoder *decoder, char *out)
+{
+	struct span line = span_trim(span_of(decoder->hold, decoder->held));
+	bool whole = decoder->held < sizeof decoder->hold;
+	decoder->held = 0;
+	switch (decoder->state) {
+	case BASE64_PADDED: return base64_judge_rest(decoder, line, out);
+	case BASE64_DOUBT: return base64_judge_line(decoder, line, whole, out);
+	default: return base64_end(decoder, line);
+	}
+}
+
+/* One character of a line that is held. */
 static size_t base64_hold(struct decoder *decoder, char c, char *out)
 {
 	size_t made = 0;
@@ -256,9 +337,8 @@ static size_t base64_hold(struct decoder *decoder, char c, char *out)
 static size_t base64_run(struct decoder *decoder, struct span *in, char *out, size_t room)
 {
 	size_t made = 0;
-	while (in->size > 0 && room - made >= DECODE_ROOM_MIN / 2 &&
-	       decoder->state != BASE64_OVER) {
-		if (decoder->count == 0 && decoder->state == BASE64_DATA) {
+	while (in->size > 0 && room - made >= DECODE_ROOM_MIN / 2) {
+		if (decoder->count == 0 && decoder->state == BASE64_DATA && !decoder->mark) {
 			size_t most = (room - made) / 3 * 4;
 			size_t taken =
 				groups((const uint8_t *)in->at, most < in->size ? most : in->size,
@@ -269,19 +349,22 @@ static size_t base64_run(struct decoder *decoder, struct span *in, char *out, si
 		}
 		if (in->size == 0 || room - made < DECODE_ROOM_MIN / 2)
 			break;
-		made += decoder->state == BASE64_DOUBT
-				? base64_hold(decoder, in->at[0], out + made)
-				: base64_character(decoder, in->at[0], out + made);
+		made += decoder->state == BASE64_DATA
+				? base64_character(decoder, in->at[0], out + made)
+				: base64_hold(decoder, in->at[0], out + made);
 		*in = span_after(*in, 1);
 	}
-	if (decoder->state == BASE64_OVER)
-		*in = span_after(*in, in->size);
 	return made;
+}
+
+bool decode_is_within_line(const struct decoder *decoder)
+{
+	return decoder->kind == DECODE_BASE64 && decoder->state == BASE64_DATA && decoder->line > 0;
 }
 
 static size_t base64_finish(struct decoder *decoder, bool whole, char *out)
 {
-	size_t made = decoder->state == BASE64_DOUBT ? base64_judge(decoder, out) : 0;
+	size_t made = decoder->state != BASE64_DATA ? base64_judge(decoder, out) : 0;
 	if (whole)
 		return made + base64_end_group(decoder, out + made);
 	decoder->damaged |= decoder->count > 0;
@@ -350,7 +433,6 @@ static size_t qp_equals(struct decoder *decoder, char c, char *out)
 		decoder->hold[decoder->held++] = c;
 		return 0;
 	}
-	decoder->damaged = true;
 	size_t made = qp_release(decoder, out);
 	return made + qp_text(decoder, c, out + made);
 }
@@ -363,7 +445,6 @@ static size_t qp_digit(struct decoder *decoder, char c, char *out)
 		decoder->state = QP_TEXT;
 		return 1;
 	}
-	decoder->damaged = true;
 	size_t made = qp_release(decoder, out);
 	return made + qp_text(decoder, c, out + made);
 }
@@ -436,7 +517,9 @@ static size_t uu_line(struct decoder *decoder, char *out)
 {
 	struct span line = span_of(decoder->hold, decoder->held);
 	decoder->held = 0;
-	if (decoder->state == UU_BEFORE && span_starts_alike(line, SPAN("begin ")))
+	bool begins = span_starts_alike(line, SPAN("begin "));
+	decoder->damaged |= begins && decoder->state == UU_AFTER;
+	if (decoder->state == UU_BEFORE && begins)
 		decoder->state = UU_DATA;
 	else if (decoder->state == UU_DATA && span_alike(span_trim(line), SPAN("end")))
 		decoder->state = UU_AFTER;
@@ -475,11 +558,13 @@ void decode_init(struct decoder *decoder, enum decode_kind kind)
 {
 	decoder->kind = kind;
 	decoder->damaged = false;
+	decoder->hides = false;
 	decoder->state = 0;
 	decoder->group = 0;
 	decoder->count = 0;
 	decoder->line = 0;
 	decoder->widest = 0;
+	decoder->mark = decoder->padded = false;
 	decoder->held = 0;
 }
 

@@ -1,15 +1,18 @@
 /* decode.h: content transfer encodings -> bytes (RFC 2045 section 6; uuencode). Room extract; pure.
  *
  * A decoder is fed pieces of any size and keeps what a cut went through. It never fails: what can't
- * be read is left out and `damaged` says so.
+ * be read is left out, and `damaged` says so if it may have meant something. Quoted-printable
+ * leaves nothing out: what is no escape is text.
  *
  * base64 skips whatever is not of the alphabet. Where it ends is decided like this:
- *  - `=` ends a group. The same line may go on behind it, and so may a later line that has only
- *    base64 in it: that is how devices glue two encoded pieces together. Any other line behind it
- *    is a footer, and ends the data.
+ *  - `=` ends a group. The same line may go on behind it with nothing but base64, and so may a
+ *    later line that has only base64 in it: that is how devices glue two encoded pieces together.
+ *    Anything else behind it is a footer, and ends the data.
  *  - A line shorter than the ones before that ends with a whole group is probably the last one: a
  *    line behind it that is not purely base64 ends the data too (a footer that a mail server
  *    added).
+ *  - A footer is no damage, unless it looks like a piece of another part, whose delimiter was
+ *    spoiled: `hides` says so too.
  *  - A group that is cut is kept only if the part is known to be whole, i.e. its closing boundary
  *    came; a lone character carries less than an octet and is always dropped. */
 #pragma once
@@ -29,11 +32,14 @@ enum decode_kind { DECODE_IDENTITY, DECODE_BASE64, DECODE_QP, DECODE_UU };
 
 struct decoder {
 	enum decode_kind kind;
-	bool damaged;
+	bool damaged; /* something was lost */
+	bool hides;   /* what was lost looks like another part */
 	unsigned state;
 	uint32_t group;      /* base64: the open group; QP: the first hexadecimal digit */
 	unsigned count;      /* base64: how many */
 	size_t line, widest; /* base64: characters of this line, and of the widest so far */
+	bool mark;           /* base64: a `!` came, which a line end must follow */
+	bool padded;         /* base64: the last line before the one in doubt was */
 	size_t held;         /* octets in `hold` */
 	char hold[DECODE_LINE_MAX];
 };
@@ -54,6 +60,10 @@ size_t decode_run(struct decoder *decoder, struct span *in, char *out, size_t ro
 /* What was still held back; `whole`: the end of the part was seen. `out` has DECODE_ROOM_MIN
  * octets. */
 size_t decode_finish(struct decoder *decoder, bool whole, char *out);
+
+/* Would base64 end within a line that is not padded, if nothing more came? To be asked before
+ * decode_finish. */
+bool decode_is_within_line(const struct decoder *decoder);
 
 /* Does a line (without its end) have nothing but base64 in it, in whole groups? */
 bool decode_is_base64_line(struct span line);

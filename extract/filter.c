@@ -39,9 +39,9 @@ static bool is_truncated(const struct filter_layer *layer)
 	return layer->mime.stop == MIME_END && layer->mime.cut;
 }
 
-static uint32_t end_flags(const struct decoder *decoder, bool truncated)
+static uint32_t end_flags(bool damaged, bool truncated)
 {
-	return (decoder->damaged ? FRAME_END_DAMAGED : 0u) | (truncated ? FRAME_END_TRUNCATED : 0u);
+	return (damaged ? FRAME_END_DAMAGED : 0u) | (truncated ? FRAME_END_TRUNCATED : 0u);
 }
 
 static void put_text(struct filter *filter, struct filter_layer *layer)
@@ -62,7 +62,8 @@ static void put_text(struct filter *filter, struct filter_layer *layer)
 							  sizeof made - DECODE_SLACK)));
 	bool truncated = is_truncated(layer);
 	body_add(&filter->body, span_of(made, decode_finish(&decoder, !layer->mime.cut, made)));
-	filter->encoded |= body_close(&filter->body, end_flags(&decoder, truncated));
+	/* a text that lost some of its own octets is a text all the same */
+	filter->encoded |= body_close(&filter->body, end_flags(decoder.hides, truncated));
 }
 
 static void add_content(struct filter *filter, struct cid_scan *scan, const char *at, size_t size)
@@ -93,10 +94,10 @@ static void put_file(struct filter *filter, struct filter_layer *layer)
 			char *at = part_room(&filter->parts, &room);
 			add_content(filter, scan, at, decode_run(&decoder, &piece, at, room));
 		}
-	bool truncated = is_truncated(layer);
+	bool truncated = is_truncated(layer), cut = truncated && decode_is_within_line(&decoder);
 	char *at = part_room(&filter->parts, &room);
 	add_content(filter, scan, at, decode_finish(&decoder, !layer->mime.cut, at));
-	part_close(&filter->parts, end_flags(&decoder, truncated));
+	part_close(&filter->parts, end_flags(decoder.damaged || cut, truncated));
 }
 
 /* ---- looking ahead ---- */

@@ -118,7 +118,8 @@ struct frame_part {
 };
 
 enum {
-	FRAME_END_DAMAGED = 1,  /* the encoding was damaged; what could be read was */
+	FRAME_END_DAMAGED = 1,  /* some of it, or another part behind it, is lost: the encoding was
+				   damaged, or the mail was cut within a line of it */
 	FRAME_END_TRUNCATED = 2 /* the mail ended inside this part */
 };
 

@@ -216,6 +216,15 @@ static enum reason decide_copy(struct job *job, size_t route, struct job_part *p
 	return REASON_NONE;
 }
 
+/* What is lost is nobody's to deliver without: the mail is kept aside. */
+static int heed_damage(struct job *job, const struct frame_end *end)
+{
+	if (!(end->flags & FRAME_END_DAMAGED))
+		return 0;
+	job_fail(job, REASON_SUSPICIOUS, "part %u is damaged", job->part->facts.number);
+	return dry(job) ? 0 : STOP;
+}
+
 static int take_end(void *context, const struct frame_end *end)
 {
 	struct job *job = context;
@@ -230,7 +239,7 @@ static int take_end(void *context, const struct frame_end *end)
 		if (copy->fd >= 0 && stage_close(job, i, copy) != REASON_NONE)
 			return STOP;
 	}
-	return 0;
+	return heed_damage(job, end);
 }
 
 static int take_shown(void *context, uint32_t number)
