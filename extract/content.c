@@ -131,14 +131,17 @@ static bool is_type(struct span type)
 	return main.size > 0 && main.size + 1 < type.size;
 }
 
-/* What a type counts as that is none: `text` is text; anything else (`x-sun-attachment`, `<html>`)
- * is not, although RFC 2045 section 5.2 says so: readers agree that it is a file. */
+/* What a type counts as that is none: `text` is text, `multipart` is mixed; anything else
+ * (`x-sun-attachment`, `<html>`) is not, although RFC 2045 section 5.2 says so: readers agree that
+ * it is a file. */
 static struct span mend_type(struct span type, bool in_digest)
 {
 	if (is_type(type))
 		return type;
 	if (type.size == 0 && in_digest)
 		return SPAN("message/rfc822");
+	if (span_alike(span_before(type, '/'), SPAN("multipart")))
+		return SPAN("multipart/mixed");
 	bool text = type.size == 0 || span_starts_alike(type, SPAN("text"));
 	return text ? SPAN("text/plain") : SPAN("application/octet-stream");
 }
