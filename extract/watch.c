@@ -10,6 +10,11 @@
 /* ... nor is one line of it that is so long. */
 #define BASE64_LONG 400
 
+/* Behind this comes a file that HTML holds in a URL (RFC 2397). A small one is an ornament. */
+static const char url_mark[] = ";base64,";
+#define URL_MARK_SIZE (sizeof url_mark - 1)
+#define URL_LONG      400
+
 void watch_init(struct watch *watch)
 {
 	watch->found = false;
@@ -19,6 +24,8 @@ void watch_init(struct watch *watch)
 	watch->same = 0;
 	watch->width = 0;
 	watch->line_size = 0;
+	watch->mark = 0;
+	watch->data = 0;
 }
 
 /* Base64 of anything but text in one case has letters of both, and digits. */
@@ -94,8 +101,25 @@ static void end_line(struct watch *watch)
 	watch->line_size = 0;
 }
 
+/* One character, which may belong to such a URL; blanks do not end it. */
+static void look_for_url(struct watch *watch, char c)
+{
+	char lower = span_lower(c);
+	if (watch->mark < URL_MARK_SIZE) {
+		bool next = lower == url_mark[watch->mark];
+		watch->mark = next ? watch->mark + 1 : c == ';';
+		watch->data = 0;
+	} else if ((lower >= 'a' && lower <= 'z') || span_is_digit(c) || c == '+' || c == '/') {
+		watch->found |= ++watch->data >= URL_LONG;
+	} else if (!span_is_blank(c)) {
+		watch->mark = c == ';';
+	}
+}
+
 void watch_add(struct watch *watch, struct span text)
 {
+	for (size_t i = 0; i < text.size && !watch->found; i++)
+		look_for_url(watch, text.at[i]);
 	while (text.size > 0 && !watch->found) {
 		struct span line = span_before(text, '\n');
 		bool ended = line.size < text.size;

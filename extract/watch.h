@@ -1,8 +1,8 @@
 /* watch.h: does a text hide parts? Room extract; pure.
  *
  * Looks at what is no part (text, preambles, epilogues) for what should have been one: a line of
- * dashes with a Content- field below it, lines of base64, the first lines of uuencode or yEnc. The
- * armour of OpenPGP and PEM is text. */
+ * dashes with a Content- field below it, lines of base64, a URL that holds a file in base64, the
+ * first lines of uuencode or yEnc. The armour of OpenPGP and PEM is text. */
 #pragma once
 #include <stdbool.h>
 #include "extract/span.h"
@@ -17,6 +17,8 @@ struct watch {
 	size_t same; /* lines of base64 of one width */
 	size_t width;
 	size_t line_size; /* octets of this line so far */
+	size_t mark;      /* how much of `;base64,` has come */
+	size_t data;      /* characters of base64 behind it */
 	char line[WATCH_LINE];
 };
 
