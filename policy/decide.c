@@ -137,6 +137,7 @@ struct verdict decide_routes(const struct rules *rules, const struct facts *fact
 {
 	size_t count = 0;
 	struct decide_route routes[DECIDE_ROUTES_MAX];
+	struct verdict missed = { REASON_NONE };
 	size_t recipients = facts->recipients_count ? facts->recipients_count : 1;
 	if (facts->bytes > rules->limits.message_bytes)
 		return (struct verdict){ REASON_SIZE };
@@ -146,11 +147,15 @@ struct verdict decide_routes(const struct rules *rules, const struct facts *fact
 		uint16_t route = 0;
 		const char *to = facts->recipients_count ? facts->recipients[i] : NULL;
 		struct verdict verdict = find_route(rules, facts, to, WHEN_HEADER, &route);
-		if (verdict.reason != REASON_NONE)
-			return verdict;
+		if (verdict.reason != REASON_NONE) {
+			missed = missed.reason != REASON_NONE ? missed : verdict;
+			continue;
+		}
 		if (!add_route(routes, &count, route, i))
 			return (struct verdict){ REASON_ROUTE };
 	}
+	if (missed.reason != REASON_NONE && (count == 0 || !facts->recipients_copied))
+		return missed;
 	memcpy(routes_out, routes, count * sizeof *routes);
 	*count_out = count;
 	return (struct verdict){ REASON_NONE };

@@ -26,11 +26,12 @@ struct decide_route {
 
 /* Which distinct routes the message goes to, in the order of the recipients: each recipient is
  * routed by itself, the first route that matches decides. Without any recipient the message is
- * routed once. A recipient that no route takes refuses the message; the reason is that of the route
- * that got furthest, in the order source, to (REASON_ROUTE), peers (REASON_PEER), login
- * (REASON_LOGIN), from (REASON_SENDER), subject (REASON_ROUTE), auth (REASON_PROOF). More than
- * DECIDE_ROUTES_MAX distinct routes: REASON_ROUTE. REASON_NONE: `routes_out` holds *count_out
- * routes, at least one; else both are untouched. */
+ * routed once. A recipient that no route takes refuses the message, but for an address of To
+ * or Cc beside one that is routed; the reason is that of the route that got furthest, in the order
+ * source, to (REASON_ROUTE), peers (REASON_PEER), login (REASON_LOGIN), from (REASON_SENDER),
+ * subject (REASON_ROUTE), auth (REASON_PROOF). More than DECIDE_ROUTES_MAX distinct routes:
+ * REASON_ROUTE. REASON_NONE: `routes_out` holds *count_out routes, at least one; else both are
+ * untouched. */
 struct verdict decide_routes(const struct rules *rules, const struct facts *facts,
 			     struct decide_route routes_out[DECIDE_ROUTES_MAX], size_t *count_out);
 

@@ -39,6 +39,7 @@ struct facts {
 	const char *sender;            /* MAIL FROM, "" for <>; without an envelope NULL */
 	const char *const *recipients; /* RCPT TO, or To and Cc where there is no envelope */
 	size_t recipients_count;
+	bool recipients_copied; /* they are To and Cc: some may be none of our business */
 
 	enum facts_from from_state;
 	const char *from;    /* the one addr-spec of From, with FACTS_FROM_ONE */

@@ -57,6 +57,7 @@ static void choose_recipients(struct job *job)
 	for (size_t i = 0; i < job->addresses_count; i++)
 		job->recipients[i] = job->addresses[i];
 	job->facts.recipients_count = job->addresses_count;
+	job->facts.recipients_copied = true;
 }
 
 static enum reason place_routes(struct job *job, const struct decide_route *found, size_t count)

@@ -256,35 +256,39 @@ static void recipients(void **state)
 	(void)state;
 	static const struct {
 		const char *recipients[5];
-		const char *result;
+		const char *result,
+			*copied; /* the other where they are To and Cc; NULL: the same */
 	} rows[] = {
-		{ { "a@x" }, "none 0:0" },
-		{ { "b@x" }, "none 1:0" },
-		{ { "a@x", "b@x" }, "none 0:0 1:1" },
-		{ { "b@x", "a@x" }, "none 1:0 0:1" },
-		{ { "a@x", "a@x", "A@X" }, "none 0:0" },
-		{ { "b@x", "b+tag@x", "a@x", "b@x" }, "none 1:0 0:2" },
-		{ { "a@x", "c@x" }, "route" },
-		{ { "c@x", "a@x" }, "route" },
-		{ { "a@x", "late@x" }, "proof" },
-		{ { NULL }, "none 3:0" },
+		{ { "a@x" }, "none 0:0", "none 0:0" },
+		{ { "b@x" }, "none 1:0", "none 1:0" },
+		{ { "a@x", "b@x" }, "none 0:0 1:1", "none 0:0 1:1" },
+		{ { "b@x", "a@x" }, "none 1:0 0:1", "none 1:0 0:1" },
+		{ { "a@x", "a@x", "A@X" }, "none 0:0", "none 0:0" },
+		{ { "b@x", "b+tag@x", "a@x", "b@x" }, "none 1:0 0:2", "none 1:0 0:2" },
+		{ { "a@x", "c@x" }, "route", "none 0:0" },
+		{ { "c@x", "a@x" }, "route", "none 0:1" },
+		{ { "a@x", "late@x" }, "proof", "none 0:0" },
+		{ { "c@x", "late@x" }, "route", "route" },
+		{ { NULL }, "none 3:0", "none 3:0" },
 	};
 	struct rules rules;
 	load(&rules, SHARE "[route a]\nto = a@*\n[route b]\nto = b@*, b+*@*\n"
 			   "[route late]\nto = late@*\nauth = login\n"
 			   "[route nobody]\nsource = drop\n");
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+	for (size_t i = 0; i < 2 * sizeof rows / sizeof *rows; i++) {
 		struct decide_route routes[DECIDE_ROUTES_MAX];
-		size_t count = 0;
+		size_t count = 0, row = i / 2;
 		char result[100];
-		struct facts facts = usual_facts(rows[i].recipients);
-		facts.source = rows[i].recipients[0] ? "lan" : "drop";
+		bool copied = i % 2;
+		struct facts facts = usual_facts(rows[row].recipients);
+		facts.recipients_copied = copied;
+		facts.source = rows[row].recipients[0] ? "lan" : "drop";
 		struct verdict verdict = decide_routes(&rules, &facts, routes, &count);
 		snprintf(result, sizeof result, "%s", name_of(verdict));
 		for (size_t j = 0; j < count; j++)
 			snprintf(result + strlen(result), sizeof result - strlen(result), " %u:%u",
 				 routes[j].route, routes[j].to);
-		assert_string_equal(result, rows[i].result);
+		assert_string_equal(result, copied ? rows[row].copied : rows[row].result);
 	}
 	rules_done(&rules);
 }
