@@ -233,10 +233,11 @@ static bool address_is_whole(const struct address *address)
 
 /* What stands between two commas. */
 struct mailbox {
-	bool bad;   /* not to be read as one address */
-	bool group; /* a colon or a semicolon: the name or the end of a group */
+	bool bad; /* not to be read as one address */
 	bool empty;
-	bool comma; /* a comma ended it: another one follows */
+	bool angle; /* its address is in angle brackets */
+	bool words; /* nothing but words, which no reader takes for an address */
+	char end;   /* what ended it: comma, semicolon, colon; NUL: the field is over */
 };
 
 /* The address between < and >; `route`: RFC 5322's `<@relay:name@domain>` is not accepted. */
@@ -252,33 +253,40 @@ static bool take_angle(struct span *rest, struct address *address)
 	}
 }
 
+/* May it stand in a display name that has no quotes around it, and means nothing else? */
+static bool is_word(const struct token *token)
+{
+	bool quoted = token->kind == TOKEN_QUOTED && !span_has(token->text, '@');
+	return quoted || token->kind == TOKEN_ATOM || is_mark(token, '.');
+}
+
 /* Reads up to the next comma, semicolon or colon. An address in angle brackets may stand behind
  * words, one without them must be alone. */
 static struct mailbox take_mailbox(struct span *rest, struct text *out)
 {
-	struct mailbox box = { .empty = true };
+	struct mailbox box = { .empty = true, .words = true };
 	struct address address = { .out = out };
-	bool angle = false, at = false;
+	bool at = false;
 	for (;;) {
 		struct token token = next_token(rest);
 		bool ends = token.kind == TOKEN_END || is_mark(&token, ',') ||
 			    is_mark(&token, ';') || is_mark(&token, ':');
 		if (ends) {
-			box.comma = is_mark(&token, ',');
-			box.group = is_mark(&token, ';') || is_mark(&token, ':');
+			box.end = token.kind == TOKEN_END ? '\0' : token.text.at[0];
 			box.bad |= !box.empty && !address_is_whole(&address);
 			return box;
 		}
 		box.empty = false;
+		box.words &= is_word(&token);
 		if (is_mark(&token, '<')) {
 			/* a second one, or an address before the first: which one would count? */
-			box.bad |= angle || at;
+			box.bad |= box.angle || at;
 			address = (struct address){ .out = out };
 			out->size = 0;
 			out->cut = false;
 			box.bad |= !take_angle(rest, &address);
-			angle = true;
-		} else if (angle || token.kind == TOKEN_BAD || is_mark(&token, '>')) {
+			box.angle = true;
+		} else if (box.angle || token.kind == TOKEN_BAD || is_mark(&token, '>')) {
 			box.bad = true;
 		} else {
 			at |= is_mark(&token, '@');
@@ -289,19 +297,40 @@ static struct mailbox take_mailbox(struct span *rest, struct text *out)
 
 /* ---- fields ---- */
 
+/* Empty places in the list are allowed (RFC 5322 section 4.4). So are words and commas before the
+ * one address in angle brackets: they are its display name, without the quotes that it needs. */
+static enum frame_from read_list(struct span value, struct text *out)
+{
+	char bytes[FRAME_ADDRESS_MAX];
+	struct text more = text_in(bytes, sizeof bytes), *next = out;
+	struct mailbox box, one = { .empty = true };
+	bool words = false;
+	do {
+		next->size = 0;
+		next->cut = false;
+		box = take_mailbox(&value, next);
+		bool name = box.words && box.end == ',' && one.empty;
+		words |= name && !box.empty;
+		if (box.end == ':' || (!box.empty && !name && !one.empty))
+			return FRAME_FROM_MANY;
+		if (!box.empty && !name) {
+			one = box;
+			next = &more;
+		}
+	} while (box.end != '\0');
+	if (words && !one.angle)
+		return FRAME_FROM_MANY;
+	return one.bad || one.empty ? FRAME_FROM_BAD : FRAME_FROM_ONE;
+}
+
 enum frame_from address_read_from(struct span value, struct text *out)
 {
 	if (value.size > LIMIT_FROM_MAX || span_has(value, '\0') || header_has_bare_cr(value))
 		return FRAME_FROM_BAD;
-	out->size = 0;
-	out->cut = false;
-	struct mailbox box = take_mailbox(&value, out);
-	bool more = box.comma || box.group;
-	if (more || box.bad || box.empty)
+	enum frame_from state = read_list(value, out);
+	if (state != FRAME_FROM_ONE)
 		out->size = 0;
-	if (more)
-		return FRAME_FROM_MANY;
-	return box.bad || box.empty ? FRAME_FROM_BAD : FRAME_FROM_ONE;
+	return state;
 }
 
 bool address_next(struct span *rest, struct text *out)
@@ -310,7 +339,7 @@ bool address_next(struct span *rest, struct text *out)
 		out->size = 0;
 		out->cut = false;
 		struct mailbox box = take_mailbox(rest, out);
-		bool name = box.group && rest->size > 0 && rest->at[-1] == ':';
+		bool name = box.end == ':' && rest->size > 0;
 		if (!box.bad && !box.empty && !name)
 			return true;
 	}
