@@ -40,6 +40,8 @@ bool part_open(struct parts *parts, const struct content *content, bool text_bod
 	parts->text_body = text_body;
 	parts->html = content->html;
 	sniff_init(&parts->sniff);
+	sniff_expect(&parts->sniff, span_of(content->type, strlen(content->type)),
+		     span_of(content->name, content->name_size));
 	frame_put(parts->writer, FRAME_PART, &part, sizeof part,
 		  span_of(content->name, content->name_size));
 	return true;

@@ -123,9 +123,34 @@ void sniff_done(void)
 
 void sniff_init(struct sniff *sniff)
 {
+	sniff->said = SNIFF_NOTHING;
 	sniff->size = 0;
 	sniff->head_size = 0;
 	sniff->tail_size = 0;
+}
+
+static bool ends_alike(struct span name, struct span end)
+{
+	return name.size >= end.size && span_alike(span_after(name, name.size - end.size), end);
+}
+
+void sniff_expect(struct sniff *sniff, struct span declared, struct span name)
+{
+	static const struct {
+		struct span ending;
+		enum sniff_said said;
+	} endings[] = { { { ".csv", 4 }, SNIFF_CSV },
+			{ { ".txt", 4 }, SNIFF_TEXT },
+			{ { ".log", 4 }, SNIFF_TEXT },
+			{ { ".eml", 4 }, SNIFF_NOTHING } };
+	for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++)
+		if (ends_alike(name, endings[i].ending)) {
+			sniff->said = endings[i].said;
+			return;
+		}
+	sniff->said = span_alike(declared, SPAN("text/csv"))     ? SNIFF_CSV
+		      : span_alike(declared, SPAN("text/plain")) ? SNIFF_TEXT
+								 : SNIFF_NOTHING;
 }
 
 /* ---- signatures ---- */
@@ -203,11 +228,6 @@ static bool find_end(struct span tail, size_t *at_out)
 
 /* What the names in a directory show. */
 enum { SEEN_TYPES = 1, SEEN_WORD = 2, SEEN_XL = 4, SEEN_PPT = 8, SEEN_MACROS = 16 };
-
-static bool ends_alike(struct span name, struct span end)
-{
-	return name.size >= end.size && span_alike(span_after(name, name.size - end.size), end);
-}
 
 static unsigned look_at_name(struct span name)
 {
@@ -425,6 +445,44 @@ static const char *by_magic(struct span head)
 	return !binary ? type : otherwise ? otherwise : "application/octet-stream";
 }
 
+/* Text of which the bytes leave open what kind it is. To libmagic a log that begins with `Date:` is
+ * a mail, one that begins with `P1 ` a picture, and a very short one nothing. */
+static const char *const open_types[] = {
+	"text/plain",
+	"application/octet-stream",
+	"message/rfc822",
+	"message/news",
+	"image/x-portable-bitmap",
+	"image/x-portable-greymap",
+	"image/x-portable-pixmap",
+};
+
+static bool is_open(const char *type)
+{
+	for (size_t i = 0; i < sizeof open_types / sizeof open_types[0]; i++)
+		if (strcmp(type, open_types[i]) == 0)
+			return true;
+	return false;
+}
+
+/* Is it text, whatever libmagic says? A Ctrl-Z ends it where it is the last octet of all. */
+static bool is_text(const struct sniff *sniff, const char *type)
+{
+	struct span head = span_of(sniff->head, sniff->head_size);
+	bool doubt = strcmp(type, "application/octet-stream") == 0;
+	if (head.size == sniff->size && head.at[head.size - 1] == 26)
+		head.size--;
+	return !is_binary(head) && !(doubt && !span_is_utf8(head));
+}
+
+/* The kind of text that the mail says, where it is a text. */
+static const char *by_word(const struct sniff *sniff, const char *type)
+{
+	if (sniff->said == SNIFF_NOTHING || !is_open(type) || !is_text(sniff, type))
+		return type;
+	return sniff->said == SNIFF_CSV ? "text/csv" : "text/plain";
+}
+
 void sniff_type(const struct sniff *sniff, char type_out[FRAME_TYPE_MAX])
 {
 	struct span head = span_of(sniff->head, sniff->head_size);
@@ -434,7 +492,7 @@ void sniff_type(const struct sniff *sniff, char type_out[FRAME_TYPE_MAX])
 	else if (head.size > 0)
 		type = by_signature(head);
 	if (!type)
-		type = by_magic(head);
+		type = by_word(sniff, by_magic(head));
 	size_t size = first_answer(type), i = 0;
 	for (; i < size && i < FRAME_TYPE_MAX - 1; i++)
 		type_out[i] = span_lower(type[i]);

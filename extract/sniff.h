@@ -1,6 +1,7 @@
 /* sniff.h: the bytes of a part -> their type. Room extract. The only file that knows libmagic.
  *
- * The type is a lower-case MIME type. It is what the bytes are, never what the mail says they are:
+ * The type is a lower-case MIME type. It is what the bytes are, never what the mail says they are
+ * (but for the kind of a text):
  *  - a few signatures that leave no doubt are known here, the rest is libmagic's word on the first
  *    LIMIT_SNIFF_HEAD octets;
  *  - a PDF behind junk is still a PDF, if %PDF- comes within the first 1024 octets and nothing else
@@ -28,8 +29,12 @@ void sniff_warm_up(void);
  * says? The first few octets are enough. */
 bool sniff_is_file(struct span head);
 
+/* Which kind of text the mail says it is. */
+enum sniff_said { SNIFF_NOTHING, SNIFF_TEXT, SNIFF_CSV };
+
 /* What is kept of one part. */
 struct sniff {
+	enum sniff_said said;
 	uint64_t size; /* octets seen */
 	size_t head_size, tail_size;
 	char head[LIMIT_SNIFF_HEAD];
@@ -37,6 +42,11 @@ struct sniff {
 };
 
 void sniff_init(struct sniff *sniff);
+
+/* To be told what the mail declares and how it names the part: it counts only where the bytes are
+ * text and leave open of which kind. The name counts more. */
+void sniff_expect(struct sniff *sniff, struct span declared, struct span name);
+
 void sniff_add(struct sniff *sniff, struct span bytes);
 
 /* Puts the type, NUL-terminated. */

@@ -23,6 +23,47 @@ static const char *type_of(struct span bytes, size_t step)
 	return type;
 }
 
+/* What the mail says about a text, and what comes of it. */
+static void said(void **state)
+{
+	static const struct {
+		const char *declared, *name, *bytes, *type;
+	} texts[] = {
+		{ "text/plain", "", "Date: 06/07/2024\r\nTime: 09:30\r\n", "text/plain" },
+		{ "application/octet-stream", "Event.LOG", "From: x\r\nfoo\r\n", "text/plain" },
+		{ "text/plain", "a.eml", "From: x\r\nfoo\r\n", "message/rfc822" },
+		{ "message/rfc822", "", "From: x\r\nfoo\r\n", "message/rfc822" },
+		{ "text/plain", "", "P1 on battery\r\nP2 ok\r\n", "text/plain" },
+		{ "image/x-portable-bitmap", "", "P1 on battery\r\n", "image/x-portable-bitmap" },
+		{ "text/plain", "", "x", "text/plain" },
+		{ "application/octet-stream", "", "x", "application/octet-stream" },
+		{ "text/plain", "", "The end.\r\n\x1a", "text/plain" },
+		{ "text/plain", "", "The\x1a end.\r\n", "application/octet-stream" },
+		{ "text/plain", "", "\xff", "application/octet-stream" },
+		{ "text/plain", "", "\xff\xd8\xff", "application/octet-stream" },
+		{ "text/plain", "", "<html><body>", "text/html" },
+		{ "text/plain", "", "%PDF-1.4\n", "application/pdf" },
+		{ "text/plain", "", "", "application/x-empty" },
+		{ "text/csv", "", "a,b\r\n1,2\r\n", "text/csv" },
+		{ "text/plain", "x.csv", "a;b\r\n1;2\r\n3;4\r\n", "text/csv" },
+		{ "text/csv", "x.txt", "a;b\r\n1;2\r\n3;4\r\n", "text/plain" },
+		{ "text/csv", "x.csv", "%PDF-1.4\n", "application/pdf" },
+		{ "text/csv", "x.csv", "\x01\x02", "application/octet-stream" },
+	};
+	char type[FRAME_TYPE_MAX];
+	(void)state;
+	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+		sniff_init(&sniff);
+		sniff_expect(&sniff, span_of(texts[i].declared, strlen(texts[i].declared)),
+			     span_of(texts[i].name, strlen(texts[i].name)));
+		sniff_add(&sniff, span_of(texts[i].bytes, strlen(texts[i].bytes)));
+		sniff_type(&sniff, type);
+		if (strcmp(type, texts[i].type) != 0)
+			fail_msg("%s, %s, %s: %s", texts[i].declared, texts[i].name, texts[i].bytes,
+				 type);
+	}
+}
+
 /* Rows of bytes that need no file: the start is repeated text, NULs or nothing. */
 static const struct {
 	const char *cause;
@@ -243,11 +284,9 @@ static int prepare(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(bytes),
-		cmocka_unit_test(zip_files),
-		cmocka_unit_test(broken_directories),
-		cmocka_unit_test(damaged_zips),
-		cmocka_unit_test(no_database),
+		cmocka_unit_test(bytes),        cmocka_unit_test(said),
+		cmocka_unit_test(zip_files),    cmocka_unit_test(broken_directories),
+		cmocka_unit_test(damaged_zips), cmocka_unit_test(no_database),
 	};
 	return cmocka_run_group_tests(tests, prepare, NULL);
 }
