@@ -179,10 +179,22 @@ static const char *jpeg_type(struct span head)
 	return marker ? "image/jpeg" : "application/octet-stream";
 }
 
+/* Brands of films that libmagic does not know, or takes for sound: of Sony, and of phones that film
+ * in HEVC (ISO/IEC 14496-12 section 4.3). */
+static bool is_film(struct span head)
+{
+	if (head.size < 12 || !starts(span_after(head, 4), SPAN("ftyp")))
+		return false;
+	struct span brand = span_of(head.at + 8, 4);
+	return span_equal(brand, SPAN("MSNV")) || span_equal(brand, SPAN("hvc1"));
+}
+
 static const char *by_signature(struct span head)
 {
 	if (starts(head, SPAN("\xff\xd8\xff")))
 		return jpeg_type(head);
+	if (is_film(head))
+		return "video/mp4";
 	for (size_t i = 0; i < sizeof signatures / sizeof signatures[0]; i++)
 		if (starts(head, signatures[i].bytes))
 			return signatures[i].type;

@@ -92,6 +92,18 @@ static const struct {
 	{ "a PNG", 0, 0, "\x89PNG\r\n\x1a\n\0\0\0\rIHDR", 16, "image/png" },
 	{ "a GIF", 0, 0, "GIF89a", 6, "image/gif" },
 	{ "a TIFF", 0, 0, "II*\0\x08\0\0\0", 8, "image/tiff" },
+	{ "a film of Sony", 0, 0,
+	  "\0\0\0\x1c"
+	  "ftypMSNV\1\0\0\0MSNVisom",
+	  24, "video/mp4" },
+	{ "a film in HEVC", 0, 0,
+	  "\0\0\0\x1c"
+	  "ftyphvc1\0\0\0\0hvc1isom",
+	  24, "video/mp4" },
+	{ "a film cut in its brand", 0, 0,
+	  "\0\0\0\x1c"
+	  "ftypMSN",
+	  11, "application/octet-stream" },
 	{ "text", 0, 0, "Hello, this is a text.\n", 23, "text/plain" },
 	{ "text with NUL", 0, 0, "Hello, this is\0a text.\n", 23, "application/octet-stream" },
 	{ "MZ and NULs", 0, 0, "MZ\0\0\0\0\0\0\0\0\0\0", 12, "application/x-dosexec" },
