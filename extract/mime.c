@@ -203,7 +203,7 @@ struct span mime_peek(struct mime_layer *layer, size_t wanted)
 /* ---- header blocks ---- */
 
 /* A line that starts with a blank and has nothing else: devices end a header with it, others fold
- * with it. */
+ * with it (RFC 5322 section 4.2); then a fold or a field follows. */
 static bool is_blank_fold(struct span line)
 {
 	return span_trim(line).size == 0;
@@ -233,9 +233,9 @@ static enum step judge_fold(struct mime_layer *layer, struct span line, const st
 	bool blank;
 	if (!is_blank_fold(line))
 		return block->size > 0 ? STEP_TAKE : STEP_DROP;
-	return kind_behind(layer, line.size, &blank) == HEADER_FIELD
-		       ? STEP_DROP
-		       : judge_blank(layer, line.size, block);
+	enum header_line kind = kind_behind(layer, line.size, &blank);
+	bool goes_on = kind == HEADER_FIELD || (kind == HEADER_FOLD && !blank && block->size > 0);
+	return goes_on ? STEP_DROP : judge_blank(layer, line.size, block);
 }
 
 /* Junk is passed over where the header goes on behind it; else it is the first line of the body. */

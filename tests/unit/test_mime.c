@@ -197,6 +197,8 @@ static const struct {
 	{ "a body without a header", "body\nis text\n", "", "body\nis text\n", MIME_HEADER_OK },
 	{ "junk between", "A: b\njunk\nC: d\n\nbody", "A: b\nC: d\n", "body", MIME_HEADER_OK },
 	{ "junk before the blank line", "A: b\njunk\n\nbody", "A: b\n", "body", MIME_HEADER_OK },
+	{ "a blank line among folds", "A: b\n\t\n\tc\n \nbody", "A: b\n\tc\n", "body",
+	  MIME_HEADER_OK },
 	{ "junk before a fold", "A: b\njunk\n fold\n\nbody", "A: b\n fold\n", "body",
 	  MIME_HEADER_OK },
 	{ "the body without a blank line", "A: b\nbody\nbody\n", "A: b\n", "body\nbody\n",
