@@ -217,7 +217,13 @@ static enum header_line kind_behind(struct mime_layer *layer, size_t size, bool 
 	return next.size > 0 ? header_line_kind(next) : HEADER_JUNK;
 }
 
-enum step { STEP_TAKE, STEP_DROP, STEP_END, STEP_BODY };
+enum step {
+	STEP_TAKE,
+	STEP_FOLD, /* take it as a fold, though it has no blank before it */
+	STEP_DROP,
+	STEP_END,
+	STEP_BODY
+};
 
 /* Blank lines above a message came in on the way; above a part's body they are its whole header. */
 static enum step judge_blank(struct mime_layer *layer, size_t size, const struct text *block)
@@ -238,12 +244,28 @@ static enum step judge_fold(struct mime_layer *layer, struct span line, const st
 	return goes_on ? STEP_DROP : judge_blank(layer, line.size, block);
 }
 
+/* Does the line hold the next parameter of the field above, which ended with a semicolon? Devices
+ * forget the blank that a fold needs. */
+static bool is_unfolded(struct span line, const struct text *block)
+{
+	struct span above = span_trim_right(text_span(block));
+	struct span name = span_before(line, '=');
+	if (above.size == 0 || above.at[above.size - 1] != ';' || name.size == line.size)
+		return false;
+	for (size_t i = 0; i < name.size; i++)
+		if ((uint8_t)name.at[i] <= ' ' || strchr("()<>@,;:\\\"/[]?", name.at[i]))
+			return false;
+	return name.size > 0;
+}
+
 /* Junk is passed over where the header goes on behind it; else it is the first line of the body. */
 static enum step judge_junk(struct mime_layer *layer, struct span line, const struct text *block)
 {
 	bool blank;
 	if (line.size >= 2 && memcmp(line.at, "--", 2) == 0)
 		return STEP_BODY;
+	if (is_unfolded(line, block))
+		return STEP_FOLD;
 	enum header_line kind = kind_behind(layer, line.size, &blank);
 	return kind == HEADER_FIELD || (block->size > 0 && kind != HEADER_JUNK) ? STEP_DROP
 										: STEP_BODY;
@@ -325,11 +347,14 @@ enum mime_header mime_read_header(struct mime_layer *layer, struct text *block)
 			return end_header(layer, block, false);
 		line = span_first(window_span(&layer->window),
 				  size); /* a look ahead may have moved it */
-		if (step == STEP_TAKE)
+		bool take = step == STEP_TAKE || step == STEP_FOLD;
+		if (step == STEP_FOLD)
+			text_put_octet(block, ' ');
+		if (take)
 			text_put(block, line);
 		layer->window.start += size;
 		if (!whole)
-			take_rest_of_line(layer, block, step == STEP_TAKE);
+			take_rest_of_line(layer, block, take);
 		if (step == STEP_END)
 			return end_header(layer, block, false);
 	}
