@@ -622,7 +622,7 @@ static void say_goodbye(struct session *s)
 	if (s->custody.count > 0 && wire_acknowledged(&s->wire))
 		custody_settle(&s->custody, UINT64_MAX);
 	/* what is left to be done the device need not wait for */
-	if (s->custody.count > 0)
+	if (s->custody.count > 0 && !s->settings->lent)
 		wire_linger(&s->wire, 0);
 	custody_done(&s->custody);
 }

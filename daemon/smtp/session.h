@@ -23,6 +23,7 @@ struct session_settings {
 	bool lenient; /* line_ends = lenient */
 	uint64_t idle_s, answer_within_s;
 	int in_fd, out_fd; /* may be one descriptor */
+	bool lent;         /* by somebody who may end us, and our courier, when he reads its end */
 	int ask_fd; /* couriers, or who passes questions on to them; hangs up when the gateway ends
 		     */
 	int receiving_fd; /* folder for nameless scratch; -1: memory only */

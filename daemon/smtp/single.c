@@ -50,6 +50,7 @@ static struct session_settings settings_of(const struct config *config,
 		.answer_within_s = config->gateway.answer_within_s,
 		.in_fd = 0,
 		.out_fd = 1,
+		.lent = true,
 		.ask_fd = FD_QUEUE,
 		.receiving_fd = find_scratch(),
 	};

@@ -1415,6 +1415,26 @@ def single_on_a_local_socket():
 
 
 @test
+def single_ends_only_when_all_is_settled():
+    """Whoever lent us the connection may end us, and the courier that we have from him, at the end of file."""
+    ours, theirs = socket.socketpair()
+    with Gateway(mode="session", name="session", stdio=(theirs.fileno(), theirs.fileno())) as g:
+        theirs.close()
+
+        def slow(courier, mark, answer):
+            time.sleep(0.4)
+            courier.settle(mark, answer)
+
+        g.courier.settling = slow
+        device = Device(ours)
+        device.expect("220")
+        device.mail()
+        device.say("QUIT", "221", "<end>")
+        equal(len(g.courier.settled), 1)
+        equal(g.wait(), 0)
+
+
+@test
 def single_on_pipes():
     for receiving in (True, False):
         in_read, in_write = os.pipe()
