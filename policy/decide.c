@@ -171,7 +171,10 @@ static bool is_picture(const struct facts_part *part)
 static bool has_bad_name(const struct rules_route *route, const struct facts_part *part)
 {
 	const char *base = filename_base(part->name ? part->name : "");
-	return !allows(&route->names, base) || glob_list_match(&route->not_names, base);
+	/* a slash in a name may be a folder all the same: a rule means what is behind it, too */
+	const char *slash = strrchr(base, '/'), *last = slash ? slash + 1 : base;
+	return !(allows(&route->names, base) || allows(&route->names, last)) ||
+	       glob_list_match(&route->not_names, base) || glob_list_match(&route->not_names, last);
 }
 
 struct fault {

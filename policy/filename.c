@@ -310,9 +310,8 @@ static bool is_ending(const char *text, size_t length)
 	return filetype_is_ending(ending) || (length >= 2 && length <= 4 && is_letter(ending[0]));
 }
 
-static size_t stem_length(const char *base)
+static size_t stem_length(const char *base, size_t length)
 {
-	size_t length = strlen(base);
 	while (length > 0 && strchr(" .", base[length - 1]))
 		length--;
 	size_t dot = length;
@@ -321,18 +320,49 @@ static size_t stem_length(const char *base)
 	return dot > 0 && is_ending(base + dot, length - dot) ? dot - 1 : length;
 }
 
+/* A folder before the name, or a slash in it, as in the number of an invoice? A path has a
+ * backslash, two separators, or begins like one. */
+static bool is_path(const char *name)
+{
+	static const char *const starts[] = { "/", "./", "../", "~/", NULL };
+	for (const char *const *start = starts; *start; start++)
+		if (strncmp(name, *start, strlen(*start)) == 0)
+			return true;
+	const char *slash = strchr(name, '/');
+	bool drive = is_letter(name[0]) && name[1] == ':' && name[2] == '/';
+	return strchr(name, '\\') || drive || (slash && strchr(slash + 1, '/'));
+}
+
 const char *filename_base(const char *name)
 {
 	const char *base = name;
+	if (!is_path(name))
+		return name;
 	for (const char *slash = name; (slash = strpbrk(slash, "/\\")); base = ++slash)
 		;
 	return base;
 }
 
+/* The length without quotes that nobody meant: a pair of single ones, of which *name then leaves
+ * the first behind, and a double one behind the name that nothing opened. */
+static size_t drop_quotes(const char **name)
+{
+	size_t length = strlen(*name);
+	if (length > 2 && **name == '\'' && (*name)[length - 1] == '\'') {
+		++*name;
+		return length - 2;
+	}
+	return length > 1 && strcspn(*name, "\"") == length - 1 ? length - 1 : length;
+}
+
 void filename_stem(const char *name, char *stem, size_t max)
 {
-	const char *base = filename_base(name ? name : "");
-	component(base, stem_length(base), &file_care, "scan", stem, max);
+	const char *start = name ? name : "";
+	size_t length = drop_quotes(&start);
+	const char *base = filename_base(start);
+	size_t before = (size_t)(base - start);
+	length = before < length ? length - before : 0;
+	component(base, stem_length(base, length), &file_care, "scan", stem, max);
 }
 
 /* --- other names for the same file ------------------------------------------------------------ */

@@ -14,8 +14,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FILENAME_MAX_BYTES 200 /* of a whole stored name, ` (n)` and extension included (octets) \
-				*/
+#define FILENAME_MAX_BYTES                                                    \
+	200 /* of a whole stored name, ` (n)` and extension included (octets) \
+	     */
 
 /* Makes one path component safe, cut at a character so that it has at most `max` octets (1 or
  * more). `safe` holds `max` + 1. Bytes that are not UTF-8 are read as Latin-1. Where nothing of the
@@ -26,12 +27,13 @@ void filename_safe(const char *name, const char *fallback, char *safe, size_t ma
  * what only a shell minds is let through, since a folder `Tom & Ina` may exist. */
 void filename_folder(const char *name, const char *fallback, char *safe, size_t max);
 
-/* The stem of the sender's file name: what follows the last / or \, without an ending that is one
- * (filetype.h knows it, or two to four letters and digits that begin with a letter); made safe.
- * "scan" where the mail gives none. `stem` holds `max` + 1. */
+/* The stem of the sender's file name: its filename_base without single quotes around it, and
+ * without an ending that is one (filetype.h knows it, or two to four letters and digits that begin
+ * with a letter); made safe. "scan" where the mail gives none. `stem` holds `max` + 1. */
 void filename_stem(const char *name, char *stem, size_t max);
 
-/* What follows the last / or \ of the sender's file name; points into it. */
+/* What follows the last / or \ of the sender's file name, if what is before it looks like folders:
+ * `Invoice 12/2024.pdf` is a name. Points into it. */
 const char *filename_base(const char *name);
 
 /* The same name in plain ASCII, for file systems that refuse others: each character that is not
