@@ -225,7 +225,8 @@ static void read_names(struct content *content, struct span type_params,
 {
 	bool named = read_name(content, disposition_params, SPAN("filename"), reading) ||
 		     read_name(content, type_params, SPAN("name"), reading) ||
-		     read_name(content, type_params, SPAN("filename"), reading);
+		     read_name(content, type_params, SPAN("filename"), reading) ||
+		     read_name(content, disposition_params, SPAN("name"), reading);
 	if (!named || content->kind == CONTENT_REPORT)
 		content->name_size = 0;
 }
