@@ -67,7 +67,8 @@ static int full_year(int year, int digits)
 
 struct date {
 	int year, month, day, hour, minute, second;
-	int zone; /* minutes east of Greenwich */
+	int zone;   /* minutes east of Greenwich */
+	bool local; /* it has no zone: a clock on a wall */
 };
 
 static bool take_day(struct cursor *cursor, struct date *date)
@@ -100,6 +101,18 @@ static int take_next(struct cursor *cursor, bool *found_out)
 	return take_number(cursor, 2, &digits);
 }
 
+/* `.123` behind the seconds. */
+static void skip_fraction(struct cursor *cursor)
+{
+	struct span rest = cursor->rest;
+	if (rest.size < 2 || (rest.at[0] != '.' && rest.at[0] != ',') || !span_is_digit(rest.at[1]))
+		return;
+	do
+		rest = span_after(rest, 1);
+	while (rest.size > 0 && span_is_digit(rest.at[0]));
+	cursor->rest = rest;
+}
+
 static bool take_time(struct cursor *cursor, struct date *date)
 {
 	int digits;
@@ -110,6 +123,8 @@ static bool take_time(struct cursor *cursor, struct date *date)
 	if (!found)
 		return false;
 	date->second = take_next(cursor, &found);
+	if (found)
+		skip_fraction(cursor);
 	return date->hour >= 0 && date->hour <= 23 && date->minute >= 0 && date->minute <= 59 &&
 	       date->second >= 0 && date->second <= 60;
 }
@@ -122,28 +137,54 @@ static const struct {
 	{ { "MST", 3 }, -7 }, { { "MDT", 3 }, -6 }, { { "PST", 3 }, -8 }, { { "PDT", 3 }, -7 },
 };
 
-/* +hhmm, -hhmm, +hh:mm, or a name; what is not known is UTC (RFC 5322 section 4.3). */
-static int take_zone(struct cursor *cursor)
+/* The zones whose names may stand before a number. */
+static bool is_greenwich(struct span name)
 {
-	int digits;
-	skip(cursor, "  ");
-	char sign = cursor->rest.size > 0 ? cursor->rest.at[0] : ' ';
-	if (sign != '+' && sign != '-') {
-		struct span name = take_word(cursor);
-		for (size_t i = 0; i < sizeof zones / sizeof zones[0]; i++)
-			if (span_alike(name, zones[i].name))
-				return zones[i].hours * 60;
-		return 0;
-	}
-	cursor->rest = span_after(cursor->rest, 1);
-	int hours = take_number(cursor, 2, &digits);
-	if (cursor->rest.size > 0 && cursor->rest.at[0] == ':')
+	return span_alike(name, SPAN("GMT")) || span_alike(name, SPAN("UTC")) ||
+	       span_alike(name, SPAN("UT"));
+}
+
+/* A name; what is not known is UTC (RFC 5322 section 4.3). */
+static int zone_of(struct span name)
+{
+	for (size_t i = 0; i < sizeof zones / sizeof zones[0]; i++)
+		if (span_alike(name, zones[i].name))
+			return zones[i].hours * 60;
+	return 0;
+}
+
+/* hhmm, hh:mm, hmm, hh or h, in minutes; more than a day is UTC. */
+static int take_offset(struct cursor *cursor)
+{
+	int digits, minutes = 0, hours = take_number(cursor, 4, &digits);
+	if (digits > 2) {
+		minutes = hours % 100;
+		hours /= 100;
+	} else if (cursor->rest.size > 0 && cursor->rest.at[0] == ':') {
 		cursor->rest = span_after(cursor->rest, 1);
-	int minutes = take_number(cursor, 2, &digits);
+		minutes = take_number(cursor, 2, &digits);
+	}
 	if (hours < 0 || hours > 24 || minutes > 59)
 		return 0;
-	int zone = hours * 60 + (minutes < 0 ? 0 : minutes);
-	return sign == '-' ? -zone : zone;
+	return hours * 60 + (minutes < 0 ? 0 : minutes);
+}
+
+/* A name, an offset, or both (`GMT+0200`). */
+static void take_zone(struct cursor *cursor, struct date *date)
+{
+	skip(cursor, "  ");
+	date->local = cursor->rest.size == 0;
+	struct span name = take_word(cursor);
+	if (name.size > 0 && !is_greenwich(name)) {
+		date->zone = zone_of(name);
+		return;
+	}
+	skip(cursor, "  ");
+	char sign = cursor->rest.size > 0 ? cursor->rest.at[0] : ' ';
+	if (sign != '+' && sign != '-')
+		return;
+	cursor->rest = span_after(cursor->rest, 1);
+	date->zone = take_offset(cursor) * (sign == '-' ? -1 : 1);
 }
 
 static bool is_leap(int year)
@@ -173,14 +214,15 @@ static int64_t seconds_of(const struct date *date)
 	return ((days * 24 + date->hour) * 60 + date->minute - date->zone) * 60 + date->second;
 }
 
-bool date_read(struct span value, int64_t *seconds_out)
+bool date_read(struct span value, int64_t *seconds_out, bool *local_out)
 {
 	struct cursor cursor = { value };
 	struct date date = { 0 };
 	if (!take_day(&cursor, &date) || !take_time(&cursor, &date) ||
 	    date.day > days_in_month(date.year, date.month))
 		return false;
-	date.zone = take_zone(&cursor);
+	take_zone(&cursor, &date);
 	*seconds_out = seconds_of(&date);
+	*local_out = date.local;
 	return true;
 }

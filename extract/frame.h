@@ -86,7 +86,11 @@ enum frame_from {
 	FRAME_FROM_BAD   /* unreadable, or with a NUL or a bare CR in it */
 };
 
-enum { FRAME_HAS_MESSAGE_ID = 1, FRAME_HAS_DATE = 2 /* the Date field was readable */ };
+enum {
+	FRAME_HAS_MESSAGE_ID = 1,
+	FRAME_HAS_DATE = 2,  /* the Date field was readable */
+	FRAME_DATE_LOCAL = 4 /* ... and has no zone: date_s is as if it were UTC */
+};
 
 struct frame_message {
 	uint32_t from_state; /* enum frame_from */

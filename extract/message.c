@@ -54,9 +54,10 @@ static void take_subject(struct summary *summary, struct span value)
 static void take_date(struct summary *summary, struct span value)
 {
 	int64_t seconds;
-	if (!(summary->message.flags & FRAME_HAS_DATE) && date_read(value, &seconds)) {
+	bool local;
+	if (!(summary->message.flags & FRAME_HAS_DATE) && date_read(value, &seconds, &local)) {
 		summary->message.date_s = seconds;
-		summary->message.flags |= FRAME_HAS_DATE;
+		summary->message.flags |= FRAME_HAS_DATE | (local ? FRAME_DATE_LOCAL : 0u);
 	}
 }
 

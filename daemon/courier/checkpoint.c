@@ -61,12 +61,24 @@ static void take_from(const struct frame_message *message, struct checkpoint_tex
 /* Dates that strftime and people can live with: 1970 to 2200. */
 #define DATE_MAX 7258118400LL
 
+/* What a clock in our zone showed. */
+static void read_clock(const time_t *date, struct tm *date_out)
+{
+	gmtime_r(date, date_out);
+	date_out->tm_isdst = -1;
+	mktime(date_out);
+}
+
 static void take_date(const struct frame_message *message, struct facts *facts)
 {
 	time_t date = (time_t)message->date_s;
 	facts->has_date = (message->flags & FRAME_HAS_DATE) && date >= 0 && date <= DATE_MAX;
 	facts->date = facts->received;
-	if (facts->has_date && !localtime_r(&date, &facts->date))
+	if (!facts->has_date)
+		return;
+	if (message->flags & FRAME_DATE_LOCAL)
+		read_clock(&date, &facts->date);
+	else if (!localtime_r(&date, &facts->date))
 		facts->date = facts->received;
 }
 

@@ -24,11 +24,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	char bytes[FRAME_ADDRESS_MAX];
 	struct text address = text_in(bytes, sizeof bytes);
 	int64_t seconds;
+	bool local;
 	if (address_read_from(value, &address) == FRAME_FROM_ONE)
 		check_again(text_span(&address));
 	for (struct span rest = value; address_next(&rest, &address);)
 		check_again(text_span(&address));
 	/* the other field of the top header that has a grammar */
-	date_read(value, &seconds);
+	date_read(value, &seconds, &local);
 	return 0;
 }

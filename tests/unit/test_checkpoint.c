@@ -3,6 +3,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <setjmp.h>
+#include <stdlib.h>
+#include <time.h>
 #include <cmocka.h>
 #include <string.h>
 #include "daemon/courier/checkpoint.h"
@@ -51,6 +53,13 @@ static void test_message(void **state)
 	assert_string_equal(facts.subject, "line  break ");
 	assert_true(facts.has_date && facts.has_message_id);
 	assert_int_equal(facts.date.tm_year, 71);
+	message.flags |= FRAME_DATE_LOCAL;
+	message.date_s += 12 * 3600;
+	setenv("TZ", "XYZ-5", 1);
+	tzset();
+	checkpoint_message(&message, &texts, &facts);
+	assert_int_equal(facts.date.tm_hour, 12);
+	assert_int_equal(facts.date.tm_gmtoff, 5 * 3600);
 	strcpy(message.from, "no address");
 	message.date_s = INT64_MAX;
 	checkpoint_message(&message, &texts, &facts);
