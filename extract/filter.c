@@ -25,10 +25,12 @@ static void skip(struct filter *filter, struct filter_layer *layer)
 	struct watch watch;
 	struct span piece;
 	watch_init(&watch);
+	watch_expect(&watch, mime_boundary(&filter->stack));
 	layer->mime.glued = false;
 	while (!is_over(filter) && mime_read_body(&layer->mime, &piece))
 		watch_add(&watch, piece);
 	filter->encoded |= watch_finish(&watch);
+	filter->damaged |= watch.spoiled;
 }
 
 /* ---- leaves ---- */
@@ -53,6 +55,7 @@ static void put_text(struct filter *filter, struct filter_layer *layer)
 		hit_cap(filter, FRAME_CAP_PARTS);
 		return;
 	}
+	watch_expect(&filter->body.watch, mime_boundary(&filter->stack));
 	decode_init(&decoder, filter->content.encoding);
 	layer->mime.glued = filter->content.encoding == DECODE_BASE64;
 	while (!is_over(filter) && mime_read_body(&layer->mime, &piece))
@@ -64,6 +67,7 @@ static void put_text(struct filter *filter, struct filter_layer *layer)
 	body_add(&filter->body, span_of(made, decode_finish(&decoder, !layer->mime.cut, made)));
 	/* a text that lost some of its own octets is a text all the same */
 	filter->encoded |= body_close(&filter->body, end_flags(decoder.hides, truncated));
+	filter->damaged |= filter->body.watch.spoiled;
 }
 
 static void add_content(struct filter *filter, struct cid_scan *scan, const char *at, size_t size)
@@ -268,6 +272,7 @@ static void enter_layer(struct filter *filter, struct filter_layer *outer, bool 
 	layer->mime.window.cr_break = filter->reading == FRAME_READ_LAST;
 	mime_layer_init(&layer->mime, &filter->stack);
 	walk(filter, layer, multipart);
+	filter->damaged |= layer->decoder.damaged;
 	filter->layer--;
 }
 
@@ -403,7 +408,8 @@ static void put_last(struct filter *filter)
 	struct frame_done done = {
 		.parts = filter->parts.count,
 		.flags = (filter->stack.ambiguous ? FRAME_DONE_AMBIGUOUS : 0u) |
-			 (filter->encoded ? FRAME_DONE_ENCODED : 0u),
+			 (filter->encoded ? FRAME_DONE_ENCODED : 0u) |
+			 (filter->damaged ? FRAME_DONE_DAMAGED : 0u),
 	};
 	if (filter->cap) {
 		frame_put(&filter->writer, FRAME_CAP, &cap, sizeof cap, span_of(NULL, 0));
@@ -427,7 +433,7 @@ int filter_run(struct filter *filter, enum frame_reading reading, const struct f
 	filter->reading = reading;
 	filter->header_max = smaller(limits->header_bytes, LIMIT_HEADER_MAX);
 	filter->cap = 0;
-	filter->encoded = filter->has_message = false;
+	filter->encoded = filter->damaged = filter->has_message = false;
 	filter->layer = 0;
 	filter->look_left = LIMIT_LOOK_ALL;
 	filter->containers_left = (uint64_t)limits->parts * LIMIT_CONTAINERS;

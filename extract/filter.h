@@ -28,7 +28,7 @@ struct filter {
 	enum frame_cap_kind cap;  /* 0: none was hit */
 	uint64_t containers_left; /* multiparts and messages that may still be entered */
 	size_t look_left;         /* octets that may still be looked at ahead (LIMIT_LOOK_ALL) */
-	bool encoded, has_message;
+	bool encoded, damaged, has_message;
 	struct mime_stack stack;
 	struct parts parts;
 	struct body body;

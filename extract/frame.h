@@ -148,7 +148,9 @@ enum {
 	FRAME_DONE_AMBIGUOUS =
 		1, /* somewhere one thing had two values that differ: read it the other way too */
 	FRAME_DONE_ENCODED =
-		2 /* a multipart boundary or base64 was seen: a mail without parts is suspicious */
+		2, /* a multipart boundary or base64 was seen: a mail without parts is suspicious */
+	FRAME_DONE_DAMAGED = 4 /* a part is lost in a text or beside the parts, behind a spoiled
+				  delimiter, or a message inside is damaged */
 };
 
 struct frame_done {

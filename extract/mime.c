@@ -60,6 +60,14 @@ bool mime_in_digest(const struct mime_stack *stack)
 	return stack->depth > 0 && stack->levels[stack->depth - 1].digest;
 }
 
+struct span mime_boundary(const struct mime_stack *stack)
+{
+	for (unsigned i = stack->depth; i-- > 0;)
+		if (stack->levels[i].size > 0 && !stack->levels[i].closed)
+			return span_of(stack->levels[i].boundary, stack->levels[i].size);
+	return span_of("", 0);
+}
+
 /* ---- delimiters ---- */
 
 struct match {

@@ -53,6 +53,10 @@ void mime_pop(struct mime_stack *stack, unsigned depth);
 /* Is the level that a part belongs to now a digest? */
 bool mime_in_digest(const struct mime_stack *stack);
 
+/* The boundary of the innermost multipart that is not closed; empty: there is none. Borrowed from
+ * its level. */
+struct span mime_boundary(const struct mime_stack *stack);
+
 enum mime_stop {
 	MIME_END,  /* the message (or the layer) is over */
 	MIME_OPEN, /* a delimiter: a part of the top level follows */

@@ -17,7 +17,8 @@ static const char url_mark[] = ";base64,";
 
 void watch_init(struct watch *watch)
 {
-	watch->found = false;
+	watch->found = watch->spoiled = watch->close = false;
+	watch->boundary = span_of("", 0);
 	watch->armour = false;
 	watch->dashes = false;
 	watch->begin = false;
@@ -26,6 +27,29 @@ void watch_init(struct watch *watch)
 	watch->line_size = 0;
 	watch->mark = 0;
 	watch->data = 0;
+}
+
+void watch_expect(struct watch *watch, struct span boundary)
+{
+	watch->boundary = boundary;
+}
+
+/* Without the dashes and blanks around it. */
+static struct span core_of(struct span line)
+{
+	while (line.size > 0 && (span_is_blank(line.at[0]) || line.at[0] == '-'))
+		line = span_after(line, 1);
+	while (line.size > 0 &&
+	       (span_is_blank(line.at[line.size - 1]) || line.at[line.size - 1] == '-'))
+		line.size--;
+	return line;
+}
+
+static void look_for_spoiled(struct watch *watch, struct span line)
+{
+	struct span core = core_of(watch->boundary);
+	watch->spoiled |= watch->close && span_starts_alike(line, SPAN("Content-"));
+	watch->close = core.size > 0 && span_alike(core_of(line), core);
 }
 
 /* Base64 of anything but text in one case has letters of both, and digits. */
@@ -87,6 +111,7 @@ static void end_line(struct watch *watch)
 	struct span line = span_first(span_of(watch->line, WATCH_LINE), watch->line_size);
 	if (line.size > 0 && line.at[line.size - 1] == '\r')
 		line.size--;
+	look_for_spoiled(watch, line);
 	if (line.size == 0)
 		watch->dashes = watch->begin = false;
 	else if (span_starts_alike(line, SPAN("-----BEGIN ")))
@@ -116,11 +141,17 @@ static void look_for_url(struct watch *watch, char c)
 	}
 }
 
+/* Is there nothing more that it could find? */
+static bool is_settled(const struct watch *watch)
+{
+	return watch->found && (watch->spoiled || watch->boundary.size == 0);
+}
+
 void watch_add(struct watch *watch, struct span text)
 {
 	for (size_t i = 0; i < text.size && !watch->found; i++)
 		look_for_url(watch, text.at[i]);
-	while (text.size > 0 && !watch->found) {
+	while (text.size > 0 && !is_settled(watch)) {
 		struct span line = span_before(text, '\n');
 		bool ended = line.size < text.size;
 		if (watch->line_size < WATCH_LINE) {

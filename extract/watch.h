@@ -11,10 +11,13 @@
 
 struct watch {
 	bool found;
-	bool armour; /* between -----BEGIN and -----END */
-	bool dashes; /* a line of dashes was above */
-	bool begin;  /* a line `begin 644 name` was above */
-	size_t same; /* lines of base64 of one width */
+	bool spoiled;         /* a delimiter was there, but not as it should be */
+	bool close;           /* a line that may be one was above */
+	struct span boundary; /* borrowed */
+	bool armour;          /* between -----BEGIN and -----END */
+	bool dashes;          /* a line of dashes was above */
+	bool begin;           /* a line `begin 644 name` was above */
+	size_t same;          /* lines of base64 of one width */
 	size_t width;
 	size_t line_size; /* octets of this line so far */
 	size_t mark;      /* how much of `;base64,` has come */
@@ -23,6 +26,10 @@ struct watch {
 };
 
 void watch_init(struct watch *watch);
+/* The boundary that should end the text (borrowed; empty: none). A line that differs from its
+ * delimiter only in dashes, blanks or case, with a Content- field below it, is a spoiled one. */
+void watch_expect(struct watch *watch, struct span boundary);
+
 void watch_add(struct watch *watch, struct span text);
 
 /* Was anything found? The last line needs no end. */

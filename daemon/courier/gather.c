@@ -218,11 +218,9 @@ static enum reason decide_copy(struct job *job, size_t route, struct job_part *p
 }
 
 /* What is lost is nobody's to deliver without: the mail is kept aside. */
-static int heed_damage(struct job *job, const struct frame_end *end)
+static int heed_damage(struct job *job, const char *what)
 {
-	if (!(end->flags & FRAME_END_DAMAGED))
-		return 0;
-	job_fail(job, REASON_SUSPICIOUS, "part %u is damaged", job->part->facts.number);
+	job_fail(job, REASON_SUSPICIOUS, "%s", what);
 	return dry(job) ? 0 : STOP;
 }
 
@@ -240,7 +238,7 @@ static int take_end(void *context, const struct frame_end *end)
 		if (copy->fd >= 0 && stage_close(job, i, copy) != REASON_NONE)
 			return STOP;
 	}
-	return heed_damage(job, end);
+	return end->flags & FRAME_END_DAMAGED ? heed_damage(job, "a part is damaged") : 0;
 }
 
 static int take_shown(void *context, uint32_t number)
@@ -261,7 +259,7 @@ static int take_done(void *context, const struct frame_done *done)
 				return STOP;
 		}
 	}
-	return 0;
+	return done->flags & FRAME_DONE_DAMAGED ? heed_damage(job, "a delimiter is damaged") : 0;
 }
 
 /* --- an ambiguous message, read the other way ------------------------------------------------- */

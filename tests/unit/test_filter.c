@@ -18,7 +18,7 @@
 
 /* What a message becomes, a line a frame:
  *   part NUMBER TYPE DISPOSITION [name=NAME] [text] [ambiguous] [content] [damaged] [truncated]
- *   shown NUMBER / done [ambiguous] [encoded] / cap KIND
+ *   shown NUMBER / done [ambiguous] [damaged] [encoded] / cap KIND
  * The frames of the top header are left out. */
 struct row {
 	const char *cause;
@@ -87,6 +87,21 @@ static const struct row rows[] = {
 	  "part 1 text/plain - text [ab] damaged\ndone\n", NULL, 0 },
 	{ "a text in base64 with junk in it", MIXED "--BB\r\n" BASE64 "\r\nYW$Jj\r\n--BB--\r\n",
 	  "part 1 text/plain - text [abc]\ndone\n", NULL, 0 },
+	{ "a spoiled delimiter behind a text",
+	  MIXED "--BB\r\n\r\nhi\r\n-BB\r\n" PDF "\r\nabc\r\n--BB\r\n" PDF "\r\nabc\r\n--BB--\r\n",
+	  "part 1 text/plain - text [hi\r\n-BB\r\n" PDF
+	  "\r\nabc]\npart 2 application/pdf attachment name=scan.pdf [abc]\ndone damaged\n",
+	  NULL, 0 },
+	{ "a spoiled delimiter in the preamble",
+	  MIXED "--bb\r\n" PDF "\r\nabc\r\n--BB\r\n" PDF "\r\nabc\r\n--BB--\r\n",
+	  "part 1 application/pdf attachment name=scan.pdf [abc]\ndone damaged encoded\n", NULL,
+	  0 },
+	{ "the boundary in a text", MIXED "--BB\r\n\r\nBB\r\nContent\r\n--BB--\r\n",
+	  "part 1 text/plain - text [BB\r\nContent]\ndone\n", NULL, 0 },
+	{ "a message in damaged base64",
+	  "Content-Type: message/rfc822\r\n" BASE64
+	  "\r\nQ29udGVudC1UeXBlOiBhL2INCg0KYWJj\r\nY$WJj\r\n",
+	  "part 1 a/b - [abcabc]\ndone damaged\n", NULL, 0 },
 	{ "unpadded base64, closed", MIXED "--BB\r\n" PDF BASE64 "\r\nYWJjZA\r\n--BB--\r\n",
 	  "part 1 application/pdf attachment name=scan.pdf [abcd]\ndone\n", NULL, 0 },
 	{ "unpadded base64 without any boundary", TOP PDF BASE64 "\r\nYWJjZA\r\n",
@@ -420,6 +435,7 @@ static void say_done(struct summary *summary, const char *payload)
 	memcpy(&done, payload, sizeof done);
 	say(summary, "done");
 	say(summary, done.flags & FRAME_DONE_AMBIGUOUS ? " ambiguous" : "");
+	say(summary, done.flags & FRAME_DONE_DAMAGED ? " damaged" : "");
 	say(summary, done.flags & FRAME_DONE_ENCODED ? " encoded\n" : "\n");
 }
 

@@ -82,6 +82,36 @@ static void all_rows(void **state)
 		}
 }
 
+/* A delimiter that is not as it should be. */
+static void spoiled(void **state)
+{
+	static const struct {
+		const char *text;
+		bool spoiled;
+	} texts[] = {
+		{ "-b1\r\nContent-Type: a/b\r\n", true },
+		{ "--B1\nContent-Type: a/b\n", true },
+		{ "-----b1 --\ncontent-type: a/b", true },
+		{ BASE64_LINE "\n" BASE64_LINE "\n" BASE64_LINE "\n b1\nContent-Type: a/b\n",
+		  true },
+		{ "--b1\n\nContent-Type: a/b\n", false },
+		{ "--b12\nContent-Type: a/b\n", false },
+		{ "--b1\nSubject: x\n", false },
+		{ "--\nContent-Type: a/b\n", false },
+	};
+	(void)state;
+	decode_prepare();
+	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+		struct watch watch;
+		watch_init(&watch);
+		watch_expect(&watch, SPAN("--b1"));
+		watch_add(&watch, span_of(texts[i].text, strlen(texts[i].text)));
+		watch_finish(&watch);
+		if (watch.spoiled != texts[i].spoiled)
+			fail_msg("%s", texts[i].text);
+	}
+}
+
 /* ---- cid: ---- */
 
 static struct cid_set set;
@@ -139,7 +169,7 @@ static void too_many(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(all_rows),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(all_rows), cmocka_unit_test(spoiled),
 					    cmocka_unit_test(references),
 					    cmocka_unit_test(too_many) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
