@@ -729,8 +729,9 @@ static int next_signal(const struct boss *boss, int timeout_ms)
  */
 static void end(struct boss *boss)
 {
-	int64_t limit = monotonic_ms() + (int64_t)boss->config.gateway.answer_within_s * 1000 -
-			END_SLACK_MS;
+	int64_t within_ms = (int64_t)boss->config.gateway.answer_within_s * 1000;
+	int64_t slack_ms = within_ms / 2 < END_SLACK_MS ? within_ms / 2 : END_SLACK_MS;
+	int64_t limit = monotonic_ms() + within_ms - slack_ms;
 	log_say(LOG_INFO, "ending", "deliveries that are promised are finished");
 	boss->ending = true;
 	for (size_t i = boss->children_count; i-- > 0;) {

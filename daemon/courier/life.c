@@ -419,7 +419,7 @@ static bool life_of(const char *name, char life_out[PLAN_LIFE_SIZE])
 {
 	char key[PLAN_KEY_SIZE], job[PLAN_JOB_SIZE];
 	if (is_life(name))
-		snprintf(life_out, PLAN_LIFE_SIZE, "%s", name);
+		snprintf(life_out, PLAN_LIFE_SIZE, "%.*s", LIFE_LENGTH, name);
 	return is_life(name) || plan_name_parse(name, key, job, life_out);
 }
 
