@@ -261,7 +261,8 @@ static bool is_unfolded(struct span line, const struct text *block)
 	if (above.size == 0 || above.at[above.size - 1] != ';' || name.size == line.size)
 		return false;
 	for (size_t i = 0; i < name.size; i++)
-		if ((uint8_t)name.at[i] <= ' ' || strchr("()<>@,;:\\\"/[]?", name.at[i]))
+		if ((uint8_t)name.at[i] <= ' ' || (uint8_t)name.at[i] > '~' ||
+		    strchr("()<>@,;:\\\"/[]?", name.at[i]))
 			return false;
 	return name.size > 0;
 }
