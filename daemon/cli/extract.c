@@ -28,6 +28,7 @@ struct taking {
 	const char *folder; /* --to, or NULL */
 	int folder_fd, staging_fd;
 	int part_fd;
+	bool as_json; /* only then a digest is asked for */
 	struct digest digest;
 	struct json *parts; /* array of objects, in order */
 	struct json *part;  /* the last of them, borrowed */
@@ -83,7 +84,8 @@ static int take_part(void *context, const struct frame_part *part, const char *n
 static int take_bytes(void *context, const uint8_t *bytes, size_t size)
 {
 	struct taking *taking = context;
-	digest_add(&taking->digest, bytes, size);
+	if (taking->as_json)
+		digest_add(&taking->digest, bytes, size);
 	if (taking->part_fd >= 0 && write_all(taking->part_fd, bytes, size) != 0)
 		return stop_disk(taking);
 	return 0;
@@ -191,11 +193,11 @@ static void print_part(const struct json *part)
 	       path ? path : "");
 }
 
-static void print_parts(const struct taking *taking, bool as_json)
+static void print_parts(const struct taking *taking)
 {
 	for (size_t i = 0; i < json_count(taking->parts); i++) {
 		const struct json *part = json_at(taking->parts, i);
-		auto_free char *line = as_json ? json_line(part) : NULL;
+		auto_free char *line = taking->as_json ? json_line(part) : NULL;
 		if (line)
 			puts(line);
 		else
@@ -308,6 +310,7 @@ static int extract_mail(struct extractor *extractor, const char *file, const cha
 				 .folder_fd = folder_fd,
 				 .staging_fd = -1,
 				 .part_fd = -1,
+				 .as_json = as_json,
 				 .parts = json_array_new() };
 	char staging[64];
 	if (folder && (error = open_staging(&taking, staging)) != 0) {
@@ -317,7 +320,7 @@ static int extract_mail(struct extractor *extractor, const char *file, const cha
 	int status = run_extractor(extractor, &taking, message_fd);
 	close_fd(&taking.part_fd);
 	if (status == EXIT_OK)
-		print_parts(&taking, as_json);
+		print_parts(&taking);
 	if (folder)
 		remove_staging(&taking, staging);
 	json_free(taking.parts);
