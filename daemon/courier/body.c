@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "daemon/courier/body.h"
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -133,7 +134,10 @@ static enum reason stage_description(struct job *job, size_t route)
 	struct json *description = report_message(job);
 	auto_free char *line = json_line(description);
 	json_free(description);
-	return stage_extra(job, route, "application/json", line);
+	auto_free char *text = NULL;
+	if (asprintf(&text, "%s\n", line) < 0)
+		return job_fail(job, REASON_IO, "out of memory");
+	return stage_extra(job, route, "application/json", text);
 }
 
 enum reason body_stage(struct job *job)
