@@ -9,6 +9,7 @@ import glob
 import importlib
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -62,6 +63,8 @@ def logs(place):
 
 
 def main():
+    # who runs us in the background may have it ignored, and what we start inherits that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     parser = argparse.ArgumentParser()
     parser.add_argument("-j", type=int, default=2)
     parser.add_argument("--only")
