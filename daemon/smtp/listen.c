@@ -145,6 +145,19 @@ static size_t peer_sessions(const struct config_listener *section, const struct 
 	return network_is_loopback(peer) ? (size_t)section->sessions : PEER_SESSIONS;
 }
 
+static bool has_room(const struct listener *l, const struct facts_peer *peer)
+{
+	return l->relay.links_count < l->section->sessions &&
+	       relay_count_peer(&l->relay, peer->address) < peer_sessions(l->section, peer);
+}
+
+/* Who ended a moment ago counts no more. */
+static bool makes_room(struct listener *l, const struct facts_peer *peer)
+{
+	relay_reap(&l->relay);
+	return has_room(l, peer);
+}
+
 static void serve(struct listener *l, int device_fd, const struct facts_peer *peer)
 {
 	const struct config_listener *section = l->section;
@@ -152,8 +165,7 @@ static void serve(struct listener *l, int device_fd, const struct facts_peer *pe
 		refuse(l, device_fd, peer, SESSION_REFUSE_PEER);
 		return;
 	}
-	if (l->relay.links_count >= section->sessions ||
-	    relay_count_peer(&l->relay, peer->address) >= peer_sessions(section, peer)) {
+	if (!has_room(l, peer) && !makes_room(l, peer)) {
 		refuse(l, device_fd, peer, SESSION_REFUSE_MANY);
 		return;
 	}

@@ -102,6 +102,18 @@ static void end_link(struct relay *relay, struct relay_link *link)
 	relay->links_count--;
 }
 
+void relay_reap(struct relay *relay)
+{
+	for (size_t i = 0; i < relay->links_end; i++) {
+		char octet;
+		struct iovec room = { &octet, 1 };
+		struct msghdr look = { .msg_iov = &room, .msg_iovlen = 1 };
+		if (relay->links[i].fd >= 0 &&
+		    recvmsg(relay->links[i].fd, &look, MSG_PEEK | MSG_DONTWAIT) == 0)
+			end_link(relay, &relay->links[i]);
+	}
+}
+
 /* --- who asks --------------------------------------------------------------------------------- */
 
 /* The door's clients are allowed users. They may speak for themselves, or for a listener's

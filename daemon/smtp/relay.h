@@ -41,6 +41,9 @@ void relay_unlisten(struct relay *relay, int listening_fd);
 /* Takes over `fd`. 0, or -errno with `fd` closed. */
 int relay_add(struct relay *relay, int fd, const struct ask_origin *origin);
 
+/* Ends the links whose sessions have ended. Otherwise that happens in its turn. */
+void relay_reap(struct relay *relay);
+
 /* How many links come from this address? */
 size_t relay_count_peer(const struct relay *relay, const uint8_t peer[16]);
 

@@ -46,7 +46,7 @@ static size_t count_lines(struct span text)
 {
 	size_t lines = 1;
 	for (size_t i = 0; i < text.size; i++)
-		lines += text.at[i] == '\n';
+		lines += text.at[i] == '\n' || text.at[i] == '\r';
 	return lines;
 }
 
