@@ -884,7 +884,7 @@ def settled_before_the_next_mail_is():
         device.say("QUIT", "221", "<end>")
         assert wait_until(lambda: sorted(g.courier.settled) == sorted(inodes)), (g.courier.settled, inodes)
         assert wait_until(lambda: not g.sessions())
-        assert not any(lives(mark) for mark in g.courier.marks)
+        assert wait_until(lambda: not any(lives(mark) for mark in g.courier.marks))
 
 
 @test
