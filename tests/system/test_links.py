@@ -8,7 +8,7 @@ import struct
 import subprocess
 import time
 
-from harness import equal, require, rows, scan, send, wait_for
+from harness import equal, needs_root, require, rows, scan, send, wait_for
 
 HEAD = struct.Struct("=II64sIBB16s2x64sQqqII")
 ANSWER = struct.Struct("=III20s128s")
@@ -106,6 +106,7 @@ def test_endless_message(place):
         equal(gateway.last()["reason"], "shutdown")
 
 
+@needs_root
 def test_file_of_somebody_else(place):
     """A file system that its owner serves, and stops serving: neither couriers nor the door wait for him."""
     source, mounted = place.make("source"), os.path.join(place.folder, "mounted")
