@@ -123,7 +123,7 @@ unsigned life_tries(const struct spool *spool, const char *key)
 	return tries;
 }
 
-void life_count_try(const struct spool *spool, const char *key)
+static void count_try(const struct spool *spool, const char *key)
 {
 	char text[16];
 	int size = snprintf(text, sizeof text, "%u\n", life_tries(spool, key) + 1);
@@ -305,7 +305,7 @@ static int count_plan(const struct spool *spool, const struct config *config,
 {
 	char counter[COUNTER_SIZE];
 	name_counter(plan, counter);
-	life_count_try(spool, counter);
+	count_try(spool, counter);
 	if (life_tries(spool, counter) < PLAN_LIVES)
 		return error;
 	int kept = quarantine_keep_plan(spool->quarantine_fd, config, spool->shares_fd, plan, life,
@@ -380,7 +380,7 @@ static void count_current(const struct spool *spool, const char *run, int lock_f
 	    (strcmp(its, run) != 0 && strcmp(its, LIFE_RUN_NONE) != 0))
 		return;
 	snprintf(key, sizeof key, "%.*s", KEY_LENGTH, text);
-	life_count_try(spool, key);
+	count_try(spool, key);
 	/* an adoption that does not come to its end counts once */
 	memset(text, '-', KEY_LENGTH);
 	if (pwrite(lock_fd, text, KEY_LENGTH, 0) < 0)

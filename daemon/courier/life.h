@@ -57,9 +57,9 @@ int life_adopt_all(const struct spool *spool, const struct config *config, const
  * touched for a day: left by a state that was thrown away. */
 void life_sweep(const struct spool *spool, const struct config *config);
 
-/* How often a message spoiled its courier; and one time more, or never mind. */
+/* How often a message spoiled its courier. */
 unsigned life_tries(const struct spool *spool, const char *key);
-void life_count_try(const struct spool *spool, const char *key);
+/* It came to its end. */
 void life_forget_tries(const struct spool *spool, const char *key);
 
 /* Forgets the tries of messages that did not come again for a month. */
