@@ -94,6 +94,16 @@ int write_file_at(int folder_fd, const char *name, const void *text, size_t size
 	return sync_folder(folder_fd);
 }
 
+DIR *open_names(int folder_fd, const char *name)
+{
+	auto_close int fd =
+		openat(folder_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *names = fd < 0 ? NULL : fdopendir(fd);
+	if (names)
+		take_fd(&fd);
+	return names;
+}
+
 int sync_folder(int folder_fd)
 {
 	if (fsync(folder_fd) == 0 || errno == EINVAL)
@@ -201,6 +211,13 @@ int64_t monotonic_ms(void)
 {
 	struct timespec now;
 	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+int64_t wall_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 

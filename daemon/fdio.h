@@ -4,6 +4,7 @@
  * All return 0 (or a count where said) or -errno. All retry EINTR, but those that wait, which
  * return -EINTR so that the caller can look at its signals. */
 #pragma once
+#include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -23,6 +24,10 @@ int read_file_at(int folder_fd, const char *name, size_t max, char **text_out, s
 /* Writes a new file and makes it and its name durable: `name` appears whole or not at all.
  * Replaces. */
 int write_file_at(int folder_fd, const char *name, const void *text, size_t size, mode_t mode);
+
+/* The names in a folder below a folder ("." for itself), to be closed by the caller; NULL: see
+ * errno. A symbolic link is not followed. */
+DIR *open_names(int folder_fd, const char *name);
 
 /* fsync on a folder; file systems that know no such thing (EINVAL) count as synced. */
 int sync_folder(int folder_fd);
@@ -46,6 +51,9 @@ int wait_readable(int fd, int64_t deadline_ms);
 
 /* Now, on the monotonic clock (milliseconds). */
 int64_t monotonic_ms(void);
+
+/* Now, on the wall clock (milliseconds since 1970). */
+int64_t wall_ms(void);
 
 /* Opens the same file anew, read-only, so that the new descriptor can't write. Needs /proc. */
 int reopen_read_only(int fd, int *fd_out);

@@ -3,6 +3,7 @@
 #include "daemon/frames.h"
 #include <errno.h>
 #include <string.h>
+#include "daemon/unicode.h"
 
 void frames_init(struct frames *frames)
 {
@@ -14,30 +15,11 @@ void frames_init(struct frames *frames)
 	frames->cap = 0;
 }
 
-/* Octets of the character that starts at `s`, whose first octet is not ASCII; 0: none does (RFC
- * 3629 section 4). */
-static size_t utf8_length(const uint8_t *s, size_t left)
-{
-	size_t length = s[0] >= 0xF0 ? 4 : s[0] >= 0xE0 ? 3 : 2;
-	if (s[0] < 0xC2 || s[0] > 0xF4 || length > left)
-		return 0;
-	/* overlong forms, surrogates, and what lies beyond U+10FFFF show in the second octet */
-	uint8_t least = s[0] == 0xE0 ? 0xA0 : s[0] == 0xF0 ? 0x90 : 0x80;
-	uint8_t most = s[0] == 0xED ? 0x9F : s[0] == 0xF4 ? 0x8F : 0xBF;
-	if (s[1] < least || s[1] > most)
-		return 0;
-	for (size_t i = 2; i < length; i++) {
-		if ((s[i] & 0xC0) != 0x80)
-			return 0;
-	}
-	return length;
-}
-
 static bool is_utf8(const char *text, size_t size)
 {
-	const uint8_t *s = (const uint8_t *)text;
 	for (size_t i = 0; i < size;) {
-		size_t length = s[i] < 0x80 ? s[i] != 0 : utf8_length(s + i, size - i);
+		bool ascii = (uint8_t)text[i] < 0x80;
+		size_t length = ascii ? text[i] != '\0' : utf8_length(text + i, size - i);
 		if (length == 0)
 			return false;
 		i += length;

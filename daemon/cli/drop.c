@@ -34,7 +34,7 @@ static void fill_head(const struct options *options, const struct config *config
 	head->origin.kind = ASK_SOURCE_DROP;
 	head->origin.peer_allowed = 1;
 	head->bytes = bytes;
-	head->received_ms = single_wall_ms();
+	head->received_ms = wall_ms();
 	head->deadline_ms = monotonic_ms() + (int64_t)config->gateway.answer_within_s * 1000 +
 			    (int64_t)(bytes / BYTES_A_SECOND) * 1000;
 	head->has_envelope = options->from != NULL;

@@ -104,7 +104,7 @@ static void fill_head(const struct options *options, uint64_t bytes, struct ask_
 {
 	head->kind = ASK_EXPLAIN;
 	head->bytes = bytes;
-	head->received_ms = single_wall_ms();
+	head->received_ms = wall_ms();
 	head->has_envelope = options->from != NULL;
 	head->recipients = (uint32_t)options->to_count;
 	if (options->login)

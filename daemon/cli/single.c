@@ -221,10 +221,3 @@ int single_settle(struct single *single, const struct ask_head *head, int mark_f
 	single->pid = 0;
 	return !error && answer.kind != ASK_SETTLED ? -EPIPE : error;
 }
-
-int64_t single_wall_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}

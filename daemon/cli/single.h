@@ -36,6 +36,3 @@ int single_ask(const struct single *single, const struct ask_head *head, const c
  * takes the mark away, and nobody waits for it afterwards. 0; -ETIMEDOUT; another error: whoever
  * was asked died, and the mark may still be there. */
 int single_settle(struct single *single, const struct ask_head *head, int mark_fd);
-
-/* Now, on the wall clock (milliseconds since 1970 UTC). */
-int64_t single_wall_ms(void);

@@ -15,6 +15,7 @@
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
+#include "daemon/fdio.h"
 #include "daemon/keep.h"
 #include "policy/filename.h"
 
@@ -130,15 +131,6 @@ static int count_names(DIR *names, uint64_t *count_out)
 	return -errno;
 }
 
-static DIR *open_names(int fd)
-{
-	int own = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *names = own < 0 ? NULL : fdopendir(own);
-	if (!names && own >= 0)
-		close(own);
-	return names;
-}
-
 static int fill(struct folder *folder, DIR *names)
 {
 	errno = 0;
@@ -166,7 +158,7 @@ static int build_from(struct folder *folder, DIR *names)
 
 static int build(struct folder *folder)
 {
-	DIR *names = open_names(folder->fd);
+	DIR *names = open_names(folder->fd, ".");
 	if (!names)
 		return -errno;
 	int error = -EAGAIN;
@@ -383,7 +375,7 @@ static bool forget(int folders_fd, const char *name)
 int folder_tidy(int folders_fd)
 {
 	int forgotten = 0;
-	DIR *names = open_names(folders_fd);
+	DIR *names = open_names(folders_fd, ".");
 	if (!names)
 		return -errno;
 	for (struct dirent *entry; (entry = readdir(names));)

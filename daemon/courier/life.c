@@ -348,12 +348,9 @@ static int roll_forward(const struct spool *spool, const struct config *config, 
 static int roll_all_forward(const struct spool *spool, const struct config *config,
 			    const char *life)
 {
-	int own = openat(spool->publishing_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *names = own < 0 ? NULL : fdopendir(own);
-	if (!names) {
-		close_fd(&own);
+	DIR *names = open_names(spool->publishing_fd, ".");
+	if (!names)
 		return -errno;
-	}
 	int first = 0;
 	for (struct dirent *entry; (entry = readdir(names));) {
 		char key[PLAN_KEY_SIZE], job[PLAN_JOB_SIZE], other[PLAN_LIFE_SIZE];
@@ -427,12 +424,9 @@ static bool life_of(const char *name, char life_out[PLAN_LIFE_SIZE])
 static int adopt_from(int folder_fd, const struct spool *spool, const struct config *config,
 		      const char *run)
 {
-	int own = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *names = own < 0 ? NULL : fdopendir(own);
-	if (!names) {
-		close_fd(&own);
+	DIR *names = open_names(folder_fd, ".");
+	if (!names)
 		return -errno;
-	}
 	int left = 0;
 	for (struct dirent *entry; (entry = readdir(names));) {
 		char life[PLAN_LIFE_SIZE];
@@ -455,8 +449,7 @@ int life_adopt_all(const struct spool *spool, const struct config *config, const
 
 void life_age_tries(const struct spool *spool)
 {
-	int own = openat(spool->tries_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *names = own < 0 ? NULL : fdopendir(own);
+	DIR *names = open_names(spool->tries_fd, ".");
 	struct stat found;
 	for (struct dirent *entry; names && (entry = readdir(names));) {
 		if (fstatat(spool->tries_fd, entry->d_name, &found, AT_SYMLINK_NOFOLLOW) == 0 &&
@@ -465,8 +458,6 @@ void life_age_tries(const struct spool *spool)
 	}
 	if (names)
 		closedir(names);
-	else
-		close_fd(&own);
 }
 
 /* The share's clock, which may be another machine's (seconds). */
@@ -505,8 +496,7 @@ static void remove_any(int base_fd, const char *name)
 
 static void sweep_share(const struct spool *spool, const struct share *share)
 {
-	int own = openat(share->base_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *names = own < 0 ? NULL : fdopendir(own);
+	DIR *names = open_names(share->base_fd, ".");
 	int64_t now = share_now(share);
 	for (struct dirent *entry; names && (entry = readdir(names));) {
 		if (strncmp(entry->d_name, SHARE_GONE, sizeof SHARE_GONE - 1) == 0) {
@@ -520,8 +510,6 @@ static void sweep_share(const struct spool *spool, const struct share *share)
 	}
 	if (names)
 		closedir(names);
-	else
-		close_fd(&own);
 }
 
 void life_sweep(const struct spool *spool, const struct config *config)

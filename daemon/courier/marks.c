@@ -12,6 +12,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "daemon/fdio.h"
 #include "daemon/keep.h"
 
 #define SHORT_DOUBT_S 600
@@ -30,15 +31,6 @@ static bool is_mark_name(const char *name)
 	return strspn(name, "0123456789abcdef") == KEY_LENGTH && name[KEY_LENGTH] == '.' &&
 	       strspn(name + KEY_LENGTH + 1, "0123456789abcdef") == PLAN_JOB_SIZE - 1 &&
 	       name[KEY_LENGTH + PLAN_JOB_SIZE] == '.';
-}
-
-static DIR *open_names(int folder_fd, const char *name)
-{
-	int fd = openat(folder_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	DIR *names = fd < 0 ? NULL : fdopendir(fd);
-	if (!names && fd >= 0)
-		close(fd);
-	return names;
 }
 
 /* Opens the file if nobody holds it. The lock is ours then; a file that vanished meanwhile counts

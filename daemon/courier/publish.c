@@ -108,8 +108,7 @@ static int rename_part(struct folder *folder, int staging_fd, const struct plan_
  * folder? */
 static bool find_link(int folder_fd, const struct stat *staged)
 {
-	int own = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *names = own < 0 ? NULL : fdopendir(own);
+	DIR *names = open_names(folder_fd, ".");
 	bool found = false;
 	for (struct dirent *entry; names && !found && (entry = readdir(names));) {
 		struct stat other;
@@ -118,8 +117,6 @@ static bool find_link(int folder_fd, const struct stat *staged)
 	}
 	if (names)
 		closedir(names);
-	else if (own >= 0)
-		close(own);
 	return found;
 }
 

@@ -25,33 +25,27 @@ static uint64_t folder_bytes(int parent_fd, const char *name)
 {
 	uint64_t bytes = 0;
 	struct stat found;
-	int own = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	DIR *names = own < 0 ? NULL : fdopendir(own);
+	DIR *names = open_names(parent_fd, name);
 	for (struct dirent *entry; names && (entry = readdir(names));) {
-		if (fstatat(own, entry->d_name, &found, AT_SYMLINK_NOFOLLOW) == 0 &&
+		if (fstatat(dirfd(names), entry->d_name, &found, AT_SYMLINK_NOFOLLOW) == 0 &&
 		    S_ISREG(found.st_mode))
 			bytes += (uint64_t)found.st_size;
 	}
 	if (names)
 		closedir(names);
-	else
-		close_fd(&own);
 	return bytes;
 }
 
 static uint64_t used_bytes(int quarantine_fd)
 {
 	uint64_t bytes = 0;
-	int own = openat(quarantine_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *names = own < 0 ? NULL : fdopendir(own);
+	DIR *names = open_names(quarantine_fd, ".");
 	for (struct dirent *entry; names && (entry = readdir(names));) {
 		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
 			bytes += folder_bytes(quarantine_fd, entry->d_name);
 	}
 	if (names)
 		closedir(names);
-	else
-		close_fd(&own);
 	return bytes;
 }
 
@@ -88,16 +82,13 @@ static int fill_entry(int entry_fd, const struct json *facts, const char *name, 
 
 static void remove_entry(int quarantine_fd, const char *entry)
 {
-	int own = openat(quarantine_fd, entry, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	DIR *names = own < 0 ? NULL : fdopendir(own);
+	DIR *names = open_names(quarantine_fd, entry);
 	for (struct dirent *file; names && (file = readdir(names));) {
 		if (strcmp(file->d_name, ".") != 0 && strcmp(file->d_name, "..") != 0)
-			unlinkat(own, file->d_name, 0);
+			unlinkat(dirfd(names), file->d_name, 0);
 	}
 	if (names)
 		closedir(names);
-	else
-		close_fd(&own);
 	unlinkat(quarantine_fd, entry, AT_REMOVEDIR);
 }
 
@@ -139,16 +130,13 @@ static void tidy_entry(int quarantine_fd, const char *name)
 
 void quarantine_tidy(int quarantine_fd)
 {
-	int own = openat(quarantine_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *names = own < 0 ? NULL : fdopendir(own);
+	DIR *names = open_names(quarantine_fd, ".");
 	for (struct dirent *entry; names && (entry = readdir(names));) {
 		if (strncmp(entry->d_name, FRESH, strlen(FRESH)) == 0)
 			tidy_entry(quarantine_fd, entry->d_name);
 	}
 	if (names)
 		closedir(names);
-	else
-		close_fd(&own);
 }
 
 static int make_entry(int quarantine_fd, const char *id, const struct json *facts, const char *name,

@@ -25,13 +25,6 @@ static void add_list(char *text, size_t size, const char *item)
 	snprintf(text + used, size - used, "%s%s", used ? "," : "", item);
 }
 
-static int64_t wall_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static int64_t took_ms(const struct job *job)
 {
 	int64_t took = wall_ms() - job->ask->head->received_ms;

@@ -2,6 +2,7 @@
  * order. */
 #include "daemon/smtp/line.h"
 #include <string.h>
+#include "daemon/unicode.h"
 
 /* What is left of the line. */
 struct cursor {
@@ -86,25 +87,12 @@ static void put_byte(struct address *out, char c)
 	out->text[out->used++] = c;
 }
 
-/* The octets of the UTF-8 character at `at`, or 0; control characters (C1 included) are none (RFC
- * 3629 section 4). */
-static size_t utf8_length(const char *at, const char *end)
+/* The octets of the UTF-8 character at `at`, or 0; control characters (C1) are none. */
+static size_t character_length(const char *at, const char *end)
 {
-	const unsigned char *s = (const unsigned char *)at;
-	size_t length = s[0] >= 0xC2 && s[0] < 0xE0   ? 2
-			: s[0] >= 0xE0 && s[0] < 0xF0 ? 3
-			: s[0] >= 0xF0 && s[0] < 0xF5 ? 4
-						      : 0;
-	if (length == 0 || (size_t)(end - at) < length)
-		return 0;
-	for (size_t i = 1; i < length; i++) {
-		if ((s[i] & 0xC0) != 0x80)
-			return 0;
-	}
-	bool overlong = (s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xF0 && s[1] < 0x90);
-	bool beyond = (s[0] == 0xED && s[1] >= 0xA0) || (s[0] == 0xF4 && s[1] >= 0x90);
-	bool control = s[0] == 0xC2 && s[1] < 0xA0;
-	return overlong || beyond || control ? 0 : length;
+	size_t length = utf8_length(at, (size_t)(end - at));
+	bool control = length == 2 && (uint8_t)at[0] == 0xC2 && (uint8_t)at[1] < 0xA0;
+	return control ? 0 : length;
 }
 
 /* One character of an address, as UTF-8. False: a control character. */
@@ -113,7 +101,7 @@ static bool put_character(struct address *out, struct cursor *c)
 	unsigned char byte = (unsigned char)*c->at;
 	if (is_control(*c->at))
 		return false;
-	size_t length = byte < 0x80 ? 1 : utf8_length(c->at, c->end);
+	size_t length = byte < 0x80 ? 1 : character_length(c->at, c->end);
 	if (length == 0 && byte < 0xA0)
 		return false;
 	if (length == 0) {

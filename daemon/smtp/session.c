@@ -266,13 +266,6 @@ static void refuse_line_ends(struct session *s, enum reply which)
 	log_verdict(s, REASON_AMBIGUOUS, reply_words(which));
 }
 
-static int64_t wall_clock_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static struct ask_head question_head(const struct session *s)
 {
 	const struct session_settings *settings = s->settings;
@@ -284,7 +277,7 @@ static struct ask_head question_head(const struct session *s)
 	head.origin.peer_allowed = settings->peer_allowed;
 	memcpy(head.origin.peer, settings->peer.address, sizeof head.origin.peer);
 	head.bytes = s->spill.bytes;
-	head.received_ms = wall_clock_ms();
+	head.received_ms = wall_ms();
 	/* 1 s more for each 10 MB */
 	head.deadline_ms = s->heard_ms + (int64_t)(settings->answer_within_s * 1000 +
 						   s->spill.bytes / (10 * 1024 * 1024) * 1000);
