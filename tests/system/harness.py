@@ -54,7 +54,7 @@ def rows(table):
 
 def require(condition, text="condition does not hold"):
     if not condition:
-        raise AssertionError(text)
+        raise AssertionError(text() if callable(text) else text)
 
 
 def equal(found, wanted, text=""):
@@ -69,7 +69,7 @@ def wait_for(condition, seconds=10, text="it did not happen in time"):
         if value:
             return value
         time.sleep(0.02)
-    raise AssertionError(text)
+    raise AssertionError(text() if callable(text) else text)
 
 
 # --- mails -----------------------------------------------------------------------------------------------------------

@@ -16,8 +16,8 @@ def descriptors(pid):
         for number in os.listdir(f"/proc/{pid}/fd"):
             target = os.readlink(f"/proc/{pid}/fd/{number}")
             found[int(number)] = re.sub(r":.*", "", target) if not target.startswith("/") else target
-    except FileNotFoundError:
-        return None  # it ended meanwhile
+    except (FileNotFoundError, ProcessLookupError):
+        return None  # it ended, or closed one, meanwhile
     return found
 
 
@@ -107,7 +107,10 @@ def test_couriers_hand_nothing_on(place):
         require(send(gateway.port, scan()).startswith("250"))
         for pid, name in gateway.children():
             for number in descriptors(pid) or ():
-                with open(f"/proc/{pid}/fdinfo/{number}") as info:
-                    flags = int(re.search(r"flags:\s*(\d+)", info.read()).group(1), 8)
+                try:
+                    with open(f"/proc/{pid}/fdinfo/{number}") as info:
+                        flags = int(re.search(r"flags:\s*(\d+)", info.read()).group(1), 8)
+                except (FileNotFoundError, ProcessLookupError):
+                    continue  # it was closed meanwhile
                 if number >= 3 and not name.startswith("letterchute-ext"):
                     require(flags & os.O_CLOEXEC, f"{name} would hand on {number}")
