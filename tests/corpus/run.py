@@ -17,7 +17,7 @@ import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(os.path.dirname(HERE), "system"))
+sys.path.insert(0, os.path.dirname(HERE))
 import harness  # noqa: E402
 
 # One zone for all, by rule and not by name, so that no zone files are needed. The search for leaks stops its own

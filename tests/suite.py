@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the system tests: run.py [-j JOBS] [--only MARK] [--without MARK] [FILE or NAME]...
+"""Runs the tests of a folder: suite.py FOLDER [-j JOBS] [--only MARK] [--without MARK] [FILE or NAME]...
 
 Prints a line a test, `ok`, `FAIL` or `skip`, and a last line with the counts; the log of what failed is kept and shown."""
 
@@ -19,10 +19,10 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
 
 
-def find_tests(wanted):
+def find_tests(folder, wanted):
     """(name, function, row) of every test, in the order of the files."""
     found = []
-    for path in sorted(glob.glob(os.path.join(harness.HERE, "test_*.py"))):
+    for path in sorted(glob.glob(os.path.join(harness.HERE, folder, "test_*.py"))):
         module_name = os.path.splitext(os.path.basename(path))[0]
         module = importlib.import_module(module_name)
         for name in [n for n in vars(module) if n.startswith("test_")]:
@@ -66,13 +66,15 @@ def main():
     # who runs us in the background may have it ignored, and what we start inherits that
     signal.signal(signal.SIGINT, signal.default_int_handler)
     parser = argparse.ArgumentParser()
+    parser.add_argument("folder")
     parser.add_argument("-j", type=int, default=2)
     parser.add_argument("--only")
     parser.add_argument("--without")
     parser.add_argument("wanted", nargs="*")
     options = parser.parse_args()
     base = os.environ.get("LETTERCHUTE_TMP") or tempfile.gettempdir()
-    tests = [test for test in find_tests(options.wanted)
+    sys.path.insert(1, os.path.join(harness.HERE, options.folder))
+    tests = [test for test in find_tests(options.folder, options.wanted)
              if (not options.only or getattr(test[1], options.only, False)) and
              not (options.without and getattr(test[1], options.without, False))]
     alone = [t for t in tests if getattr(t[1], "alone", False)]
@@ -82,7 +84,7 @@ def main():
     def tell(label, result):
         verdict, seconds, text = result
         counts[verdict] += 1
-        print(f"{verdict:4} system/{label} ({seconds:.1f} s)", flush=True)
+        print(f"{verdict:4} {options.folder}/{label} ({seconds:.1f} s)", flush=True)
         if text:
             print("    " + text.rstrip().replace("\n", "\n    "), flush=True)
 

@@ -1,4 +1,4 @@
-"""What the system tests have in common: a gateway, a mail, a scripted device, a look at the share.
+"""What the tests of the running programs have in common: a gateway, a mail, a scripted device, a look at the share.
 
 A test is a function called test_... in a file test_*.py; it gets a Place, a fresh folder with everything it may want.
 It fails by an exception. Nothing here is imported from outside Python's own library."""
@@ -20,7 +20,7 @@ import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-ROOT = os.path.dirname(os.path.dirname(HERE))
+ROOT = os.path.dirname(HERE)
 BUILD = os.environ.get("LETTERCHUTE_BUILD", os.path.join(ROOT, "build"))
 PROGRAM = os.path.join(BUILD, "letterchute")
 IS_ROOT = os.geteuid() == 0
@@ -28,6 +28,9 @@ IS_ROOT = os.geteuid() == 0
 # In a jail the leak checker of a sanitized program waits for ever; leaks are looked for by the unit tests.
 os.environ.setdefault("ASAN_OPTIONS", "detect_leaks=0:abort_on_error=1")
 IS_SANITIZED = os.environ.get("LETTERCHUTE_SANITIZED") == "1"
+
+# How often, how many: a campaign is told, the default run takes the short form.
+COUNT = int(os.environ.get("LETTERCHUTE_COUNT", "0"))
 
 # A sanitized program is slower, and its processes take longer to start.
 PATIENCE = 4 if IS_SANITIZED else 1
