@@ -2,6 +2,7 @@
  * us does, until we end with 0. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -41,17 +42,22 @@ static void fill_head(const struct options *options, const struct config *config
 	head->recipients = (uint32_t)options->to_count;
 }
 
-/* Whoever called us knows by our exit status: nothing may come between this and the exit. A mark
- * that stays is a doubt, which is right too. */
-static void settle(const struct config *config, struct single *single, const struct ask_head *head,
-		   int mark_fd)
+/* Whoever called us knows by our exit status: nothing may come between the word that the mark is
+ * gone and the exit, no signal and not the freeing of a long message. A mark that stays is a doubt,
+ * which is right too. */
+static _Noreturn void settle(const struct config *config, struct single *single,
+			     const struct ask_head *head, int mark_fd)
 {
+	sigset_t all;
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, NULL);
 	int error = single_settle(single, head, mark_fd);
-	if (!error || error == -ETIMEDOUT)
-		return;
-	single_close(single);
-	if (single_open(config, "run", single) == EXIT_OK)
-		single_settle(single, head, mark_fd);
+	if (error && error != -ETIMEDOUT) {
+		single_close(single);
+		if (single_open(config, "run", single) == EXIT_OK)
+			single_settle(single, head, mark_fd);
+	}
+	_exit(EXIT_OK);
 }
 
 static int judge(const struct config *config, struct single *single, const struct ask_head *head,
@@ -67,7 +73,7 @@ static int judge(const struct config *config, struct single *single, const struc
 		return EXIT_LATER;
 	if (mark_fd >= 0)
 		settle(config, single, head, mark_fd);
-	return EXIT_OK;
+	return EXIT_OK; /* nothing was to be stored */
 }
 
 static int ask(const struct options *options, const struct config *config, struct single *single,

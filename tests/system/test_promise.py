@@ -6,7 +6,7 @@ import signal
 import subprocess
 import threading
 
-from harness import (PROGRAM, Consumer, Device, Watch, equal, mail, needs_root, part, pdf, require, rows, scan, send,
+from harness import (PROGRAM, Consumer, Device, Watch, equal, mail, needs_root, part, pdf, require, rows, scan, send, tree,
                      wait_for)
 
 
@@ -256,3 +256,20 @@ def test_courier_dies_while_it_settles(place, send_by):
         tracer.wait(10)
         require(send_by(place, gateway, message).startswith("250"))
         equal(len(place.files()), 4 * rounds + 2)
+
+
+@needs_root
+def test_signal_while_drop_settles(place):
+    """Once its mark is gone `drop` has delivered, whoever wants to end it: else its caller would send a second copy."""
+    config = place.config(route="source = drop")
+    tracer = subprocess.Popen(["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=unlinkat", "-e",
+                               "inject=unlinkat:delay_exit=500000", PROGRAM, "drop", "-c", config], stdin=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL)
+    tracer.stdin.write(scan())
+    tracer.stdin.close()
+    wait_for(lambda: place.marks(), 10, "no mark")
+    drop = tree(tracer.pid)[0][0]
+    wait_for(lambda: not place.marks(), 10, "the mark stays")
+    os.kill(drop, signal.SIGTERM)
+    equal(tracer.wait(20), 0)
+    equal(len(place.files()), 1)
