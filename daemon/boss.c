@@ -481,10 +481,16 @@ static void add_child(struct boss *boss, enum role role, const struct source *so
 		(struct child){ .role = role, .source = source, .keeps = keeps };
 }
 
+/* With several shares one is in reserve: daemon/courier/seat.h. */
+static uint64_t couriers_wanted(const struct config *config)
+{
+	return config->gateway.couriers + (config->rules.shares_count > 1);
+}
+
 static void want_children(struct boss *boss)
 {
 	add_child(boss, ROLE_COURIER, NULL, true);
-	for (uint64_t i = 0; i < boss->config.gateway.couriers; i++)
+	for (uint64_t i = 0; i < couriers_wanted(&boss->config); i++)
 		add_child(boss, ROLE_COURIER, NULL, false);
 	for (size_t i = 0; i < boss->sources_count; i++)
 		add_child(boss, ROLE_SMTP, &boss->sources[i], false);

@@ -9,7 +9,8 @@
  *       publishing/             plans: <key>.<job>.<life>
  *       done/<2 hex>/           marks: <key>.<job>
  *       tries/                  <key>: how often a message spoiled its courier
- *       folders/                locks of destination folders, and what we remember of them
+ *       folders/                locks of destination folders and shares, and what we
+ *                               remember of them
  *       clock                   seconds that couriers have run, for the age of doubts
  *     shares/                   the identity of every share we know
  *     quarantine/               what must not vanish

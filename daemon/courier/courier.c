@@ -21,8 +21,9 @@
 #include "daemon/keep.h"
 #include "daemon/log.h"
 
-#define TRIES_MAX       3  /* a message that spoiled its courier so often is put aside */
-#define PENDING_WAIT_MS 20 /* between looks at a plan that another courier is working on */
+#define TRIES_MAX       3     /* a message that spoiled its courier so often is put aside */
+#define PENDING_WAIT_MS 20    /* between looks at a plan that another courier is working on */
+#define PENDING_MOST_MS 10000 /* for it: its share may hang */
 
 static enum reason name_job(struct job *job)
 {
@@ -51,15 +52,9 @@ static void add_text(struct digest *digest, const char *text)
 	digest_add(digest, text, strlen(text) + 1);
 }
 
-static bool is_late(const struct job *job)
-{
-	int64_t deadline_ms = job->ask->head->deadline_ms;
-	return *job->courier->stopping || (deadline_ms > 0 && monotonic_ms() > deadline_ms);
-}
-
 static bool has_time(const void *context)
 {
-	return !is_late(context);
+	return !job_is_late(context);
 }
 
 /* Every octet is looked at: not before it is known that they are not too many, and not for longer
@@ -150,14 +145,14 @@ static enum reason answer_doubt(struct job *job, int mark_fd)
 
 /* A plan that no session holds: its courier is dead, then we finish its work; or at it, then we
  * wait. */
-static enum reason settle_pending(struct job *job, const char *life)
+static enum reason settle_pending(struct job *job, const char *life, int64_t since_ms)
 {
 	struct courier *courier = job->courier;
 	int error = life_adopt(&courier->spool, &courier->config, courier->run, life);
 	if (error && error != -EWOULDBLOCK)
 		return job_fail(job, job_share_reason(error), "an earlier delivery of it waits: %s",
 				strerror(-error));
-	if (is_late(job))
+	if (job_is_late(job) || monotonic_ms() - since_ms > PENDING_MOST_MS)
 		return job_fail(job, REASON_DEADLINE, "an earlier delivery of it is under way");
 	nap();
 	return REASON_NONE;
@@ -168,6 +163,7 @@ static enum reason look_back(struct job *job)
 	const struct spool *spool = &job->courier->spool;
 	const struct marks marks = { spool->publishing_fd, spool->done_fd };
 	char life[PLAN_LIFE_SIZE];
+	int64_t since_ms = monotonic_ms();
 	for (;;) {
 		enum marks_found found;
 		auto_close int mark_fd = -1;
@@ -179,7 +175,7 @@ static enum reason look_back(struct job *job)
 			return REASON_NONE;
 		if (found == MARKS_DOUBT)
 			return answer_doubt(job, mark_fd);
-		enum reason reason = settle_pending(job, life);
+		enum reason reason = settle_pending(job, life, since_ms);
 		if (reason)
 			return reason;
 	}

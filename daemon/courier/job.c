@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include "daemon/fdio.h"
 
 enum reason job_fail(struct job *job, enum reason reason, const char *format, ...)
 {
@@ -14,6 +15,18 @@ enum reason job_fail(struct job *job, enum reason reason, const char *format, ..
 	va_end(arguments);
 	job->reason = reason;
 	return reason;
+}
+
+bool job_is_late(const struct job *job)
+{
+	int64_t deadline_ms = job->ask->head->deadline_ms;
+	return *job->courier->stopping || (deadline_ms > 0 && monotonic_ms() > deadline_ms);
+}
+
+void job_touch_seats(struct job *job)
+{
+	for (size_t i = 0; i < job->shares_count; i++)
+		seat_touch(&job->shares[i].seat);
 }
 
 static bool is_full(int error)

@@ -11,6 +11,7 @@
 #include "daemon/courier/checkpoint.h"
 #include "daemon/courier/life.h"
 #include "daemon/courier/plan.h"
+#include "daemon/courier/seat.h"
 #include "daemon/courier/share.h"
 #include "daemon/digest.h"
 #include "daemon/extractor.h"
@@ -24,6 +25,7 @@ struct courier {
 	struct life life;
 	char run[LIFE_RUN_SIZE]; /* of our boss */
 	struct extractor extractor;
+	unsigned seats;    /* of each share; 0: no need for them */
 	uint64_t clock_s;  /* the spool's clock at clock_ms */
 	int64_t clock_ms;  /* monotonic */
 	bool life_spoilt;  /* a plan could not be published: the life is left to be adopted */
@@ -35,6 +37,7 @@ struct courier {
 struct job_share {
 	struct share share;
 	int staging_fd;
+	struct seat seat; /* only where it has seats */
 };
 
 /* One of the routes that the message goes to. */
@@ -103,6 +106,12 @@ struct job {
 /* The first reason counts. Always returns `reason`. */
 enum reason job_fail(struct job *job, enum reason reason, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* Nobody waits for its answer any more, or the gateway is ending. */
+bool job_is_late(const struct job *job);
+
+/* Work on its shares goes on. */
+void job_touch_seats(struct job *job);
 
 /* What an errno of the share, or of the spool, means to the sender. */
 enum reason job_share_reason(int error);

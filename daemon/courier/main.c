@@ -262,6 +262,9 @@ static int run(struct courier *courier, char **names, int count)
 		return 70;
 	}
 	start_clock(courier);
+	/* an own courier holds up nobody */
+	if (!is_alone(courier) && courier->config.rules.shares_count > 1)
+		courier->seats = (unsigned)courier->config.gateway.couriers;
 	if (is_alone(courier)) {
 		tidy(courier);
 		life_sweep(&courier->spool, &courier->config);

@@ -76,16 +76,16 @@ int share_openat(int folder_fd, const char *path, int flags, mode_t mode, int *f
 	return 0;
 }
 
-/* The name under which a share is remembered: by its path, so that a new path is a new share. */
-static void memory_name(const struct rules_share *rules, char name[DIGEST_HEX])
+void share_name(const struct rules_share *rules, char name[SHARE_ID_SIZE])
 {
 	struct digest digest;
 	uint8_t value[DIGEST_SIZE];
+	char hex[DIGEST_HEX];
 	digest_init(&digest);
 	digest_add(&digest, rules->path, strlen(rules->path));
 	digest_end(&digest, value);
-	digest_hex(value, name);
-	name[32] = '\0';
+	digest_hex(value, hex);
+	snprintf(name, SHARE_ID_SIZE, "%.32s", hex);
 }
 
 /* An identity from a file: 32 hex digits. -ENOENT: none; -EINVAL: something else is there. */
@@ -305,8 +305,8 @@ static int compare(struct share *share, int shares_fd, const char *memory, bool 
 
 static int identify(struct share *share, int shares_fd, bool make, char *why_out)
 {
-	char memory[DIGEST_HEX], remembered[SHARE_ID_SIZE];
-	memory_name(share->rules, memory);
+	char memory[SHARE_ID_SIZE], remembered[SHARE_ID_SIZE];
+	share_name(share->rules, memory);
 	/* a dry run beside no state at all meets every share for the first time */
 	int error = shares_fd < 0 ? -ENOENT : read_id(shares_fd, memory, remembered);
 	if (error != -ENOENT)
@@ -356,8 +356,8 @@ void share_close(struct share *share)
 
 int share_forget(const struct rules_share *rules, int shares_fd)
 {
-	char memory[DIGEST_HEX];
-	memory_name(rules, memory);
+	char memory[SHARE_ID_SIZE];
+	share_name(rules, memory);
 	if (unlinkat(shares_fd, memory, 0) < 0 && errno != ENOENT)
 		return -errno;
 	return sync_folder(shares_fd);

@@ -46,6 +46,10 @@ void share_close(struct share *share);
 int share_check_own(const struct share *share, int folder_fd, const char *name,
 		    char why_out[SHARE_WHY_MAX]);
 
+/* The name that stands for a share in our own folders: of its path, so that a new path is a new
+ * share. */
+void share_name(const struct rules_share *rules, char name[SHARE_ID_SIZE]);
+
 /* Forgets what is remembered, so that the next share_open takes the share as it is. 0 or -errno. */
 int share_forget(const struct rules_share *rules, int shares_fd);
 

@@ -38,13 +38,43 @@ static enum reason check_room(struct job *job, const struct share *share)
 			(unsigned long long)share->rules->free_floor >> 20);
 }
 
+static bool has_time(const void *context)
+{
+	return !job_is_late(context);
+}
+
+static enum reason take_seat(struct job *job, const struct rules_share *rules, struct seat *seat)
+{
+	const struct courier *courier = job->courier;
+	char name[SHARE_ID_SIZE];
+	*seat = (struct seat){ .fd = -1 };
+	if (courier->seats == 0)
+		return REASON_NONE;
+	share_name(rules, name);
+	int error = seat_take(courier->spool.folders_fd, name, courier->seats, has_time, job, seat);
+	if (error == -EBUSY)
+		return job_fail(job, REASON_SHARE,
+				"%s hangs: %u deliveries to it wait for an answer", rules->path,
+				courier->seats);
+	if (error == -ETIMEDOUT)
+		return job_fail(job, REASON_DEADLINE, "%s has had more work than it can do",
+				rules->path);
+	return error ? job_fail(job, job_spool_reason(error), "the spool: %s", strerror(-error))
+		     : REASON_NONE;
+}
+
 static enum reason open_share(struct job *job, struct job_route *route)
 {
 	struct courier *courier = job->courier;
 	struct job_share *share = &job->shares[job->shares_count];
 	char why[SHARE_WHY_MAX];
+	enum reason reason = take_seat(job, rules_of(job, &route->place), &share->seat);
+	if (reason)
+		return reason;
 	int error = share_open(rules_of(job, &route->place), courier->spool.shares_fd, true,
 			       &share->share, why);
+	if (error)
+		seat_leave(&share->seat);
 	if (error) {
 		/* after a change of mounts our jail may hold the old one */
 		courier->share_denied = error == -EACCES || error == -EPERM;
@@ -111,6 +141,7 @@ enum reason stage_open(struct job *job, size_t route, struct job_copy *copy)
 enum reason stage_write(struct job *job, struct job_copy *copy, const void *bytes, size_t size)
 {
 	int error = write_all(copy->fd, bytes, size);
+	job_touch_seats(job);
 	if (!error)
 		return REASON_NONE;
 	return job_fail(job, job_share_reason(error), "writing a part: %s", strerror(-error));
@@ -182,6 +213,7 @@ enum reason stage_finish(struct job *job, size_t route, struct job_copy *copy)
 	if (!error && fsync(copy->fd) < 0)
 		error = -errno;
 	close_fd(&copy->fd);
+	job_touch_seats(job);
 	return error ? disk_failed(job, route, error) : check_lost(job, way, lost);
 }
 
@@ -212,6 +244,7 @@ void stage_done(struct job *job, bool remove)
 	for (size_t i = 0; i < job->shares_count; i++) {
 		share_close(&job->shares[i].share);
 		close_fd(&job->shares[i].staging_fd);
+		seat_leave(&job->shares[i].seat);
 	}
 	job->shares_count = 0;
 }

@@ -152,14 +152,14 @@ def run_stuck(place, *command, stdin):
 @needs_root
 def test_stuck_courier_of_our_own(place):
     """A share that hangs keeps nobody for much longer than `answer_within`."""
-    config = place.config(gateway="answer_within = 2s")
-    equal(place.run("drop", "-c", config, stdin=scan(100)).returncode, 0)
+    patient, config = place.config(name="patient.conf"), place.config(gateway="answer_within = 2s")
+    equal(place.run("drop", "-c", patient, stdin=scan(100)).returncode, 0)
     said = run_stuck(place, "drop", "-c", config, stdin=scan(200))
     require(b"no answer in time" in said, said)
     dialogue = b"EHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n" + scan(300) + b".\r\nQUIT\r\n"
     said = run_stuck(place, "smtp-session", "-c", config, stdin=dialogue)
     require(b"\r\n451 4.4.5" in said, said)
-    equal(place.run("drop", "-c", config, stdin=scan(400)).returncode, 0)
+    equal(place.run("drop", "-c", patient, stdin=scan(400)).returncode, 0)
     equal(sorted(len(c) for c in place.files().values()), [100, 400])
     is_tidy(place)
 

@@ -41,9 +41,9 @@ def stuck(place):
 HANGING = [("its server is stopped", stopped), ("its server is stuck", stuck)]
 
 
-def two_shares(place, path="slow"):
+def two_shares(place, path="slow", seconds=6):
     return place.config(text=TWO_SHARES.format(os.path.join(place.folder, path)), route="to = scans@*",
-                        gateway="couriers = 3\nanswer_within = 6s")
+                        gateway=f"couriers = 3\nanswer_within = {seconds}s")
 
 
 def couriers(gateway):
@@ -81,13 +81,13 @@ def test_while_it_runs(place, mount):
     for turn in range(3):
         require(send(gateway.port, scan(), to=("slow@example.org",)).startswith("250"))
         require(send(gateway.port, scan()).startswith("250"))
-    before = wait_for(lambda: len(couriers(gateway)) == 3 and couriers(gateway), 10, "three couriers")
+    before = wait_for(lambda: len(couriers(gateway)) == 4 and couriers(gateway), 10, "three couriers and the reserve")
     time.sleep(2)  # what the kernel knows of the share grows old
     server.send_signal(signal.SIGSTOP)
     require(send(gateway.port, scan()).startswith("250"), "the other share")
     victim = min(before)
     os.kill(victim, signal.SIGKILL)
-    wait_for(lambda: len(couriers(gateway) - {victim}) == 3, 10, "no new courier")
+    wait_for(lambda: len(couriers(gateway) - {victim}) == 4, 10, "no new courier")
     require(send(gateway.port, scan()).startswith("250"), "the other share")
     # the boss still hears its signals
     gateway.process.send_signal(signal.SIGHUP)
@@ -125,3 +125,36 @@ def test_comes_back(place):
             with contextlib.suppress(OSError, EOFError):
                 return send(gateway.port, scan(), to=("slow@example.org",)).startswith("250")
         wait_for(delivers, 20, "it stays away")
+
+
+@needs_root
+@rows(HANGING)
+def test_mails_for_it_hold_up_no_others(place, mount):
+    """However many there are, and however often they are sent again: one courier is left for the other share."""
+    server = mount(place)
+    with place.gateway(config=two_shares(place, seconds=12)) as gateway:
+        require(send(gateway.port, scan(), to=("slow@example.org",)).startswith("250"))
+        time.sleep(2)  # what the kernel knows of the share grows old
+        server.send_signal(signal.SIGSTOP)
+        messages = [scan(2000 + turn) for turn in range(8)]
+        for _ in range(2):
+            devices = [Device(gateway.port) for _ in messages]
+            for device, message in zip(devices, messages):
+                device.envelope(to=("slow@example.org",))
+                device.say("DATA")
+                device.send(message + b".\r\n")
+            for _ in range(3):
+                require(send(gateway.port, scan()).startswith("250"), "the other share")
+            for device in devices:
+                require(device.reply().startswith("451"))
+                device.close()
+        server.send_signal(signal.SIGCONT)
+        below = os.path.join(place.folder, "below")
+
+        def delivered(message):
+            with contextlib.suppress(OSError, EOFError):
+                return send(gateway.port, message, to=("slow@example.org",)).startswith("250")
+        for message in messages:
+            wait_for(lambda: delivered(message), 20, "it stays away")
+        equal(len(place.files(below)), 1 + len(messages), gateway.log())
+        wait_for(lambda: place.staged(below) == [], 20, "it left something")
