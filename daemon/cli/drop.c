@@ -12,6 +12,7 @@
 #include "policy/verdict.h"
 
 #define BYTES_A_SECOND (10 << 20) /* a longer message may take so much longer */
+#define TRIES          2          /* couriers that may die over one message */
 
 static int later(const char *what)
 {
@@ -83,7 +84,7 @@ static int ask(const struct options *options, const struct config *config, struc
 	struct ask_answer answer;
 	fill_head(options, config, bytes, &head);
 	/* a courier that died is asked about once more: another will answer */
-	for (int tries = 0; tries < 2; tries++) {
+	for (int tries = 1;; tries++) {
 		auto_close int mark_fd = -1;
 		int error = single_ask(single, &head, options->from ? options->from : "",
 				       options->to, message_fd, -1, &answer, &mark_fd);
@@ -94,10 +95,9 @@ static int ask(const struct options *options, const struct config *config, struc
 		if (error != -EPIPE)
 			return later(strerror(-error));
 		single_close(single);
-		if (single_open(config, "run", single) != EXIT_OK)
-			break;
+		if (tries == TRIES || single_open(config, "run", single) != EXIT_OK)
+			return later("the gateway does not answer");
 	}
-	return later("the gateway does not answer");
 }
 
 int verb_drop(const struct options *options)

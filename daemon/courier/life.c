@@ -377,11 +377,10 @@ static void count_current(const struct spool *spool, const char *run, int lock_f
 	    (strcmp(its, run) != 0 && strcmp(its, LIFE_RUN_NONE) != 0))
 		return;
 	snprintf(key, sizeof key, "%.*s", KEY_LENGTH, text);
-	count_try(spool, key);
-	/* an adoption that does not come to its end counts once */
+	/* first, so that an adoption which does not come to its end never counts a death twice */
 	memset(text, '-', KEY_LENGTH);
-	if (pwrite(lock_fd, text, KEY_LENGTH, 0) < 0)
-		return;
+	if (pwrite(lock_fd, text, KEY_LENGTH, 0) == KEY_LENGTH)
+		count_try(spool, key);
 }
 
 int life_adopt(const struct spool *spool, const struct config *config, const char *run,

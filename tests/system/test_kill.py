@@ -3,7 +3,7 @@
 import os
 import subprocess
 
-from harness import EXE, equal, mail, needs_root, part, pdf, require, rows
+from harness import EXE, equal, mail, needs_root, part, pdf, require, rows, scan
 
 SUSPICIOUS = b"From: scanner@example.org\r\n\r\nsee the scan\r\n--x\r\n" + part(pdf(4000)) + b"\r\n--x--\r\n"
 
@@ -31,7 +31,8 @@ def each_retry(place, call, message, wanted=0, **config):
     """The same for `drop`, followed by the sender's next try, unless it was answered."""
     for turn, status, path in each_death(place, call, "drop", message, **config):
         if status != wanted:
-            equal(place.run("drop", "-c", path, stdin=message).returncode, wanted, turn)
+            done = place.run("drop", "-c", path, stdin=message)
+            equal(done.returncode, wanted, f"{turn}: {done.stderr.decode()}")
         yield turn
 
 
@@ -82,3 +83,23 @@ def test_folder_leaves_nothing(place, call):
         equal(os.listdir(os.path.join(place.share, ".letterchute")), ["id"], turn)
         equal(place.spool("lives"), [], turn)
         require(place.folders() == ["x", "x/y"], turn)
+
+
+@needs_root
+@rows([(call, call) for call in ("fsync", "renameat", "pwrite64")])
+def test_death_counts_once(place, call):
+    """Also where whoever finds the dead courier dies before he has taken up all that it left."""
+    config, key = place.config(), "ab" * 32
+    equal(place.run("drop", "-c", config, stdin=scan(50)).returncode, 0)
+    for turn in range(1, 6):
+        with open(os.path.join(place.state, "spool", "lives", "0123456789abcdef"), "w") as life:
+            life.write(key + "none")
+        strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e",
+                  f"inject={call}:signal=KILL:when={turn}"]
+        subprocess.run([*strace, place.program, "drop", "-c", config], input=scan(60), capture_output=True, timeout=120)
+        equal(place.run("drop", "-c", config, stdin=scan(70)).returncode, 0)
+        counter = os.path.join(place.state, "spool", "tries", key)
+        if os.path.exists(counter):
+            with open(counter) as tries:
+                equal(tries.read(), "1\n", f"killed at {call} {turn}")
+            os.remove(counter)

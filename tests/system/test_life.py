@@ -83,7 +83,8 @@ def test_ctrl_c_ends_drop(place):
     process = subprocess.Popen(["setsid", place.program, "drop", "-c", config], stdin=subprocess.PIPE)
     process.stdin.write(message)
     process.stdin.close()
-    wait_for(lambda: any(name.startswith("letterchute-ext") for _, name in tree(process.pid)), 10, "no extractor")
+    extractor = wait_for(lambda: [pid for pid, name in tree(process.pid) if name.startswith("letterchute-ext")], 10, "none")
+    os.kill(extractor[0], signal.SIGSTOP)  # so that it is not done before we are
     pids = [pid for pid, _ in tree(process.pid)]
     interrupt(process)
     equal(process.wait(5), -signal.SIGINT)
