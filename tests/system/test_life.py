@@ -77,18 +77,21 @@ def test_ctrl_c_is_for_the_boss(place):
     equal(ended, [])
 
 
+@needs_root
 def test_ctrl_c_ends_drop(place):
+    """Its courier is held before it has stored anything, so that it is not done before we are."""
     config = place.config(route="source = drop")
-    message = scan(30000000)
-    process = subprocess.Popen(["setsid", place.program, "drop", "-c", config], stdin=subprocess.PIPE)
+    message = scan(3000000)
+    strace = ("strace", "-DD", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fchmod", "-e",
+              "inject=fchmod:delay_enter=4000000:when=1")
+    process = subprocess.Popen(["setsid", *strace, place.program, "drop", "-c", config], stdin=subprocess.PIPE)
     process.stdin.write(message)
     process.stdin.close()
-    extractor = wait_for(lambda: [pid for pid, name in tree(process.pid) if name.startswith("letterchute-ext")], 10, "none")
-    os.kill(extractor[0], signal.SIGSTOP)  # so that it is not done before we are
+    wait_for(lambda: any(name.startswith("letterchute-ext") for _, name in tree(process.pid)), 10, "no extractor")
     pids = [pid for pid, _ in tree(process.pid)]
     interrupt(process)
-    equal(process.wait(5), -signal.SIGINT)
-    wait_for(lambda: not any(has_program(pid) for pid in pids), 5, "children live on")
+    equal(process.wait(15), -signal.SIGINT)
+    wait_for(lambda: not any(has_program(pid) for pid in pids), 15, "children live on")
     equal(place.run("drop", "-c", config, stdin=message).returncode, 0)
     equal(len(place.files()), 1)
     equal(place.staged(), [])
