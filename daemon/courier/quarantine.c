@@ -49,7 +49,8 @@ static uint64_t used_bytes(int quarantine_fd)
 	return bytes;
 }
 
-static int copy_file(int folder_fd, const char *name, int from_fd)
+/* Its sender may still be able to write to it: what grows while we read is bounded here. */
+static int copy_file(int folder_fd, const char *name, int from_fd, uint64_t max_bytes)
 {
 	auto_close int fd = openat(folder_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
@@ -64,18 +65,19 @@ static int copy_file(int folder_fd, const char *name, int from_fd)
 			return -errno;
 		if (got == 0)
 			break;
-		int error = write_all(fd, block, (size_t)got);
+		at += got;
+		int error = (uint64_t)at > max_bytes ? -ENOSPC : write_all(fd, block, (size_t)got);
 		if (error)
 			return error;
-		at += got;
 	}
 	return fsync(fd) < 0 ? -errno : 0;
 }
 
-static int fill_entry(int entry_fd, const struct json *facts, const char *name, int fd)
+static int fill_entry(int entry_fd, const struct json *facts, const char *name, int fd,
+		      uint64_t max_bytes)
 {
 	auto_free char *line = json_line(facts);
-	int error = copy_file(entry_fd, name, fd);
+	int error = copy_file(entry_fd, name, fd, max_bytes);
 	/* syncs the folder too: the entry is whole after this */
 	return error ? error : write_file_at(entry_fd, "facts.json", line, strlen(line), 0600);
 }
@@ -140,7 +142,7 @@ void quarantine_tidy(int quarantine_fd)
 }
 
 static int make_entry(int quarantine_fd, const char *id, const struct json *facts, const char *name,
-		      int fd)
+		      int fd, uint64_t max_bytes)
 {
 	char fresh[FRESH_SIZE];
 	auto_close int entry_fd = -1;
@@ -149,7 +151,7 @@ static int make_entry(int quarantine_fd, const char *id, const struct json *fact
 		error = open_fresh(quarantine_fd, fresh, &entry_fd);
 	if (error)
 		return error;
-	error = fill_entry(entry_fd, facts, name, fd);
+	error = fill_entry(entry_fd, facts, name, fd, max_bytes);
 	if (!error && renameat(quarantine_fd, fresh, quarantine_fd, id) < 0)
 		error = -errno;
 	if (error)
@@ -173,13 +175,16 @@ static void make_id(const char *what, char id[QUARANTINE_ID_SIZE])
 	id[QUARANTINE_ID_SIZE - 1] = '\0';
 }
 
-static int check_room(int quarantine_fd, uint64_t max_bytes, int fd)
+static int find_room(int quarantine_fd, uint64_t max_bytes, int fd, uint64_t *room_out)
 {
 	struct stat found;
 	if (fstat(fd, &found) < 0)
 		return -errno;
 	uint64_t used = used_bytes(quarantine_fd);
-	return used > max_bytes || (uint64_t)found.st_size > max_bytes - used ? -ENOSPC : 0;
+	if (used > max_bytes || (uint64_t)found.st_size > max_bytes - used)
+		return -ENOSPC;
+	*room_out = max_bytes - used;
+	return 0;
 }
 
 int quarantine_keep(int quarantine_fd, uint64_t max_bytes, const char *what,
@@ -191,8 +196,9 @@ int quarantine_keep(int quarantine_fd, uint64_t max_bytes, const char *what,
 	/* whoever made it may have died before its name was durable */
 	if (faccessat(quarantine_fd, id_out, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		return sync_folder(quarantine_fd);
-	int error = check_room(quarantine_fd, max_bytes, fd);
-	return error ? error : make_entry(quarantine_fd, id_out, facts, name, fd);
+	uint64_t room = 0;
+	int error = find_room(quarantine_fd, max_bytes, fd, &room);
+	return error ? error : make_entry(quarantine_fd, id_out, facts, name, fd, room);
 }
 
 static int keep_part(int quarantine_fd, uint64_t max_bytes, const struct plan *plan,
