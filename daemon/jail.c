@@ -21,14 +21,14 @@
 static int add_calls(scmp_filter_ctx filter, const struct jail_call *calls, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
-		const struct jail_call *c = &calls[i];
-		int error;
-		if (c->masked)
-			error = seccomp_rule_add(
-				filter, SCMP_ACT_ALLOW, c->call, 1,
-				SCMP_CMP(c->argument, SCMP_CMP_MASKED_EQ, c->mask, c->value));
-		else
-			error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, c->call, 0);
+		const struct jail_match *only = calls[i].only;
+		struct scmp_arg_cmp matches[JAIL_MATCHES];
+		unsigned used = 0;
+		for (; used < JAIL_MATCHES && only[used].mask != 0; used++)
+			matches[used] = SCMP_CMP(only[used].argument, SCMP_CMP_MASKED_EQ,
+						 only[used].mask, only[used].value);
+		int error = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, calls[i].call, used,
+						   matches);
 		if (error)
 			return error;
 	}
@@ -96,9 +96,15 @@ int jail_landlock_abi(void)
 	return abi < 0 ? 0 : (int)abi;
 }
 
-/* The headers of Debian 12 end at ABI 2; TRUNCATE came with 3. */
-#define ACCESS_REFER    (1ULL << 13)
-#define ACCESS_TRUNCATE (1ULL << 14)
+/* The headers of Debian 12 end at ABI 2; TRUNCATE came with 3, scopes with 6. */
+#define ACCESS_REFER        (1ULL << 13)
+#define ACCESS_TRUNCATE     (1ULL << 14)
+#define SCOPE_ABSTRACT_UNIX (1ULL << 0)
+#define SCOPE_SIGNAL        (1ULL << 1)
+
+struct ruleset_attributes {
+	uint64_t files, network, scopes;
+};
 
 #define RIGHTS_READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
 #define RIGHTS_WRITE                                                     \
@@ -119,6 +125,17 @@ static uint64_t handled_rights(int abi)
 	if (abi >= 3)
 		all |= ACCESS_TRUNCATE;
 	return all;
+}
+
+/* A kernel takes no more than it knows. What is outside of us and our children gets no signal of
+ * ours, though it runs as the same user. */
+static int make_ruleset(int abi, uint64_t handled)
+{
+	struct ruleset_attributes attributes = { .files = handled };
+	if (abi >= 6)
+		attributes.scopes = SCOPE_ABSTRACT_UNIX | SCOPE_SIGNAL;
+	return (int)syscall(SYS_landlock_create_ruleset, &attributes,
+			    abi >= 6 ? sizeof attributes : sizeof attributes.files, 0);
 }
 
 static uint64_t path_rights(const struct jail_path *path, uint64_t handled)
@@ -161,9 +178,7 @@ int jail_paths_prepare(const struct jail_path *paths, size_t count, int *fd_out)
 	if (abi == 0)
 		return 0;
 	uint64_t handled = handled_rights(abi);
-	struct landlock_ruleset_attr attributes = { .handled_access_fs = handled };
-	auto_close int fd = (int)syscall(SYS_landlock_create_ruleset, &attributes,
-					 sizeof attributes.handled_access_fs, 0);
+	auto_close int fd = make_ruleset(abi, handled);
 	if (fd < 0)
 		return -errno;
 	for (size_t i = 0; i < count; i++) {

@@ -10,14 +10,18 @@
 
 enum jail_mode { JAIL_BEST, JAIL_REQUIRE, JAIL_OFF }; /* [gateway] sandbox */
 
+/* Argument `argument` (0..5), masked, must equal `value`. */
+struct jail_match {
+	uint8_t argument;
+	uint64_t mask, value;
+};
+
+#define JAIL_MATCHES 2
+
 struct jail_call {
 	int call; /* SCMP_SYS(…), i.e. __NR_… */
 	const char *why;
-	/* With `masked` set, only calls whose argument `argument` (0..5), masked, equals `value`
-	 * are allowed. */
-	bool masked;
-	uint8_t argument;
-	uint64_t mask, value;
+	struct jail_match only[JAIL_MATCHES]; /* all of these; `mask` 0: none, any call */
 };
 
 /* Rights on a tree, as much of them as the kernel knows. */

@@ -64,7 +64,7 @@ static const struct call calls[] = {
 	/* the way into the inner jail */
 	{ SCMP_SYS(close_range), JAIL_TEMPLATE, .masked = false },
 	{ SCMP_SYS(prctl), JAIL_TEMPLATE, true, 0, ~(uint64_t)0, PR_SET_PDEATHSIG },
-	{ SCMP_SYS(prlimit64), JAIL_TEMPLATE, .masked = false },
+	{ SCMP_SYS(prlimit64), JAIL_TEMPLATE, true, 0, ~(uint64_t)0, 0 }, /* our own limits */
 	{ SCMP_SYS(seccomp), JAIL_TEMPLATE, true, 0, ~(uint64_t)0, SECCOMP_SET_MODE_FILTER },
 	/* the child: the message in, frames out */
 	{ SCMP_SYS(read), JAIL_BOTH, .masked = false },

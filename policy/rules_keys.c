@@ -419,7 +419,7 @@ static const struct rules_key keys[] = {
 	{ "share", "mode", "mode", "0640", "of new files; empty: as the folder gives it", set_mode,
 	  SHARE(mode), BOUNDS(0, 0777) },
 	{ "share", "folder_mode", "mode", "2770", "of folders that are made", set_mode,
-	  SHARE(folder_mode), BOUNDS(0, 07777) },
+	  SHARE(folder_mode), BOUNDS(0, 03777) },
 	{ "share", "acl", "ACL", "", "POSIX ACL text; empty: the folder's default ACL", set_acl,
 	  SHARE(acl), FREE },
 	{ "share", "name", "template", "{received:%Y-%m-%d_%H%M%S}_{name}",

@@ -10,6 +10,7 @@
 #include <sys/acl.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 #include "daemon/keep.h"
 #include "policy/rules.h"
@@ -264,9 +265,9 @@ int owner_set_folder(int folder_fd, int parent_fd, uint32_t owner, uint32_t grou
 
 int owner_make_private(int folder_fd)
 {
-	char path[40];
-	snprintf(path, sizeof path, "/proc/self/fd/%d", folder_fd);
-	if (acl_delete_def_file(path) < 0 && !is_unsupported(errno))
+	/* libacl would do it by a path, which no jail could hold to the share */
+	if (fremovexattr(folder_fd, "system.posix_acl_default") < 0 && errno != ENODATA &&
+	    !is_unsupported(errno))
 		return -errno;
 	int error = clear_acl(folder_fd, 0700);
 	if (!error && fchmod(folder_fd, 0700) < 0 && !is_unsupported(errno))
