@@ -21,6 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "daemon/fdio.h"
+#include "daemon/jail.h"
 #include "daemon/keep.h"
 #include "daemon/log.h"
 #include "daemon/role.h"
@@ -102,7 +103,7 @@ static bool is_same(const struct address *a, const struct address *b)
 	return a->size == b->size && memcmp(&a->octets, &b->octets, a->size) == 0;
 }
 
-static void log_ready(const char *name, int fd)
+static void log_ready(const char *name, int fd, int sandbox)
 {
 	struct address bound;
 	char host[64], port[8];
@@ -115,6 +116,8 @@ static void log_ready(const char *name, int fd)
 	log_add(&line, "source", "%s", name);
 	log_add(&line, "addr", bound.octets.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host,
 		port);
+	if (sandbox == JAIL_OFF)
+		log_add(&line, "sandbox", "off");
 	log_send(LOG_INFO, &line);
 }
 
@@ -540,6 +543,46 @@ static void signal_children(const struct boss *boss, int signal)
 	}
 }
 
+/* --- sandbox ---------------------------------------------------------------------------------- */
+
+/* NULL: nothing. */
+static const char *missing_of_landlock(void)
+{
+	int abi = jail_landlock_abi();
+	if (abi == 0)
+		return "this kernel, or container, has no Landlock (Linux 5.13)";
+	if (abi < JAIL_ABI_RENAMES)
+		return "this kernel's Landlock can't allow renames between folders, the right \"refer\" (Linux 5.19)";
+	return NULL;
+}
+
+/* Said here, once for all roles. */
+static void warn_missing(const char *what)
+{
+	log_say(LOG_WARNING, "sandbox", "%s: a broken courier could %s", what,
+		geteuid() == 0 ? "open every file of this machine" : "do what its user may");
+}
+
+/* Who reads foreign octets must be locked in; with `sandbox = require` everybody. */
+static bool can_lock_in(const struct config *config)
+{
+	int sandbox = config->gateway.sandbox;
+	const char *missing = sandbox == JAIL_OFF ? "sandbox = off" : missing_of_landlock();
+	if (sandbox != JAIL_OFF && !jail_filter_works()) {
+		log_say(LOG_ERROR, "sandbox",
+			"this kernel, or container, has no seccomp: who reads foreign mail can't be "
+			"locked in");
+		return false;
+	}
+	if (missing && sandbox == JAIL_REQUIRE) {
+		log_say(LOG_ERROR, "sandbox", "%s: `sandbox = require` can't be met", missing);
+		return false;
+	}
+	if (missing)
+		warn_missing(missing);
+	return true;
+}
+
 /* --- reload ----------------------------------------------------------------------------------- */
 
 /* Opens what `boss->config` asks for; `old` NULL at start. */
@@ -565,7 +608,8 @@ static void tell_ready(struct boss *boss)
 		struct source *source = &boss->sources[i];
 		for (size_t s = 0; s < source->sockets_count; s++) {
 			if (!source->sockets[s].told)
-				log_ready(source->name, source->sockets[s].fd);
+				log_ready(source->name, source->sockets[s].fd,
+					  boss->config.gateway.sandbox);
 			source->sockets[s].told = true;
 		}
 	}
@@ -667,7 +711,7 @@ static void reload(struct boss *boss,
 		config_done(&fresh.config);
 		return;
 	}
-	if (!prepare(&fresh) || !open_sources(&fresh, boss)) {
+	if (!can_lock_in(&fresh.config) || !prepare(&fresh) || !open_sources(&fresh, boss)) {
 		log_say(LOG_ERROR, "reload", "the old configuration stays");
 		close_sources(&fresh);
 		close_fd(&fresh.config_fd);
@@ -778,6 +822,8 @@ static void loop(struct boss *boss,
 
 static int start(struct boss *boss)
 {
+	if (!can_lock_in(&boss->config))
+		return EXIT_CANT_START;
 	boss->signal_fd = open_signals();
 	if (boss->signal_fd < 0 || role_open_program(ROLE_EXTRACT, &boss->extract_fd) != 0) {
 		log_say(LOG_ERROR, "start",

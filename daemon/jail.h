@@ -50,8 +50,14 @@ void jail_filter_done(struct jail_filter *filter);
 /* From here on the process and its children make only these calls. 0 or -errno. */
 int jail_filter_enter(const struct jail_filter *filter);
 
+/* Does this kernel, or container, let a process enter one? */
+bool jail_filter_works(void);
+
 /* The Landlock ABI of the running kernel; 0: none. */
 int jail_landlock_abi(void);
+
+/* The first that lets files be renamed between folders (Linux 5.19). */
+#define JAIL_ABI_RENAMES 2
 
 /* Makes a rule set of the paths; one that does not exist is left out (it can't be reached then).
  * *fd_out is -1 where the kernel has no Landlock, which is no error. 0 or -errno. */

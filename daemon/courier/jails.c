@@ -227,7 +227,8 @@ static void add_extractor(struct paths *paths)
 		(struct jail_path){ .fd = ROLE_FD_FIRST, .rights = JAIL_READ | JAIL_EXECUTE };
 }
 
-/* Something of the jail is missing: borne, unless it is required. */
+/* Something of the jail is missing: borne, unless it is required. What the kernel lacks the boss
+ * has said for all. */
 static bool bear(const struct config *config, const char *what)
 {
 	bool required = config->gateway.sandbox == JAIL_REQUIRE;
@@ -239,24 +240,16 @@ static bool bear(const struct config *config, const char *what)
 static bool enter_paths(const struct config *config)
 {
 	static struct paths paths;
-	int abi = jail_landlock_abi();
-	if (abi == 0)
-		return bear(
-			config,
-			"the kernel has no Landlock (Linux 5.13): a courier can reach all that its user can");
-	if (abi == 1)
-		return bear(
-			config,
-			"the kernel's Landlock can't allow renames between folders (Linux 5.19): a courier "
-			"can reach all that its user can");
+	if (jail_landlock_abi() < JAIL_ABI_RENAMES)
+		return config->gateway.sandbox != JAIL_REQUIRE ||
+		       bear(config, "there is no Landlock that allows renames");
 	add_own(&paths, config);
 	add_extractor(&paths);
 	int ruleset_fd;
 	int error = jail_paths_prepare(paths.list, paths.count, &ruleset_fd);
 	if (!error)
 		error = jail_paths_enter(ruleset_fd);
-	return !error ||
-	       bear(config, "Landlock can't be entered: a courier can reach all that its user can");
+	return !error || bear(config, "Landlock can't be entered");
 }
 
 static bool enter_calls(const struct config *config)
@@ -265,8 +258,7 @@ static bool enter_calls(const struct config *config)
 	int error = jail_filter_prepare(calls, sizeof calls / sizeof calls[0], &filter);
 	if (!error)
 		error = jail_filter_enter(&filter);
-	return !error ||
-	       bear(config, "seccomp can't be entered: a courier can make any system call");
+	return !error || bear(config, "seccomp can't be entered");
 }
 
 bool jails_enter(const struct config *config)

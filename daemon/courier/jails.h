@@ -5,5 +5,5 @@
 
 /* Enters Landlock (shares, spool, shares' identities, quarantine, and what the extractor is made
  * of) and seccomp (no sockets but the ones it has, no tracing, no mounts), as far as `sandbox` asks
- * and the kernel has them; says what is missing. False: `sandbox = require` can't be met. */
+ * and the kernel has them. False: `sandbox = require` can't be met; said. */
 bool jails_enter(const struct config *config);

@@ -146,9 +146,6 @@ static int enter_paths(enum jail_mode mode, int folder_fd)
 	int ruleset = -1;
 	if (jail_landlock_abi() == 0 && mode == JAIL_REQUIRE)
 		return fail("sandbox = require, but this kernel has no Landlock", -ENOSYS);
-	if (jail_landlock_abi() == 0)
-		log_say(LOG_WARNING, "sandbox",
-			"this kernel has no Landlock: files are kept off by user rights alone");
 	int error = jail_paths_prepare(&scratch, folder_fd >= 0 ? 1 : 0, &ruleset);
 	if (!error)
 		error = jail_paths_enter(ruleset);
@@ -160,11 +157,8 @@ static int enter_paths(enum jail_mode mode, int folder_fd)
 int cell_enter(enum cell cell, enum jail_mode mode, int folder_fd)
 {
 	struct jail_filter filter;
-	if (mode == JAIL_OFF) {
-		log_say(LOG_WARNING, "sandbox",
-			"sandbox = off: a broken session could do what the user may");
+	if (mode == JAIL_OFF)
 		return 0;
-	}
 	int error = enter_paths(mode, folder_fd);
 	if (error)
 		return error;

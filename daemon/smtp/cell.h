@@ -14,6 +14,6 @@ enum cell {
 int cell_prepare_session(struct jail_filter *filter_out);
 
 /* Locks this process in: of all files only `folder_fd` (-1: none) stays reachable, for scratch, and
- * only the calls of the cell. What `sandbox` allows to be missing is logged, once. 0; else it is
- * logged too, and the caller must not go on. */
+ * only the calls of the cell. What `sandbox` allows to be missing is borne: the boss has said it.
+ * 0; else it is logged, and the caller must not go on. */
 int cell_enter(enum cell cell, enum jail_mode mode, int folder_fd);
