@@ -229,7 +229,7 @@ static int become(const struct role_start *start, int program_fd, pid_t parent, 
 		return -errno;
 	shut_descriptors();
 	int error = place_fds(fds, count, first);
-	if (!error && start->role != ROLE_SMTP)
+	if (!error && !start->keep_standard)
 		error = leave_standard();
 	reset_signals();
 	if (!error)

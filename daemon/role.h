@@ -20,15 +20,15 @@ struct role_start {
 	const char *const *arguments; /* argv from 1 on, ends with NULL */
 	const int *fds; /* become ROLE_FD_FIRST and up; without a configuration 3 and up */
 	size_t fds_count;
-	int config_fd;     /* -1 for none */
-	int program_fd;    /* from role_open_program; -1: found by the role */
-	uint32_t uid, gid; /* the identity, when we are root */
-	bool keep_files;   /* CHOWN, FOWNER and DAC_OVERRIDE stay, as ambient capabilities */
+	int config_fd;      /* -1 for none */
+	int program_fd;     /* from role_open_program; -1: found by the role */
+	uint32_t uid, gid;  /* the identity, when we are root */
+	bool keep_files;    /* CHOWN, FOWNER and DAC_OVERRIDE stay, as ambient capabilities */
+	bool keep_standard; /* standard input and output, a device's connection; else /dev/null */
 };
 
-/* Forks and executes. The role gets no other descriptors than these and standard error; the program
- * that may serve a session on standard input and output gets those too, to the others they are
- * /dev/null. SIGINT is blocked in it. 0 with the process id, or -errno (also of the exec). */
+/* Forks and executes. The role gets no other descriptors than these and standard error. SIGINT is
+ * blocked in it. 0 with the process id, or -errno (also of the exec). */
 int role_start(const struct role_start *start, pid_t *pid_out);
 
 /* The same, with a descriptor of the process (pidfd_open(2)) for those who ignore SIGCHLD: to them

@@ -32,7 +32,8 @@ static int start_session(const struct config *config, const char *name, int ask_
 					  .config_fd = config_fd,
 					  .program_fd = -1,
 					  .uid = config->uid,
-					  .gid = config->gid };
+					  .gid = config->gid,
+					  .keep_standard = true };
 	return role_start(&start, pid_out);
 }
 
