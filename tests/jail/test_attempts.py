@@ -1,0 +1,204 @@
+"""Each role, told to misbehave inside its jail, makes every attempt of tests/jail/attempts.c, and is denied each."""
+
+import contextlib
+import errno
+import os
+import re
+import subprocess
+
+from harness import COUNT, Device, equal, needs_root, require, scan, send, tree, wait_for
+from misbehave import MISBEHAVE, SECRET, gateway, lay_out, names, order, results, sender, untouched
+
+# What opens a file: denied by Landlock to those who may open files at all.
+OPENING = """open_passwd open_shadow open_memory open_relative open_by_root open_configuration read_outside write_outside
+             empty_outside make_outside make_nameless_outside follow_link climb reopen neighbour_descriptor""".split()
+# What those do with files that have a share.
+MOVING = "open_openat2 make_folder_outside remove_outside rename_out rename_in link_out execute_at".split()
+
+# How an attempt ends that does not end by SIGSYS: an errno, or `allowed` where a role needs it (SECURITY.md). None: not
+# for this role.
+SMTP = {**dict.fromkeys(OPENING, "EACCES"), "remove_outside": "EACCES", "give_setuid": "EACCES", "other_message": "ENOENT",
+        "memory_file": "allowed"}
+ENDS = {
+    "child": {"other_message": "ENOENT", "descriptors": 2, "control_socket": "EBADF"},
+    "template": {"other_message": "ENOENT", "descriptors": 6, "fork_library": "allowed", "control_message": None},
+    "session": {**SMTP, "descriptors": 6, "control_message": None},
+    "listener": {**SMTP, "fork_library": "allowed", "descriptors": None, "control_message": None},
+    "door": {"control_message": None},
+    "courier": {**dict.fromkeys(OPENING, "EACCES"), **dict.fromkeys(MOVING, "EACCES"), "link_in": "EXDEV",
+                "other_message": "ENOENT", "take_capabilities": "EPERM", "signal_neighbour": "EPERM",
+                "fork_library": "allowed", "map_code": "allowed", "make_code": "allowed", "memory_file": "allowed",
+                "descriptors": None, "control_message": None},
+}
+ENDS["keeper"] = ENDS["courier"]
+
+
+@contextlib.contextmanager
+def neighbour(one):
+    """A device in the middle of a mail that is nobody else's business."""
+    device = Device(one.port)
+    try:
+        device.envelope()
+        device.say("DATA")
+        device.send(b"Subject: " + SECRET + b"\r\n\r\n" + b"x" * 70 + b"\r\n" * 2000)
+        wait_for(lambda: holds_memory(one), 10, "it holds no mail")
+        yield
+    finally:
+        device.close()
+
+
+def holds_memory(one):
+    for pid, _ in tree(one.process.pid):
+        with contextlib.suppress(OSError):
+            for fd in os.listdir(f"/proc/{pid}/fd"):
+                with contextlib.suppress(OSError):
+                    if "memfd:message" in os.readlink(f"/proc/{pid}/fd/{fd}"):
+                        return True
+    return False
+
+
+def judge(role, found, wanted=None):
+    """Every attempt was made and ended as it must. `died` is SIGSYS where nobody can hear of what."""
+    wanted = {name: ENDS[role].get(name, "SYS") for name in wanted or names()}
+    wanted = {name: end for name, end in wanted.items() if end is not None}
+    found = {name: "SYS" if end == "died" else end for name, end in found.items() if name in wanted}
+    wrong = {name: (found.get(name), end) for name, end in wanted.items() if str(found.get(name)) != str(end)}
+    require(not wrong and len(found) == len(wanted), f"{role}: (found, wanted): {wrong}")
+    print(f"     jail/attempts/{role}: {len(wanted)} attempts")
+
+
+@needs_root
+def test_free(place):
+    """Outside of a jail root can do it all: what is denied below is denied by the jail."""
+    outside = lay_out(place)
+    place.file("gateway.conf", "")
+    # what this kernel has not, and what fails for want of a socket, a process or a program before it is denied
+    known = {"connect_any": "EBADF", "bind_any": "EBADF", "listen_any": "EBADF", "take_descriptor": "EBADF",
+             "enter_namespace": "EBADF", "control_message": "EBADF", "load_bpf": "EINVAL"}
+    with open(place.file("mail", SECRET), "rb") as mail:
+        os.dup2(mail.fileno(), 8)
+        try:
+            done = subprocess.run(["unshare", "--mount", os.path.join(MISBEHAVE, "tests/jail/free")], pass_fds=[8],
+                                  env={"TMPDIR": outside}, capture_output=True, text=True, timeout=120)
+        finally:
+            os.close(8)
+    found = results(done.stderr, "free")
+    equal(sorted(found), sorted(names()))
+    denied = {name: end for name, end in found.items()
+              if end not in ("allowed", "ENOSYS", known.get(name)) and name not in ("descriptors", "count_events", "load_module")}
+    require(not denied, denied)
+
+
+@needs_root
+def test_courier(place):
+    with gateway(place) as one, neighbour(one):
+        reply = send(one.port, order("courier", "all"), sender=sender("courier", "all"))
+        require(reply.startswith("250"), reply)
+        judge("courier", results(one.log(), "courier"))
+        require(untouched(place), "something outside the share was changed")
+
+
+@needs_root
+def test_template(place):
+    with gateway(place) as one, neighbour(one):
+        reply = send(one.port, order("template", "all"))
+        require(reply.startswith("250"), reply)
+        judge("template", results(one.log(), "template"))
+
+
+@needs_root
+def test_keeper(place):
+    """It is told at its start, by a file in the spool."""
+    one = gateway(place)
+    with one:
+        pass
+    os.chmod(place.file("state/spool/misbehave", sender("keeper", "all")), 0o666)
+    with one:
+        wait_for(lambda: "role=keeper attempt=all result=done" in one.log(), 60, "it is not told")
+        judge("keeper", results(one.log(), "keeper"))
+        require(untouched(place), "something outside the share was changed")
+
+
+def end_of_child(one, attempt):
+    """SYS, or the status it ended with: an errno, or 200 for `allowed`."""
+    count = len(one.lines())
+    reply = send(one.port, order("child", attempt))
+    line = one.last(count + 1)
+    died = re.fullmatch(r"the extractor died of signal (\d+)", line.get("text", ""))
+    ended = re.fullmatch(r"the extractor ended with status (\d+)", line.get("text", ""))
+    require(reply.startswith("554 5.6.0") and (died or ended), f"{attempt}: {reply} {line}")
+    if died:
+        equal(died.group(1), "31", attempt)
+        return "SYS"
+    status = int(ended.group(1))
+    return "allowed" if status == 200 else status if attempt == "descriptors" else errno.errorcode[status]
+
+
+@needs_root
+def test_child(place):
+    with gateway(place, gateway="couriers = 1") as one:
+        judge("child", {name: end_of_child(one, name) for name in [*names(), "control_socket"]},
+              [*names(), "control_socket"])
+        require(send(one.port, scan()).startswith("250"))
+
+
+def tell_session(one, role, attempt, port=None):
+    with contextlib.suppress(EOFError, OSError):
+        send(port or one.port, scan(), sender=sender(role, attempt))
+
+
+@needs_root
+def test_session(place):
+    with gateway(place) as one, neighbour(one):
+        for name in names():
+            tell_session(one, "session", name)
+        judge("session", results(one.log(), "session"))
+        require(untouched(place), "something outside the share was changed")
+        require(send(one.port, scan()).startswith("250"))
+
+
+LISTENERS = 24  # of one gateway: each of them may die once
+
+
+@needs_root
+def test_listener(place):
+    wanted, found = names(), {}
+    listeners = "".join(f"[smtp l{i}]\nlisten = 127.0.0.1:0\ntls = off\n" for i in range(LISTENERS))
+    for start in range(0, len(wanted), LISTENERS):
+        some = wanted[start:start + LISTENERS]
+        with gateway(place, text=listeners, log=f"{start}.log") as one:
+            wait_for(lambda: one.is_ready() and len(one.ports) == LISTENERS + 1, 20, "not all listen")
+            with neighbour(one):
+                for i, name in enumerate(some):
+                    tell_session(one, "listener", name, one.ports[f"l{i}"])
+                    wait_for(lambda: name in ended(one, f"l{i}", "listener", name), 20, f"{name}: no end")
+                found.update(results(one.log(), "listener"))
+    judge("listener", found)
+    require(untouched(place), "something outside the share was changed")
+
+
+def ended(one, child, role, attempt):
+    """The attempt, once it has a result or the boss has seen its process die of SIGSYS."""
+    if f"{child} died of signal 31" in one.log() or results(one.log(), role).get(attempt, "died") != "died":
+        return [attempt]
+    return []
+
+
+# The door can make no process, and each death is a gateway: in the short form one of each kind.
+SHORT = "socket_inet socketpair_datagram io_uring open_passwd execute fork_library trace kill_thread map_code mount_any"
+
+
+@needs_root
+def test_door(place):
+    wanted, found = names() if COUNT else SHORT.split(), {}
+    for name in wanted:
+        with gateway(place, log=f"{name}.log", gateway="couriers = 1") as one:
+            command = [place.program, "drop", "-c", os.path.join(place.folder, "gateway.conf"), "--from", sender("door", name)]
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            process.stdin.write(scan())
+            process.stdin.close()
+            wait_for(lambda: ended(one, "*", "door", name), 20, f"{name}: no end")
+            process.kill()
+            process.wait()
+            found.update(results(one.log(), "door"))
+    judge("door", found, wanted)

@@ -1,0 +1,128 @@
+"""What each role really has at run time, seen from outside."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+
+from harness import BUILD, Device, equal, mail, needs_root, part, pdf, require, scan, send, wait_for
+from misbehave import MISBEHAVE
+
+COURIER, KEEPER, TEMPLATE, SMTP = "letterchute-cou", "letterchute-kee", "letterchute-ext", "letterchute-smt"
+KNOWN = {"TZ", "JOURNAL_STREAM", "TMPDIR", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LETTERCHUTE_PARENT", "LETTERCHUTE_DEBUG"}
+
+
+def fields(pid):
+    with open(f"/proc/{pid}/status") as status:
+        return {key: value.split() for key, value in re.findall(r"^(\w+):\t(.*)$", status.read(), re.M)}
+
+
+def parent(pid):
+    return int(fields(pid)["PPid"][0])
+
+
+def roles(one):
+    """Role -> process ids, in a gateway with one open session."""
+    found = {}
+    boss = one.process.pid
+    for pid, name in one.children():
+        with contextlib.suppress(OSError):
+            with open(f"/proc/{pid}/cmdline") as line:
+                words = line.read().split("\0")
+            role = {COURIER: "courier", KEEPER: "keeper", TEMPLATE: "template"}.get(name)
+            if name == SMTP:
+                role = "session" if parent(pid) != boss else "door" if "door" in words else "listener"
+            elif name == TEMPLATE and parent(pid) in found.get("template", ()):
+                role = "child"
+            found.setdefault(role, []).append(pid)
+    return found
+
+
+@contextlib.contextmanager
+def busy(place, **more):
+    """A gateway with one of each role."""
+    with place.gateway(gateway="user = daemon\ncouriers = 1", **more) as one:
+        require(send(one.port, scan()).startswith("250"))
+        device = Device(one.port)
+        wait_for(lambda: {role: len(pids) for role, pids in roles(one).items()} ==
+                 dict.fromkeys(("courier", "keeper", "template", "listener", "door", "session"), 1), 20,
+                 lambda: f"there are {roles(one)}")
+        yield one, {role: pids[0] for role, pids in roles(one).items()}, device
+        device.close()
+
+
+def filters(pid):
+    return int(fields(pid)["Seccomp_filters"][0])
+
+
+@needs_root
+def test_locked_in(place):
+    """Each in its filter, and in that of whom it was forked from or executed by; none may be traced or looked into."""
+    with busy(place) as (one, found, _):
+        before = filters(one.process.pid)
+        equal({role: filters(pid) - before for role, pid in found.items()},
+              {"courier": 1, "keeper": 1, "template": 2, "listener": 1, "door": 1, "session": 2})
+        for role, pid in found.items():
+            status = fields(pid)
+            equal((status["Seccomp"], status["NoNewPrivs"]), (["2"], ["1"]), role)
+            equal((status["Uid"], status["Groups"]), (["1"] * 4, []), role)
+            equal(os.stat(f"/proc/{pid}/fd").st_uid, 0, f"{role} is dumpable")
+
+
+@needs_root
+def test_environment(place):
+    """What the gateway was started with is nobody's business."""
+    with busy(place, environment={"DATABASE_PASSWORD": "hunter2", "LD_LIBRARY_PATH": "/nonexistent"}) as (_, found, _):
+        for role, pid in found.items():
+            with open(f"/proc/{pid}/environ") as environment:
+                text = environment.read()
+            keys = {entry.split("=")[0] for entry in text.split("\0") if entry}
+            require(keys <= KNOWN and "hunter2" not in text, f"{role}: {text}")
+
+
+@needs_root
+def test_standard_input(place):
+    """Of who talks to devices: nothing, though the boss has a terminal. Standard error is the log."""
+    with busy(place) as (one, found, _):
+        for role in ("listener", "door", "session"):
+            equal([os.readlink(f"/proc/{found[role]}/fd/{number}") for number in (0, 1, 2)],
+                  ["/dev/null", "/dev/null", one.log_path], role)
+
+
+@needs_root
+def test_limits_of_a_child(place):
+    """Its courier is stopped, so that it can't get on."""
+    with busy(place) as (one, found, _):
+        device = Device(one.port)
+        device.envelope()
+        device.say("DATA")
+        device.send(mail(part(pdf(20000000))) + b".\r\n")
+        (child,) = wait_for(lambda: roles(one).get("child"), 10, "nobody reads it")
+        os.kill(found["courier"], signal.SIGSTOP)
+        try:
+            wait_for(lambda: filters(child) - filters(one.process.pid) == 3, 10, "it is not locked in")
+            with open(f"/proc/{child}/limits") as limits:
+                hard = {name.strip(): value for name, value in
+                        re.findall(r"^Max (.{21}) \S+ +(\S+)", limits.read(), re.M)}
+            equal({name: hard[name] for name in ("file size", "processes", "core file size")},
+                  {"file size": "0", "processes": "0", "core file size": "0"})
+            require(int(hard["cpu time"]) <= 30 and int(hard["address space"]) < 1 << 31 and int(hard["open files"]) <= 64,
+                    hard)
+        finally:
+            os.kill(found["courier"], signal.SIGCONT)
+        require(device.reply().startswith("250"))
+        device.quit()
+
+
+def test_installed_programs_do_not_misbehave(place):
+    """Nothing of tests/jail is in them; and of the programs that have it none would be installed."""
+    for program in ("letterchute", "letterchute-courier", "letterchute-extract", "letterchute-smtp"):
+        with open(os.path.join(BUILD, program), "rb") as octets:
+            require(b"misbehave" not in octets.read(), f"{program} can be told to misbehave")
+    for program in ("letterchute-courier", "letterchute-extract", "letterchute-smtp"):
+        with open(os.path.join(MISBEHAVE, program), "rb") as octets:
+            require(b"misbehave.example" in octets.read(), f"{program} of {MISBEHAVE} can't")
+    plan = subprocess.run(["meson", "introspect", "--installed", MISBEHAVE], capture_output=True, text=True, check=True)
+    equal(json.loads(plan.stdout), {})
