@@ -587,6 +587,23 @@ static int neighbour_descriptor(void)
 	return -EACCES;
 }
 
+/* The mark of a delivery, which a session holds to read: written to, it would be another plan. */
+static int write_mark(void)
+{
+	int outcome = -ENOENT;
+	struct stat found;
+	char path[40];
+	for (long fd = 6; fd < DESCRIPTORS; fd++) {
+		if (syscall(SYS_fstat, fd, &found) < 0 || !S_ISREG(found.st_mode))
+			continue;
+		snprintf(path, sizeof path, "/proc/self/fd/%ld", fd);
+		outcome = open_at(path, O_RDWR);
+		if (outcome > 0)
+			return outcome;
+	}
+	return outcome;
+}
+
 /* Where the next message would come from; in a child of the template it is closed. */
 static int control_socket(void)
 {
@@ -612,7 +629,7 @@ static int control_message(void)
 static const struct attempt {
 	const char *name;
 	int (*make)(void);
-	bool waits; /* where it is allowed: never with all the others */
+	bool alone; /* never with all the others: it waits, or needs what they lack */
 } attempts[] = {
 	ATTEMPT(socket_inet),
 	ATTEMPT(socket_inet6),
@@ -693,6 +710,7 @@ static const struct attempt {
 	ATTEMPT(descriptors),
 	ATTEMPT(neighbour_descriptor),
 	{ "control_socket", control_socket, true },
+	{ "write_mark", write_mark, true },
 	ATTEMPT(control_message),
 };
 
@@ -736,7 +754,7 @@ static void make_in_child(const char *role, const struct attempt *attempt)
 void attempts_all(const char *role)
 {
 	for (size_t i = 0; i < sizeof attempts / sizeof attempts[0]; i++) {
-		if (!attempts[i].waits)
+		if (!attempts[i].alone)
 			make_in_child(role, &attempts[i]);
 	}
 	say(role, "all", "result", "done");

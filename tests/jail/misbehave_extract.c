@@ -1,5 +1,6 @@
 /* misbehave_extract.c: an extractor that obeys the mail that it reads: From:
- * <child.ATTEMPT@misbehave.example> or <template.ATTEMPT@...>. The linker puts these functions in
+ * <child.ATTEMPT@misbehave.example> or <template.ATTEMPT@...>; child.nonsense speaks no frames. The
+ * linker puts these functions in
  * the place of those that they wrap; the program's own source knows nothing of it. */
 #define _GNU_SOURCE
 #include <string.h>
@@ -35,6 +36,8 @@ int __wrap_jail_enter_child(uint32_t cpu_s, int message_fd, int pipe_fd)
 	char words[4096];
 	int error = __real_jail_enter_child(cpu_s, message_fd, pipe_fd);
 	read_words(message_fd, words);
+	if (strstr(words, "child.nonsense@"))
+		_exit(write(pipe_fd, words, sizeof words) < 0);
 	int outcome = error ? 0 : attempts_quietly("child", words);
 	if (outcome != 0)
 		_exit(outcome > 0 ? ALLOWED : -outcome);

@@ -1,9 +1,14 @@
 /* misbehave_smtp.c: a session that obeys the command that it reads, and a listener and a door that
  * obey the question that they pass on: MAIL FROM:<session.ATTEMPT@misbehave.example>,
- * <listener.ATTEMPT@...>, <door.ATTEMPT@...>. The linker puts these functions in the place of those
- * that they wrap; the program's own source knows nothing of it. */
+ * <listener.ATTEMPT@...>, <door.ATTEMPT@...>. And one that lies to whom it asks: session.lie,
+ * session.farewell, session.explain, session.writable, listener.lie. The linker puts these
+ * functions in the place of those that they wrap; the program's own source knows nothing of it. */
+#define _GNU_SOURCE
+#include <stdbool.h>
 #include <string.h>
+#include <unistd.h>
 #include "daemon/ask.h"
+#include "daemon/fdio.h"
 #include "daemon/smtp/cell.h"
 #include "daemon/smtp/line.h"
 #include "tests/jail/attempts.h"
@@ -14,8 +19,17 @@ enum line_result __real_line_parse(const char *text, size_t size, struct line_co
 enum line_result __wrap_line_parse(const char *text, size_t size, struct line_command *command_out);
 bool __real_ask_read(const void *message, size_t size, struct ask *ask_out);
 bool __wrap_ask_read(const void *message, size_t size, struct ask *ask_out);
+ssize_t __real_ask_write(const struct ask_head *head, const char *sender,
+			 const char *const *recipients, void *buffer);
+ssize_t __wrap_ask_write(const struct ask_head *head, const char *sender,
+			 const char *const *recipients, void *buffer);
+int __real_reopen_read_only(int fd, int *fd_out);
+int __wrap_reopen_read_only(int fd, int *fd_out);
+int __real_pass_fds(int socket_fd, const void *message, size_t size, const int *fds, size_t count);
+int __wrap_pass_fds(int socket_fd, const void *message, size_t size, const int *fds, size_t count);
 
 static const char *role;
+static bool hand_over_writable;
 
 int __wrap_cell_enter(enum cell cell, enum jail_mode mode, int folder_fd)
 {
@@ -31,6 +45,7 @@ enum line_result __wrap_line_parse(const char *text, size_t size, struct line_co
 		memcpy(words, text, size);
 		words[size] = '\0';
 		attempts_obey("session", words);
+		hand_over_writable |= strstr(words, "session.writable@") != NULL;
 	}
 	return __real_line_parse(text, size, command_out);
 }
@@ -41,4 +56,41 @@ bool __wrap_ask_read(const void *message, size_t size, struct ask *ask_out)
 	if (good)
 		attempts_obey(role, ask_out->sender);
 	return good;
+}
+
+/* Another device, another listener, somebody who has logged in; or the last word of all. */
+ssize_t __wrap_ask_write(const struct ask_head *head, const char *sender,
+			 const char *const *recipients, void *buffer)
+{
+	struct ask_head told = *head;
+	if (strstr(sender, "session.lie@")) {
+		strcpy(told.origin.source, "wan");
+		strcpy(told.login, "boss");
+		told.origin.kind = ASK_SOURCE_DROP;
+		told.origin.peer[15] ^= 7;
+	} else if (strstr(sender, "session.farewell@"))
+		told.kind = ASK_FAREWELL;
+	else if (strstr(sender, "session.explain@"))
+		told.kind = ASK_EXPLAIN;
+	return __real_ask_write(&told, sender, recipients, buffer);
+}
+
+int __wrap_reopen_read_only(int fd, int *fd_out)
+{
+	if (!hand_over_writable)
+		return __real_reopen_read_only(fd, fd_out);
+	*fd_out = fd;
+	return 0;
+}
+
+/* A listener that says it is another. */
+int __wrap_pass_fds(int socket_fd, const void *message, size_t size, const int *fds, size_t count)
+{
+	static _Alignas(struct ask_head) char told[ASK_MAX];
+	if (role && size <= sizeof told && memmem(message, size, "listener.lie@", 13)) {
+		memcpy(told, message, size);
+		strcpy(((struct ask_head *)told)->origin.source, "wan");
+		message = told;
+	}
+	return __real_pass_fds(socket_fd, message, size, fds, count);
 }
