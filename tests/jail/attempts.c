@@ -252,6 +252,12 @@ static int reopen(void)
 	return open_at(path, O_RDONLY);
 }
 
+static int look_outside(void)
+{
+	struct stat found;
+	return CALL(SYS_newfstatat, AT_FDCWD, at(outside, "open"), &found, 0);
+}
+
 static int chmod_path(void)
 {
 	return CALL(SYS_fchmodat, AT_FDCWD, at(outside, "open"), 0777);
@@ -292,12 +298,55 @@ static int make_device(void)
 	return CALL(SYS_mknodat, AT_FDCWD, at(share, "device"), S_IFCHR | 0666, 1 << 8 | 3);
 }
 
-/* A program of root's that whoever can execute it on the share becomes root by. */
+/* A program on the share, by which whoever may execute it becomes somebody else. */
+static long make_program(unsigned mode)
+{
+	syscall(SYS_unlinkat, AT_FDCWD, at(share, "program"), 0);
+	return syscall(SYS_openat, AT_FDCWD, at(share, "program"),
+		       O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+}
+
+/* Did it work? */
+static int has_bit(long fd, unsigned bit)
+{
+	struct stat found;
+	if (syscall(SYS_fstat, fd, &found) < 0)
+		return -errno;
+	return found.st_mode & bit ? 1 : -EPERM;
+}
+
 static int give_setuid(void)
 {
-	long fd = syscall(SYS_openat, AT_FDCWD, at(share, "program"),
-			  O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	long fd = make_program(0600);
 	return fd < 0 ? -errno : CALL(SYS_fchmod, fd, 04755);
+}
+
+/* It is born with the bit, then given away. */
+static int give_setuid_away(void)
+{
+	long fd = make_program(04755);
+	struct stat found;
+	if (fd < 0 || syscall(SYS_fstat, fd, &found) < 0 ||
+	    (found.st_uid != 0 && syscall(SYS_fchown, fd, 0, -1) < 0))
+		return -errno;
+	return has_bit(fd, S_ISUID);
+}
+
+static int give_setgid(void)
+{
+	long fd = make_program(0600);
+	if (fd < 0 || syscall(SYS_fchown, fd, -1, 0) < 0 || syscall(SYS_fchmod, fd, 02755) < 0)
+		return -errno;
+	return has_bit(fd, S_ISGID);
+}
+
+static int give_capabilities(void)
+{
+	const struct vfs_cap_data all = { .magic_etc = VFS_CAP_REVISION_2 | 1,
+					  .data = { { .permitted = ~0u } } };
+	long fd = make_program(0755);
+	return fd < 0 ? -errno
+		      : CALL(SYS_fsetxattr, fd, "security.capability", &all, XATTR_CAPS_SZ_2, 0);
 }
 
 /* --- programs and processes ------------------------------------------------------------------- */
@@ -662,6 +711,7 @@ static const struct attempt {
 	ATTEMPT(follow_link),
 	ATTEMPT(climb),
 	ATTEMPT(reopen),
+	ATTEMPT(look_outside),
 	ATTEMPT(chmod_path),
 	ATTEMPT(chown_path),
 	ATTEMPT(truncate_path),
@@ -671,6 +721,9 @@ static const struct attempt {
 	ATTEMPT(symlink_path),
 	ATTEMPT(make_device),
 	ATTEMPT(give_setuid),
+	ATTEMPT(give_setuid_away),
+	ATTEMPT(give_setgid),
+	ATTEMPT(give_capabilities),
 	ATTEMPT(execute),
 	ATTEMPT(execute_at),
 	ATTEMPT(fork_call),

@@ -14,21 +14,22 @@ OPENING = """open_passwd open_shadow open_memory open_relative open_by_root open
              empty_outside make_outside make_nameless_outside follow_link climb reopen neighbour_descriptor""".split()
 # What those do with files that have a share.
 MOVING = "open_openat2 make_folder_outside remove_outside rename_out rename_in link_out execute_at".split()
+GIVING = "give_setuid_away give_setgid give_capabilities".split()
 
 # How an attempt ends that does not end by SIGSYS: an errno, or `allowed` where a role needs it (SECURITY.md). None: not
 # for this role.
-SMTP = {**dict.fromkeys(OPENING, "EACCES"), "remove_outside": "EACCES", "give_setuid": "EACCES", "other_message": "ENOENT",
-        "memory_file": "allowed"}
+SMTP = {**dict.fromkeys([*OPENING, *GIVING, "remove_outside", "give_setuid"], "EACCES"), "other_message": "ENOENT",
+        "look_outside": "allowed", "memory_file": "allowed"}
 ENDS = {
     "child": {"other_message": "ENOENT", "descriptors": 2, "control_socket": "EBADF"},
     "template": {"other_message": "ENOENT", "descriptors": 6, "fork_library": "allowed", "control_message": None},
     "session": {**SMTP, "descriptors": 6, "control_message": None},
     "listener": {**SMTP, "fork_library": "allowed", "descriptors": None, "control_message": None},
     "door": {"control_message": None},
-    "courier": {**dict.fromkeys(OPENING, "EACCES"), **dict.fromkeys(MOVING, "EACCES"), "link_in": "EXDEV",
-                "other_message": "ENOENT", "take_capabilities": "EPERM", "signal_neighbour": "EPERM",
-                "fork_library": "allowed", "map_code": "allowed", "make_code": "allowed", "memory_file": "allowed",
-                "descriptors": None, "control_message": None},
+    "courier": {**dict.fromkeys([*OPENING, *MOVING], "EACCES"), **dict.fromkeys(GIVING, "EPERM"), "link_in": "EXDEV",
+                "take_capabilities": "EPERM", "signal_neighbour": "EPERM", "other_message": "ENOENT",
+                "look_outside": "allowed", "fork_library": "allowed", "map_code": "allowed", "make_code": "allowed",
+                "memory_file": "allowed", "descriptors": None, "control_message": None},
 }
 ENDS["keeper"] = ENDS["courier"]
 
