@@ -58,9 +58,13 @@ def holds_memory(one):
     return False
 
 
-def judge(role, found, wanted=None):
+# Where each attempt is a process or a gateway of its own, the short form makes one of each kind.
+SHORT = "socket_inet socketpair_datagram io_uring open_passwd execute fork_library trace kill_thread map_code mount_any"
+
+
+def judge(role, found, wanted=None, ends=None):
     """Every attempt was made and ended as it must. `died` is SIGSYS where nobody can hear of what."""
-    wanted = {name: ENDS[role].get(name, "SYS") for name in wanted or names()}
+    wanted = {name: {**ENDS[role], **(ends or {})}.get(name, "SYS") for name in wanted or names()}
     wanted = {name: end for name, end in wanted.items() if end is not None}
     found = {name: "SYS" if end == "died" else end for name, end in found.items() if name in wanted}
     wrong = {name: (found.get(name), end) for name, end in wanted.items() if str(found.get(name)) != str(end)}
@@ -105,6 +109,17 @@ def test_template(place):
         reply = send(one.port, order("template", "all"))
         require(reply.startswith("250"), reply)
         judge("template", results(one.log(), "template"))
+
+
+@needs_root
+def test_template_of_a_verb(place):
+    """Without the courier's jail around it. It is nobody then, whatever its mail says."""
+    one = gateway(place)
+    path, out = place.file("mail.eml", order("template", "all")), place.make("out")
+    done = subprocess.run([place.program, "extract", "--to", out, path], capture_output=True, text=True, timeout=60,
+                          env=one.environment)
+    equal(done.returncode, 0, done.stderr)
+    judge("template", results(done.stderr, "template"), ends={"clone_three": "ENOSYS"})
 
 
 @needs_root
@@ -158,6 +173,19 @@ def test_session(place):
         require(send(one.port, scan()).startswith("250"))
 
 
+@needs_root
+def test_session_of_a_verb(place):
+    """As inetd runs it: not forked from a listener. In the short form one attempt of each kind."""
+    one, wanted, found = gateway(place, route="source = session"), names() if COUNT else SHORT.split(), {}
+    for name in wanted:
+        dialogue = f"EHLO x\r\nMAIL FROM:<{sender('session', name)}>\r\nQUIT\r\n".encode()
+        done = subprocess.run([place.program, "smtp-session", *one.arguments[2:]], input=dialogue, capture_output=True,
+                              timeout=60, env=one.environment)
+        found.update(results(done.stderr.decode(), "session"))
+        equal(done.returncode != 0, found.get(name) == "died", f"{name}: {done}")
+    judge("session", found, wanted)
+
+
 LISTENERS = 24  # of one gateway: each of them may die once
 
 
@@ -185,12 +213,9 @@ def ended(one, child, role, attempt):
     return []
 
 
-# The door can make no process, and each death is a gateway: in the short form one of each kind.
-SHORT = "socket_inet socketpair_datagram io_uring open_passwd execute fork_library trace kill_thread map_code mount_any"
-
-
 @needs_root
 def test_door(place):
+    """It can make no process, and each death is a gateway."""
     wanted, found = names() if COUNT else SHORT.split(), {}
     for name in wanted:
         with gateway(place, log=f"{name}.log", gateway="couriers = 1") as one:
