@@ -45,8 +45,9 @@ static const struct cell_call {
 	{ TALK, { CALL(read), .why = "the device on a pipe; the message when it moves to disk" } },
 	{ ALL,  { CALL(write), .why = "the log; the message; the device on a pipe" } },
 	{ TALK, { CALL(recvfrom), .why = "the device" } },
-	{ ALL,  { CALL(sendto), .why = "replies" } },
-	{ ALL,  { CALL(sendmsg), .why = "questions" } },
+	/* a socket that listened could connect by it, and a datagram socket reach all others */
+	{ ALL,  { CALL(sendto), .why = "replies", ONLY({ 3, MSG_FASTOPEN, 0 }, { 4, UINT64_MAX, 0 }) } },
+	{ ALL,  { CALL(sendmsg), .why = "questions", ONLY({ 2, MSG_FASTOPEN, 0 }) } },
 	{ ALL,  { CALL(recvmsg), .why = "answers, and questions passed on" } },
 	{ TALK, { CALL(shutdown), .why = "the end of what we say" } },
 	{ DOOR, { CALL(shutdown), .why = "tells clients that the gateway ends" } },
