@@ -8,6 +8,7 @@
 #include <linux/io_uring.h>
 #include <linux/openat2.h>
 #include <linux/perf_event.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -113,6 +114,23 @@ static int bind_any(void)
 static int listen_any(void)
 {
 	return CALL(SYS_listen, 3, 1);
+}
+
+/* A socket that listened can connect without connect: shutdown frees it, and sendto says to whom.
+ * It tells by how that fails that it tried. */
+static int fast_open(void)
+{
+	const struct sockaddr_in address = { .sin_family = AF_INET,
+					     .sin_port = htons(9),
+					     .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	for (long fd = 3; fd < 16; fd++) {
+		syscall(SYS_shutdown, fd, SHUT_RD);
+		if (syscall(SYS_sendto, fd, "x", 1, MSG_FASTOPEN | MSG_DONTWAIT | MSG_NOSIGNAL,
+			    &address, sizeof address) < 0 &&
+		    (errno == EINPROGRESS || errno == ECONNREFUSED))
+			return 1;
+	}
+	return -EISCONN;
 }
 
 static int io_uring(void)
@@ -261,6 +279,16 @@ static int look_outside(void)
 static int chmod_path(void)
 {
 	return CALL(SYS_fchmodat, AT_FDCWD, at(outside, "open"), 0777);
+}
+
+/* Of a file that may be read: the same mode again. */
+static int chmod_library(void)
+{
+	struct stat found;
+	long fd = syscall(SYS_openat, AT_FDCWD, "/usr/lib/os-release", O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || syscall(SYS_fstat, fd, &found) < 0)
+		return -errno;
+	return CALL(SYS_fchmod, fd, found.st_mode & 07777);
 }
 
 static int chown_path(void)
@@ -688,6 +716,7 @@ static const struct attempt {
 	ATTEMPT(connect_any),
 	ATTEMPT(bind_any),
 	ATTEMPT(listen_any),
+	ATTEMPT(fast_open),
 	ATTEMPT(io_uring),
 	ATTEMPT(open_passwd),
 	ATTEMPT(open_shadow),
@@ -713,6 +742,7 @@ static const struct attempt {
 	ATTEMPT(reopen),
 	ATTEMPT(look_outside),
 	ATTEMPT(chmod_path),
+	ATTEMPT(chmod_library),
 	ATTEMPT(chown_path),
 	ATTEMPT(truncate_path),
 	ATTEMPT(touch_path),

@@ -4,6 +4,7 @@
 landlock=N        Landlock says that its ABI is N
 landlock=ERRNO    there is no Landlock
 seccomp=ERRNO     there is no seccomp(2)
+filter=ERRNO      there is, but no filter can be entered
 no_new_privs=ERRNO, dumpable=ERRNO, pdeathsig=ERRNO   that prctl(2) is refused
 
 Done by a seccomp filter, as a container does it; it costs nothing and holds for all that the program starts."""
@@ -47,6 +48,8 @@ def rules(words):
             program += [(LOAD, 0, 0, 0), (EQUAL, 0, 1, LANDLOCK_CREATE), (RETURN, 0, 0, ERRNO | getattr(errno, value))]
         elif what == "seccomp":
             program += [(LOAD, 0, 0, 0), (EQUAL, 0, 1, SECCOMP), (RETURN, 0, 0, ERRNO | getattr(errno, value))]
+        elif what == "filter":
+            program += rule(SECCOMP, 0, 1, ERRNO | getattr(errno, value))
         else:
             program += rule(PRCTL, 0, PRCTLS[what], ERRNO | getattr(errno, value))
     return program + [(RETURN, 0, 0, ALLOW)], abi

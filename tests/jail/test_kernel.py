@@ -144,8 +144,8 @@ def test_attempts(place, lacks, role, attempts, wanted):
 # What is refused to those who would lock themselves in.
 SECCOMP = [("seccomp unknown", "seccomp=ENOSYS"), ("seccomp without filters", "seccomp=EINVAL"),
            ("a container that forbids seccomp", "seccomp=EPERM")]
-PRCTL = [("no new privileges", "no_new_privs=EINVAL"), ("not dumpable", "dumpable=EINVAL"),
-         ("death with the parent", "pdeathsig=EINVAL")]
+STEPS = [("a filter", "filter=EINVAL"), ("no new privileges", "no_new_privs=EINVAL"),
+         ("not dumpable", "dumpable=EINVAL"), ("death with the parent", "pdeathsig=EINVAL")]
 
 
 @needs_root
@@ -160,7 +160,7 @@ def test_no_gateway_without_seccomp(place, lacks):
 
 
 @needs_root
-@rows(PRCTL)
+@rows(STEPS)
 def test_no_role_without(place, lacks):
     """The boss may start: nobody who would read a mail does."""
     with place.gateway(wrapper=on(lacks)) as one:
@@ -176,7 +176,7 @@ def test_no_role_without(place, lacks):
 
 
 @needs_root
-@rows(SECCOMP + PRCTL)
+@rows(SECCOMP + STEPS)
 def test_no_extractor_without(place, lacks):
     path, out = place.file("mail.eml", scan()), place.make("out")
     done = subprocess.run([*on(lacks), place.program, "extract", "--to", out, path], capture_output=True, timeout=60)
@@ -185,7 +185,7 @@ def test_no_extractor_without(place, lacks):
 
 
 @needs_root
-@rows(SECCOMP + PRCTL)
+@rows(SECCOMP + STEPS)
 def test_no_session_without(place, lacks):
     """As inetd runs it."""
     config = place.config(route="source = session")
