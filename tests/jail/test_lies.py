@@ -44,8 +44,8 @@ def test_session_gives_no_orders(place, word):
 
 
 @needs_root
-def test_message_can_not_change(place):
-    """What could still be written to is not taken."""
+def test_message_can_only_be_read(place):
+    """A descriptor that could be written through is not taken: it is handed on to the extractor."""
     with gateway(place) as one:
         reply = send(one.port, scan(), sender=sender("session", "writable"))
         require(reply.startswith("4"), reply)
