@@ -27,6 +27,7 @@
 #define MEMORY_MAX    (SHARE_ID_SIZE + WITNESS_SIZE)
 #define LOCK_WAIT_MS  5000
 #define LOCK_NAP_MS   20
+#define TRIALS        8
 #define ACL_BYTES_MAX 4096 /* of an ACL that folders inherit; those of ext4 fit */
 
 /* Where a container's profile knows no openat2: one component after the other, none of them a link.
@@ -139,14 +140,23 @@ static int write_memory(const struct share *share, int shares_fd, const char *na
 	return write_file_at(shares_fd, name, text, (size_t)size, 0600);
 }
 
-/* A folder that is surely ours, since it did not exist before: what the mount makes of its owner
- * and mode. No file, since FUSE hides one that was open a moment ago. Its name is swept if we die
- * at it. */
+/* A file without a name: what the file system makes of its owner and mode, and nobody can put
+ * another in its place. */
+static int try_nameless(int folder_fd, struct stat *shown_out)
+{
+	auto_close int fd = openat(folder_fd, ".", O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600);
+	return fd < 0 || fstat(fd, shown_out) < 0 ? -errno : 0;
+}
+
+/* A folder that did not exist before. No file, since FUSE hides one that was open a moment ago. Its
+ * name is swept if we die at it. */
 static int try_folder(int folder_fd, struct stat *shown_out)
 {
-	char name[32];
-	snprintf(name, sizeof name, SHARE_GONE "trial-%d", (int)getpid());
-	unlinkat(folder_fd, name, AT_REMOVEDIR);
+	char name[40];
+	uint64_t number;
+	if (getrandom(&number, sizeof number, 0) != sizeof number)
+		return -EIO;
+	snprintf(name, sizeof name, SHARE_GONE "trial-%016llx", (unsigned long long)number);
 	if (mkdirat(folder_fd, name, 0700) < 0)
 		return -errno;
 	int error = fstatat(folder_fd, name, shown_out, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
@@ -154,15 +164,31 @@ static int try_folder(int folder_fd, struct stat *shown_out)
 	return error;
 }
 
-/* A mount shows the same as long as it is there: one look a process is enough, one at a time. */
+static bool is_closed_and_of(const struct stat *found, uid_t owner)
+{
+	return found->st_uid == owner && !(found->st_mode & 077);
+}
+
+/* Where a file needs a name, whoever may write to the folder can put one of his own in its place: a
+ * single answer that is as it should be tells that the mount hides nothing. */
+static int try_mount(int folder_fd, struct stat *shown_out)
+{
+	int error = try_nameless(folder_fd, shown_out);
+	if (!error)
+		return 0;
+	error = try_folder(folder_fd, shown_out);
+	for (int i = 1; !error && i < TRIALS && !is_closed_and_of(shown_out, geteuid()); i++)
+		error = try_folder(folder_fd, shown_out);
+	return error;
+}
+
+/* A mount shows the same as long as it is there: one look a process is enough. */
 static int look_at_mount(int folder_fd, dev_t device, struct stat *shown_out)
 {
 	static struct stat shown;
 	static dev_t known; /* device of `shown`; 0: none */
 	if (known != device) {
-		flock(folder_fd, LOCK_EX);
-		int error = try_folder(folder_fd, &shown);
-		flock(folder_fd, LOCK_UN);
+		int error = try_mount(folder_fd, &shown);
 		known = error ? 0 : device;
 		if (error)
 			return error;
@@ -171,13 +197,13 @@ static int look_at_mount(int folder_fd, dev_t device, struct stat *shown_out)
 	return 0;
 }
 
-int share_check_own(const struct share *share, int folder_fd, const char *name,
-		    char why_out[SHARE_WHY_MAX])
+static int check_owner(const struct share *share, int folder_fd, const char *name, bool roots_too,
+		       char why_out[SHARE_WHY_MAX])
 {
 	struct stat folder, trial;
 	if (fstat(folder_fd, &folder) < 0)
 		return -errno;
-	bool owner = folder.st_uid == geteuid() || folder.st_uid == 0;
+	bool owner = folder.st_uid == geteuid() || (roots_too && folder.st_uid == 0);
 	bool mode = !(folder.st_mode & 077);
 	if (owner && mode)
 		return 0;
@@ -191,7 +217,22 @@ int share_check_own(const struct share *share, int folder_fd, const char *name,
 	return -EKEYREJECTED;
 }
 
-static int open_base(struct share *share, bool make)
+int share_check_own(const struct share *share, int folder_fd, const char *name,
+		    char why_out[SHARE_WHY_MAX])
+{
+	return check_owner(share, folder_fd, name, true, why_out);
+}
+
+/* A folder that is ours by nothing but its owner: that we have made a moment ago, or one without
+ * our identity. Root has folders of his own, and whoever may write to the share can give one of
+ * them the name of ours. */
+static int check_made(const struct share *share, int folder_fd, const char *name,
+		      char why_out[SHARE_WHY_MAX])
+{
+	return check_owner(share, folder_fd, name, false, why_out);
+}
+
+static int open_base(struct share *share, bool make, char *why_out)
 {
 	int error =
 		share_openat(share->root_fd, BASE_NAME, O_RDONLY | O_DIRECTORY, 0, &share->base_fd);
@@ -200,6 +241,9 @@ static int open_base(struct share *share, bool make)
 	if (mkdirat(share->root_fd, BASE_NAME, 0700) < 0 && errno != EEXIST)
 		return -errno;
 	error = share_openat(share->root_fd, BASE_NAME, O_RDONLY | O_DIRECTORY, 0, &share->base_fd);
+	/* somebody may have put another one there meanwhile */
+	if (!error)
+		error = check_made(share, share->base_fd, BASE_NAME, why_out);
 	if (!error)
 		error = owner_make_private(share->base_fd);
 	return error ? error : sync_folder(share->root_fd);
@@ -219,10 +263,11 @@ static int make_id(struct share *share)
 /* First contact: takes the identity that the share has, or gives it one; then remembers it. */
 static int meet(struct share *share, int shares_fd, const char *memory, bool make, char *why_out)
 {
-	int error = open_base(share, make);
+	int error = open_base(share, make, why_out);
 	if (error == -ENOENT && !make)
 		return 0;
-	if (!error && make)
+	/* without a state nobody works in it */
+	if (!error && shares_fd >= 0)
 		error = share_check_own(share, share->base_fd, BASE_NAME, why_out);
 	if (error == -EKEYREJECTED)
 		return error;
@@ -265,12 +310,15 @@ static int lock_shares(int shares_fd, char *why_out)
 static int restore_id(struct share *share, int shares_fd, const char *remembered, bool make,
 		      char *why_out)
 {
+	int error = share->base_fd < 0 ? 0 : check_made(share, share->base_fd, BASE_NAME, why_out);
+	if (error)
+		return error;
 	strcpy(share->id, remembered);
 	if (!make)
 		return 0;
-	int error = lock_shares(shares_fd, why_out);
+	error = lock_shares(shares_fd, why_out);
 	if (!error && share->base_fd < 0)
-		error = open_base(share, true);
+		error = open_base(share, true, why_out);
 	if (!error)
 		error = write_id(share->base_fd, "id", share->id);
 	flock(shares_fd, LOCK_UN);
@@ -284,15 +332,22 @@ static int compare(struct share *share, int shares_fd, const char *memory, bool 
 	if (error)
 		return error;
 	bool same = witness_of(share->root_fd, witness) && strcmp(witness, noted) == 0;
-	error = open_base(share, false);
+	error = open_base(share, false, why_out);
 	if (!error)
 		error = read_id(share->base_fd, "id", share->id);
 	if (error == -ENOENT && same)
 		error = restore_id(share, shares_fd, remembered, make, why_out);
-	if (!error && !same && make && strcmp(share->id, remembered) == 0)
-		write_memory(share, shares_fd, memory); /* for the next time, or never mind */
-	if (!error && strcmp(share->id, remembered) == 0)
-		return make ? share_check_own(share, share->base_fd, BASE_NAME, why_out) : 0;
+	if (!error && strcmp(share->id, remembered) == 0) {
+		error = share->base_fd < 0
+				? 0
+				: share_check_own(share, share->base_fd, BASE_NAME, why_out);
+		if (!error && !same && make)
+			write_memory(share, shares_fd,
+				     memory); /* for the next time, or never mind */
+		return error;
+	}
+	if (error == -EKEYREJECTED)
+		return error;
 	snprintf(
 		why_out, SHARE_WHY_MAX,
 		error ? "%.120s is not the share we know (%s): is its disk mounted? If it is meant to be new: "
@@ -423,16 +478,46 @@ static int make_aside(const struct share *share, int parent_fd, const char *name
 	return error == -ENOTEMPTY ? -EEXIST : error;
 }
 
+static bool is_empty(int folder_fd)
+{
+	DIR *names = open_names(folder_fd, ".");
+	unsigned count = 0;
+	if (!names)
+		return false;
+	while (count < 3 && readdir(names))
+		count++;
+	closedir(names);
+	return count == 2;
+}
+
+/* Opens the folder that we have just made. Whoever may write to the parent can have put another one
+ * there, whose owner and mode are none of our business: -ESTALE. */
+static int open_made(const struct share *share, int parent_fd, const char *name, int *fd_out)
+{
+	char why[SHARE_WHY_MAX];
+	auto_close int fd = -1;
+	int error = share_openat(parent_fd, name, O_RDONLY | O_DIRECTORY, 0, &fd);
+	if (!error)
+		error = check_made(share, fd, name, why);
+	if (error == -EKEYREJECTED || (!error && !is_empty(fd)))
+		return -ESTALE;
+	if (!error)
+		*fd_out = take_fd(&fd);
+	return error;
+}
+
 /* Where a folder can't be moved: between the branches of a mergerfs, without the right to write to
  * it. */
-static int make_in_place(int parent_fd, const char *name, const struct share_owner *owner)
+static int make_in_place(const struct share *share, int parent_fd, const char *name,
+			 const struct share_owner *owner)
 {
 	if (mkdirat(parent_fd, name, 0700) < 0)
 		return -errno;
 	auto_close int fd = -1;
-	int error = share_openat(parent_fd, name, O_RDONLY | O_DIRECTORY, 0, &fd);
-	if (!error)
-		error = finish_folder(fd, parent_fd, owner);
+	int error = open_made(share, parent_fd, name, &fd);
+	if (error)
+		return error;
+	error = finish_folder(fd, parent_fd, owner);
 	if (error)
 		unlinkat(parent_fd, name, AT_REMOVEDIR);
 	return error;
@@ -444,7 +529,7 @@ static int make_folder(const struct share *share, int parent_fd, const char *nam
 {
 	int error = make_aside(share, parent_fd, name, owner);
 	if (error && error != -EEXIST)
-		error = make_in_place(parent_fd, name, owner);
+		error = make_in_place(share, parent_fd, name, owner);
 	return error ? error : sync_folder(parent_fd);
 }
 

@@ -34,8 +34,9 @@ struct share {
  * `make` nothing is written and base_fd may stay -1. 0, or -errno with `why_out` in words: -ENOENT,
  * -ENOTDIR: not there; -ESTALE: another one, or an empty mount point; -ETIMEDOUT: another courier
  * meets a share and does not come to an end; -EROFS, -ENOSPC, -EACCES …:
- * met for the first time and it can't be marked; with `make` also -EKEYREJECTED: .letterchute is
- * somebody else's, or open to others. */
+ * met for the first time and it can't be marked; -EKEYREJECTED: .letterchute is somebody else's, or
+ * open to others: whoever may write to the share can give any folder in it that name, so nothing is
+ * written, changed or removed in it. */
 int share_open(const struct rules_share *rules, int shares_fd, bool make, struct share *share_out,
 	       char why_out[SHARE_WHY_MAX]);
 void share_close(struct share *share);
