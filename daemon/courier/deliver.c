@@ -162,6 +162,7 @@ static enum reason make_plan(struct job *job, struct plan *plan)
 		const struct share *share = &job->shares[i].share;
 		memcpy(plan->shares[i].id, share->id, sizeof plan->shares[i].id);
 		plan->shares[i].path = strdup(share->rules->path);
+		witness_within(job->shares[i].staging_fd, plan->shares[i].staging);
 		plan->shares_count += plan->shares[i].path != NULL;
 	}
 	for (size_t i = 0; i < job->routes_count; i++)

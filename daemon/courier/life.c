@@ -223,6 +223,16 @@ static const struct rules_share *find_share(const struct config *config, const c
 
 #define STAGING_GONE 1 /* the share is there, but somebody removed the life's staging folder */
 
+/* Whoever may write to the share can take our folder away, and bring it back when we have made
+ * another: then a life has two staging folders, and what is not in the one is still in the other.
+ */
+static bool is_staging_of(const struct plan_share *planned, int staging_fd)
+{
+	char found[WITNESS_SIZE];
+	return !*planned->staging || !witness_within(staging_fd, found) ||
+	       strcmp(planned->staging, found) == 0;
+}
+
 /* 0, STAGING_GONE, or -errno: the share is away. */
 static int open_share(const struct spool *spool, const struct config *config,
 		      const struct plan_share *planned, const char *life, struct opened *opened)
@@ -240,6 +250,10 @@ static int open_share(const struct spool *spool, const struct config *config,
 		error = -ESTALE;
 	else
 		error = life_open_staging(share, life, false, &staging_fd);
+	if (!error && !is_staging_of(planned, staging_fd)) {
+		close(staging_fd);
+		error = -ENOENT;
+	}
 	if (error) {
 		share_close(share);
 		return error == -ENOENT ? STAGING_GONE : error;

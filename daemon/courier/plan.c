@@ -84,6 +84,7 @@ static void put_plan(FILE *out, const struct plan *plan)
 	for (size_t i = 0; i < plan->shares_count; i++) {
 		fprintf(out, "share %s", plan->shares[i].id);
 		put_word(out, plan->shares[i].path);
+		put_word(out, plan->shares[i].staging);
 		fputc('\n', out);
 	}
 	for (size_t i = 0; i < plan->parts_count; i++)
@@ -117,7 +118,8 @@ bool plan_fits(const struct plan *plan)
 	bool fits = plan->shares_count <= RULES_SHARES_MAX && plan->parts_count <= PLAN_PARTS_MAX;
 	for (size_t i = 0; fits && i < plan->shares_count; i++) {
 		size += LINE_BASE;
-		fits = word_fits(plan->shares[i].path, &size);
+		fits = word_fits(plan->shares[i].path, &size) &&
+		       word_fits(plan->shares[i].staging, &size);
 	}
 	for (size_t i = 0; fits && i < plan->parts_count; i++) {
 		const struct plan_part *part = &plan->parts[i];
@@ -219,9 +221,19 @@ static bool read_message(struct plan *plan, char **words, size_t count)
 	return true;
 }
 
+static bool copy_word(char *word, char *field, size_t size)
+{
+	if (!unescape(word) || strlen(word) >= size)
+		return false;
+	memcpy(field, word, strlen(word) + 1);
+	return true;
+}
+
+/* The fourth word is missing in a plan of an earlier version. */
 static bool read_share(struct plan *plan, char **words, size_t count)
 {
-	if (count != 3 || plan->shares_count == RULES_SHARES_MAX || plan->parts_count > 0)
+	if (count < 3 || count > 4 || plan->shares_count == RULES_SHARES_MAX ||
+	    plan->parts_count > 0)
 		return false;
 	struct plan_share *shares =
 		realloc(plan->shares, (plan->shares_count + 1) * sizeof *shares);
@@ -232,17 +244,12 @@ static bool read_share(struct plan *plan, char **words, size_t count)
 	if (!parse_hex(words[1], SHARE_ID_SIZE - 1, share->id) || !unescape(words[2]) ||
 	    words[2][0] != '/')
 		return false;
+	share->staging[0] = '\0';
+	if (count == 4 && !copy_word(words[3], share->staging, sizeof share->staging))
+		return false;
 	share->path = strdup(words[2]);
 	plan->shares_count += share->path != NULL;
 	return share->path != NULL;
-}
-
-static bool copy_word(char *word, char *field, size_t size)
-{
-	if (!unescape(word) || strlen(word) >= size)
-		return false;
-	memcpy(field, word, strlen(word) + 1);
-	return true;
 }
 
 /* A name of one component, so that nothing read here can leave a folder. */

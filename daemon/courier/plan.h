@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "daemon/courier/share.h"
+#include "daemon/courier/witness.h"
 #include "daemon/digest.h"
 #include "policy/place.h"
 
@@ -23,6 +24,7 @@
 struct plan_share {
 	char *path; /* as configured */
 	char id[SHARE_ID_SIZE];
+	char staging[WITNESS_SIZE]; /* of the folder in which its parts are staged; "": unknown */
 };
 
 struct plan_part {

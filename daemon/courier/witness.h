@@ -9,3 +9,6 @@
 
 /* One line without its end. False: the file system does not say enough. */
 bool witness_of(int folder_fd, char text_out[WITNESS_SIZE]);
+
+/* The same for folders of one file system, which may be another device tomorrow: without it. */
+bool witness_within(int folder_fd, char text_out[WITNESS_SIZE]);

@@ -19,8 +19,8 @@ static char one[] = "/srv/scans", other[] = "/srv/my share %41\xC3\xA4", first[]
 	    second[] = "0badcafe.2", root[] = "", deep[] = "in voices/2026";
 
 static struct plan_share shares[] = {
-	{ one, "00112233445566778899aabbccddeeff" },
-	{ other, "ffeeddccbbaa99887766554433221100" },
+	{ one, "00112233445566778899aabbccddeeff", "1c:6541d0aa.3b9ac9ff" },
+	{ other, "ffeeddccbbaa99887766554433221100", "" },
 };
 
 static struct plan_part parts[] = {
@@ -76,6 +76,7 @@ static void test_round_trip(void **state)
 	for (size_t i = 0; i < 2; i++) {
 		assert_string_equal(plan.shares[i].path, shares[i].path);
 		assert_string_equal(plan.shares[i].id, shares[i].id);
+		assert_string_equal(plan.shares[i].staging, shares[i].staging);
 		assert_string_equal(plan.parts[i].staged, parts[i].staged);
 		assert_string_equal(plan.parts[i].folder, parts[i].folder);
 		assert_string_equal(plan.parts[i].name.stem, parts[i].name.stem);
