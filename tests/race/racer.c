@@ -7,7 +7,8 @@
  *   swap:A=B     A and B change places, and back
  *   away:A=B     A goes to B; back, or in exchange with what came to be at A meanwhile
  *   move:A       the folder A goes to OUT, a new one takes its place
- *   take:A=B     the names `A (2).pdf` … are taken by links to B, folders, pipes, sockets and files
+ *   take:A=B     the next names like `A (2).pdf` are taken by links to B, folders, pipes, sockets and files, which must
+ *                be there still when he removes them; risk:A=B  the same, and they may be gone
  *   make:A=B     the folder A gets another name; as soon as there is another, it and the folder B change
  *                places, and back
  *   rule:A       the rights of his folder A: mode, sticky, setgid, default ACL
@@ -131,62 +132,101 @@ static void move(const struct task *task)
 	} while (!flip(fresh, task->a, RENAME_NOREPLACE) && !atomic_load(&board->stop));
 }
 
-/* What is no mail's is removed, out of everybody's way. */
-static void remove_taken(const char *name)
+/* What is no mail's is removed, out of everybody's way. Returns its inode number, 0 if there was nothing. */
+static ino_t remove_taken(const char *name)
 {
 	char path[PATH_MOST];
 	struct stat found;
 	name_out(path);
 	if (renameat2(AT_FDCWD, name, AT_FDCWD, path, RENAME_NOREPLACE) < 0 || lstat(path, &found) < 0)
-		return;
+		return 0;
 	if (S_ISDIR(found.st_mode))
 		rmdir(path);
 	else if (!S_ISREG(found.st_mode) || found.st_size < 100)
 		unlink(path);
+	return found.st_ino;
 }
 
-static void make_socket(const char *name)
+static bool make_socket(const char *name)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 	if (strlen(name) < sizeof address.sun_path)
 		strcpy(address.sun_path, name);
-	if (bind(fd, (struct sockaddr *)&address, sizeof address) == 0)
-		chmod(name, 0777);
+	bool made = bind(fd, (struct sockaddr *)&address, sizeof address) == 0;
 	close(fd);
+	return made;
 }
 
-static void make_any(const char *name, const char *target)
+static bool make_any(const char *name, const char *target)
 {
 	char own[PATH_MOST];
 	int fd;
 	snprintf(own, sizeof own, "%s/own", out);
 	switch (chance(7)) {
-	case 0: symlink(target, name); break;
-	case 1: link(own, name); break;
-	case 2: link(target, name); break;
-	case 3: mkdir(name, 0777); break;
-	case 4: mkfifo(name, 0666); break;
-	case 5: make_socket(name); break;
+	case 0: return symlink(target, name) == 0;
+	case 1: return link(own, name) == 0;
+	case 2: return link(target, name) == 0;
+	case 3: return mkdir(name, 0777) == 0;
+	case 4: return mkfifo(name, 0666) == 0;
+	case 5: return make_socket(name);
 	default:
 		fd = open(name, O_WRONLY | O_CREAT | O_EXCL, 0666);
 		close(fd);
+		return fd >= 0;
 	}
+}
+
+static void name_number(const char *stem, unsigned number, char name[PATH_MOST])
+{
+	if (number == 1)
+		snprintf(name, PATH_MOST, "%s.pdf", stem);
+	else
+		snprintf(name, PATH_MOST, "%s (%u).pdf", stem, number);
+}
+
+static bool exists(const char *stem, unsigned number)
+{
+	struct stat found;
+	char name[PATH_MOST];
+	name_number(stem, number, name);
+	return lstat(name, &found) == 0;
+}
+
+/* The name that the next mail would get, or one near it. */
+static void name_next(const char *stem, char name[PATH_MOST])
+{
+	static unsigned next = 1;
+	if (next > 1 && !exists(stem, next - 1))
+		next = 1;
+	while (exists(stem, next))
+		next++;
+	name_number(stem, next + (chance(2) ? 0 : chance(NAMES)), name);
+}
+
+static bool take_name(const struct task *task, char name[PATH_MOST])
+{
+	struct stat made;
+	name_next(task->a, name);
+	if (!make_any(name, task->b) || lstat(name, &made) < 0)
+		return true;
+	atomic_fetch_add(&board->flips, 1);
+	pause_a_little();
+	return remove_taken(name) == made.st_ino;
 }
 
 static void take(const struct task *task)
 {
 	char name[PATH_MOST];
-	unsigned number = 1 + chance(NAMES);
-	if (number == 1)
-		snprintf(name, sizeof name, "%s.pdf", task->a);
-	else
-		snprintf(name, sizeof name, "%s (%u).pdf", task->a, number);
-	remove_taken(name);
-	make_any(name, task->b);
-	atomic_fetch_add(&board->flips, 1);
-	pause_a_little();
-	remove_taken(name);
+	if (!take_name(task, name))
+		printf("replaced %s\n", name);
+}
+
+/* Where the gateway can't help it. */
+static void risk(const struct task *task)
+{
+	char name[PATH_MOST];
+	take_name(task, name);
 }
 
 static void make(const struct task *task)
@@ -270,8 +310,11 @@ static const struct verb {
 	const char *name;
 	void (*attempt)(const struct task *task);
 	bool once;
-} verbs[] = { { "swap", swap, false }, { "away", away, false }, { "move", move, false }, { "take", take, false },
-	      { "make", make, false }, { "rule", rule, false }, { "peek", peek, false }, { "lock", lock, true } };
+} verbs[] = {
+	{ "swap", swap, false }, { "away", away, false }, { "move", move, false },
+	{ "take", take, false }, { "risk", risk, false }, { "make", make, false },
+	{ "rule", rule, false }, { "peek", peek, false }, { "lock", lock, true },
+};
 
 static const struct verb *find_verb(const struct task *task)
 {

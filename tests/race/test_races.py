@@ -21,7 +21,7 @@ BASE = ".letterchute"
 def link_beside(field):
     """One out of the share, and one to a folder in it."""
     os.symlink(field.outside, os.path.join(field.share, "link"))
-    os.symlink("Archive", os.path.join(field.share, "inner"))
+    os.symlink(os.path.join(field.share, "Archive"), os.path.join(field.share, "inner"))
 
 
 def nested(field):
@@ -59,6 +59,7 @@ def look_alike(field, mode=0o777):
     for life in os.listdir(os.path.join(field.place.state, "spool", "lives")):
         field.folder(f"top/share/look/{life}", HOSTILE, mode)
     os.mkfifo(os.path.join(field.share, "look", "gone-pipe"))
+    field.trees["look"] = os.lstat(os.path.join(field.share, "look")).st_ino  # nothing is written there either
 
 
 def look_alike_without_identity(field):
@@ -91,7 +92,7 @@ def base_beside(field):
 
 
 MADE = [f"make:made/{number}=made/{name}" for number in range(8) for name in ("Archive", "Private")]
-TAKEN = [f"take:in/{name}=../../outside/file-{number}" for name in ("scan", "SCAN") for number in (1, 4)]
+TAKEN = [f"take:in/scan=../../outside/file-{number}" for number in (1, 4)]
 KINDS = {
     "the destination is a link": ("folder = in", link_beside, ["swap:in=link", "swap:in=inner", f"peek:{BASE}"]),
     "a component is a link or a pipe": ("folder = in/a/b", nested,
@@ -121,7 +122,9 @@ MORE = {
                          [f"swap:../share=../{name}" for name in ("link", "his", "Archive")]),
     "with drop": ("folder = in", look_alike_with_a_board, BASES),
     "while couriers die": ("folder = in", link_beside, [f"away:{BASE}=away", "swap:in=link", "move:in"]),
-    **{rung: ("folder = in\nname = scan", link_beside, [*TAKEN, "swap:in=link"]) for rung in RUNGS},
+    "by link and unlink": ("folder = in\nname = scan", link_beside, [*TAKEN, "swap:in=link"]),
+    "by a look and a rename": ("folder = in\nname = scan", link_beside,
+                               [*(task.replace("take", "risk") for task in TAKEN), "swap:in=link"]),
 }
 KINDS.update(MORE)
 # A jail around the wrong share makes a courier begin anew; here nothing but the identity keeps it away
