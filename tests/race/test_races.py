@@ -21,7 +21,7 @@ BASE = ".letterchute"
 def link_beside(field):
     """One out of the share, and one to a folder in it."""
     os.symlink(field.outside, os.path.join(field.share, "link"))
-    os.symlink(os.path.join(field.share, "Archive"), os.path.join(field.share, "inner"))
+    os.symlink("Archive", os.path.join(field.share, "inner"))
 
 
 def nested(field):
@@ -29,6 +29,7 @@ def nested(field):
         shutil.rmtree(os.path.join(field.share, name), ignore_errors=True)
         field.folder(f"top/share/{name}", mode=0o777)
     link_beside(field)
+    os.symlink("../Archive", os.path.join(field.share, "inner-of-in"))  # relative: an absolute one crosses mounts
     os.mkfifo(os.path.join(field.share, "pipe"))
 
 
@@ -96,7 +97,7 @@ TAKEN = [f"take:in/scan=../../outside/file-{number}" for number in (1, 4)]
 KINDS = {
     "the destination is a link": ("folder = in", link_beside, ["swap:in=link", "swap:in=inner", f"peek:{BASE}"]),
     "a component is a link or a pipe": ("folder = in/a/b", nested,
-                                        ["swap:in/a=link", "swap:in/a=inner", "swap:in/a/b=pipe"]),
+                                        ["swap:in/a=link", "swap:in/a=inner-of-in", "swap:in/a/b=pipe"]),
     "the destination is somebody's folder": ("folder = in", lent, ["swap:in=Archive", "swap:in=Board"]),
     "the destination is moved away": ("folder = in", nothing, ["move:in"]),
     "names are taken": ("folder = in\nname = scan", nothing, TAKEN),
