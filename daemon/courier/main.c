@@ -321,18 +321,54 @@ static void probe_shares(struct courier *courier, probe_told told)
 		probe_share(&courier->spool, &courier->config, i, told, NULL);
 }
 
+/* What lies at the paths of the shares. */
+struct sites {
+	struct {
+		dev_t device;
+		ino_t inode;
+	} list[RULES_SHARES_MAX];
+};
+
+static void look_at_sites(const struct courier *courier, struct sites *sites_out)
+{
+	memset(sites_out, 0, sizeof *sites_out);
+	for (size_t i = 0; i < courier->config.rules.shares_count; i++) {
+		struct stat found;
+		if (stat(courier->config.rules.shares[i].path, &found) < 0)
+			continue;
+		sites_out->list[i].device = found.st_dev;
+		sites_out->list[i].inode = found.st_ino;
+	}
+}
+
+/* A jail lets us at what was there when it was closed. */
+static bool have_moved(const struct courier *courier, const struct sites *before)
+{
+	struct sites now;
+	look_at_sites(courier, &now);
+	if (memcmp(before, &now, sizeof now) == 0)
+		return false;
+	log_say(LOG_INFO, "restart", "a share may have been mounted anew");
+	return true;
+}
+
 /* Does what no message waits for, so that a share which hangs holds up nobody who serves one. */
 static int keep(struct courier *courier)
 {
 	struct pollfd wake = { .fd = wake_fd, .events = POLLIN };
+	struct sites sites;
+	look_at_sites(courier, &sites);
 	start_clock(courier);
 	probe_shares(courier, log_finding);
 	life_sweep(&courier->spool, &courier->config);
 	while (!stopping && !draining) {
 		tidy(courier);
 		for (int waited = 0; waited < TIDY_MS && poll(&wake, 1, ADOPT_MS) == 0;
-		     waited += ADOPT_MS)
+		     waited += ADOPT_MS) {
+			if (have_moved(courier, &sites))
+				return 0;
 			life_adopt_all(&courier->spool, &courier->config, courier->run);
+		}
 	}
 	return 0;
 }

@@ -3,6 +3,7 @@
 import concurrent.futures
 import os
 import shutil
+import signal
 import subprocess
 
 from harness import (PROGRAM, equal, mail, needs_root, part, pdf, require, rows, scan, send, wait_for)
@@ -94,6 +95,27 @@ def test_another_share(place):
         os.rmdir(place.share)
         os.rename(place.share + ".away", place.share)
         wait_for(lambda: send(gateway.port, scan()).startswith("250"), 10, "it stays away")
+
+
+@needs_root
+def test_mounted_after_the_start(place):
+    """Also what nobody waits for goes on then: the keeper takes up what a dead courier has left."""
+    below, config = place.make("below"), place.config(gateway="couriers = 1")
+
+    def mount():
+        place.mount("mount", "--bind", below, place.share, at=place.share)
+    mount()
+    with place.gateway(config=config) as gateway:
+        require(send(gateway.port, scan()).startswith("250"))
+    subprocess.run(["umount", place.share], check=True)
+    with place.gateway(config=config) as gateway:
+        later(gateway, scan(), "share", "451 4.3.0")
+        mount()
+        wait_for(lambda: send(gateway.port, scan()).startswith("250"), 10, "it stays away")
+        before = set(place.spool("lives"))
+        (courier,) = [pid for pid, name in gateway.children() if name.startswith("letterchute-cou")]
+        os.kill(courier, signal.SIGKILL)
+        wait_for(lambda: not before & set(place.spool("lives")), 15, "nobody takes up what it left")
 
 
 @rows([("the files of the folder", lambda place: os.remove(os.path.join(place.share, ".letterchute", "id"))),
