@@ -134,8 +134,8 @@ static int take_exit(struct extractor *extractor, int *status_out)
 	}
 }
 
-/* Feeds the sink until the end of file. 0, -ETIMEDOUT, -EPROTO, -EIO or what the sink said.
- * *spoke_out: there was something to read. */
+/* Feeds the sink until the end of file. 0, what the sink said (above 0), -ETIMEDOUT, -EPROTO, or
+ * another -errno: the frames can't be read. *spoke_out: there was something to read. */
 static int read_frames(int frames_fd, struct frames *frames, const struct frames_sink *sink,
 		       int64_t deadline_ms, bool *spoke_out)
 {
@@ -233,6 +233,11 @@ static enum extractor_result run_job(struct extractor *extractor, const struct e
 		return EXTRACTOR_DEADLINE;
 	if (stop == -EPROTO)
 		return crashed(why_out, "the extractor spoke nonsense");
+	if (stop < 0) {
+		snprintf(why_out, EXTRACTOR_ERROR_MAX, "the extractor can't be heard: %s",
+			 strerror(-stop));
+		return EXTRACTOR_KILLED;
+	}
 	*stop_out = stop;
 	return EXTRACTOR_STOPPED;
 }
