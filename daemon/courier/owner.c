@@ -32,10 +32,11 @@ static bool is_unsupported(int error)
 
 /* Some FUSE file systems say EIO where they mean that they have no ACLs; a disk that says it means
  * it. */
-static bool is_fuse(int fd)
+static bool has_no_acls(int fd, int error)
 {
 	struct statfs found;
-	return fstatfs(fd, &found) == 0 && found.f_type == FUSE_SUPER_MAGIC;
+	return is_unsupported(error) || (error == EIO && fstatfs(fd, &found) == 0 &&
+					 found.f_type == FUSE_SUPER_MAGIC);
 }
 
 /* libacl takes a path for default ACLs; that of a descriptor of ours will do. *acl_out is NULL
@@ -47,7 +48,7 @@ static int default_acl(int folder_fd, acl_t *acl_out)
 	acl_t acl = acl_get_file(path, ACL_TYPE_DEFAULT);
 	*acl_out = NULL;
 	if (!acl)
-		return is_unsupported(errno) || (errno == EIO && is_fuse(folder_fd)) ? 0 : -errno;
+		return has_no_acls(folder_fd, errno) ? 0 : -errno;
 	if (acl_entries(acl) > 0)
 		*acl_out = acl;
 	else
@@ -166,7 +167,10 @@ static int set_acl(int file_fd, acl_t acl, bool wanted, unsigned *lost_out)
 /* A staged file may have inherited an ACL from the share's root by way of our own folder. */
 static int clear_acl(int file_fd, unsigned mode)
 {
-	if (acl_extended_fd(file_fd) <= 0)
+	int extended = acl_extended_fd(file_fd);
+	if (extended < 0)
+		return has_no_acls(file_fd, errno) ? 0 : -errno;
+	if (extended == 0)
 		return 0;
 	auto_acl acl_t plain = acl_from_mode(mode);
 	if (!plain)
@@ -195,13 +199,15 @@ static int set_rights(int file_fd, int folder_fd, const struct owner *owner, uns
 	return 0;
 }
 
-/* The group that a file made in the folder gets: the folder's if that is setgid, else ours, which
- * the file has. */
-static uint32_t inherited_group(int folder_fd)
+/* The group that a file made in the folder gets, unless one is wanted: the folder's if that is
+ * setgid, else ours, which the file has. 0 or -errno. */
+static int choose_group(int folder_fd, uint32_t wanted, uint32_t *group_out)
 {
 	struct stat folder;
-	return fstat(folder_fd, &folder) == 0 && (folder.st_mode & S_ISGID) ? folder.st_gid
-									    : RULES_UNSET;
+	if (wanted == RULES_UNSET && fstat(folder_fd, &folder) < 0)
+		return -errno;
+	*group_out = wanted == RULES_UNSET && (folder.st_mode & S_ISGID) ? folder.st_gid : wanted;
+	return 0;
 }
 
 static int set_owner(int fd, uint32_t owner, uint32_t group)
@@ -234,8 +240,10 @@ static int read_back(int file_fd, uint32_t owner, uint32_t group, uint32_t mode,
 int owner_apply(int file_fd, int folder_fd, const struct owner *owner, unsigned *lost_out)
 {
 	unsigned lost = 0;
-	uint32_t group = owner->group == RULES_UNSET ? inherited_group(folder_fd) : owner->group;
-	int error = set_rights(file_fd, folder_fd, owner, &lost);
+	uint32_t group = RULES_UNSET;
+	int error = choose_group(folder_fd, owner->group, &group);
+	if (!error)
+		error = set_rights(file_fd, folder_fd, owner, &lost);
 	if (!error)
 		error = set_owner(file_fd, owner->owner, group);
 	if (!error)
@@ -247,15 +255,17 @@ int owner_apply(int file_fd, int folder_fd, const struct owner *owner, unsigned 
 
 int owner_set_folder(int folder_fd, int parent_fd, uint32_t owner, uint32_t group, uint32_t mode)
 {
-	uint32_t wanted = group == RULES_UNSET ? inherited_group(parent_fd) : group;
+	uint32_t wanted = RULES_UNSET;
 	struct stat made;
 	if (fstat(folder_fd, &made) < 0)
 		return -errno;
+	int error = choose_group(parent_fd, group, &wanted);
+	if (error)
+		return error;
 	/* without CAP_FSETID a setgid bit is only taken from the group's own member: the mode is
 	 * set while the folder is ours, and giving a folder away does not touch it */
-	int error = mode != RULES_UNSET && (mode & S_ISGID)
-			    ? set_owner(folder_fd, RULES_UNSET, getegid())
-			    : 0;
+	if (mode != RULES_UNSET && (mode & S_ISGID))
+		error = set_owner(folder_fd, RULES_UNSET, getegid());
 	if (error)
 		return error;
 	if (mode != RULES_UNSET && fchmod(folder_fd, mode) < 0 && !is_unsupported(errno))
