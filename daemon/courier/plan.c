@@ -359,6 +359,8 @@ int plan_read(int fd, struct plan *plan_out)
 	ssize_t got = pread(fd, text, size, 0);
 	if (got < 0)
 		return -errno;
+	if ((size_t)got < size) /* what was not read is not torn */
+		return -EIO;
 	text[got] = '\0';
 	return plan_parse(text, (size_t)got, plan_out) ? 0 : -EBADMSG;
 }
