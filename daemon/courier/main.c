@@ -188,6 +188,17 @@ static bool is_from(const struct ask *ask, const char *name)
 	return strcmp(name, "*") == 0 || strcmp(ask->head->origin.source, name) == 0;
 }
 
+/* No question, and yet not the end of the socket: another courier was faster, or what came was cut.
+ * Where the kernel can't hand it over to us we make room for a courier that it may go better with.
+ */
+static void heed_silence(const char *name, int error)
+{
+	if (error == -EAGAIN || error == -EINTR || error == -EMSGSIZE)
+		return;
+	log_say(LOG_ERROR, "ask", "source %s can't be heard: %s", name, strerror(-error));
+	draining = 1;
+}
+
 /* Takes one question. False: the socket is at its end. */
 static bool take_question(struct courier *courier, int fd, const char *name)
 {
@@ -197,8 +208,10 @@ static bool take_question(struct courier *courier, int fd, const char *name)
 	ssize_t size = receive_fds(fd, message, sizeof message, fds, &count, MSG_DONTWAIT);
 	if (size == 0)
 		return false;
-	if (size < 0) /* another courier was faster, or it was no question */
-		return size == -EAGAIN || size == -EINTR || size == -EMSGSIZE;
+	if (size < 0) {
+		heed_silence(name, (int)size);
+		return true;
+	}
 	if (ask_read(message, (size_t)size, &ask) && is_from(&ask, name))
 		courier_answer(courier, &ask, fds, count);
 	else
