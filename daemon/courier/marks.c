@@ -112,8 +112,9 @@ int marks_settle(const struct marks *marks, int fd)
 		return 0;
 	/* a name can be made up, a file with our inode at that name can't */
 	snprintf(within, sizeof within, "%.2s/%s", name, name);
-	if (fstatat(marks->done_fd, within, &named, AT_SYMLINK_NOFOLLOW) < 0 ||
-	    named.st_ino != held.st_ino || named.st_dev != held.st_dev)
+	if (fstatat(marks->done_fd, within, &named, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (named.st_ino != held.st_ino || named.st_dev != held.st_dev)
 		return 0;
 	return unlinkat(marks->done_fd, within, 0) < 0 ? -errno : 0;
 }

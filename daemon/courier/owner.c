@@ -35,8 +35,8 @@ static bool is_unsupported(int error)
 static bool has_no_acls(int fd, int error)
 {
 	struct statfs found;
-	return is_unsupported(error) || (error == EIO && fstatfs(fd, &found) == 0 &&
-					 found.f_type == FUSE_SUPER_MAGIC);
+	return is_unsupported(error) ||
+	       (error == EIO && fstatfs(fd, &found) == 0 && found.f_type == FUSE_SUPER_MAGIC);
 }
 
 /* libacl takes a path for default ACLs; that of a descriptor of ours will do. *acl_out is NULL
