@@ -104,6 +104,15 @@ DIR *open_names(int folder_fd, const char *name)
 	return names;
 }
 
+struct dirent *next_name(DIR *names, int *error_io)
+{
+	errno = 0;
+	struct dirent *entry = readdir(names);
+	if (!entry && errno)
+		*error_io = -errno;
+	return entry;
+}
+
 int sync_folder(int folder_fd)
 {
 	if (fsync(folder_fd) == 0 || errno == EINVAL)

@@ -29,6 +29,10 @@ int write_file_at(int folder_fd, const char *name, const void *text, size_t size
  * errno. A symbolic link is not followed. */
 DIR *open_names(int folder_fd, const char *name);
 
+/* The next of them; NULL at the end, or with *error_io set to -errno where they can't be read on:
+ * then nobody knows which are missing. */
+struct dirent *next_name(DIR *names, int *error_io);
+
 /* fsync on a folder; file systems that know no such thing (EINVAL) count as synced. */
 int sync_folder(int folder_fd);
 

@@ -365,8 +365,8 @@ static int roll_all_forward(const struct spool *spool, const struct config *conf
 	DIR *names = open_names(spool->publishing_fd, ".");
 	if (!names)
 		return -errno;
-	int first = 0;
-	for (struct dirent *entry; (entry = readdir(names));) {
+	int first = 0, unread = 0;
+	for (struct dirent *entry; (entry = next_name(names, &unread));) {
 		char key[PLAN_KEY_SIZE], job[PLAN_JOB_SIZE], other[PLAN_LIFE_SIZE];
 		if (!plan_name_parse(entry->d_name, key, job, other) || strcmp(other, life) != 0)
 			continue;
@@ -375,7 +375,7 @@ static int roll_all_forward(const struct spool *spool, const struct config *conf
 		first = first ? first : error;
 	}
 	closedir(names);
-	return first;
+	return first ? first : unread;
 }
 
 /* --- adopting --------------------------------------------------------------------------------- */
@@ -440,8 +440,8 @@ static int adopt_from(int folder_fd, const struct spool *spool, const struct con
 	DIR *names = open_names(folder_fd, ".");
 	if (!names)
 		return -errno;
-	int left = 0;
-	for (struct dirent *entry; (entry = readdir(names));) {
+	int left = 0, unread = 0;
+	for (struct dirent *entry; (entry = next_name(names, &unread));) {
 		char life[PLAN_LIFE_SIZE];
 		if (!life_of(entry->d_name, life))
 			continue;
@@ -449,7 +449,7 @@ static int adopt_from(int folder_fd, const struct spool *spool, const struct con
 		left += error && error != -EWOULDBLOCK;
 	}
 	closedir(names);
-	return left;
+	return unread ? unread : left;
 }
 
 int life_adopt_all(const struct spool *spool, const struct config *config, const char *run)

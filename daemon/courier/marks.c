@@ -59,8 +59,8 @@ static int find_free(int folder_fd, const char *subfolder, const char *key, int 
 	DIR *names = open_names(folder_fd, subfolder);
 	if (!names)
 		return -errno;
-	int error = -ENOENT;
-	for (struct dirent *entry; error == -ENOENT && (entry = readdir(names));) {
+	int error = -ENOENT, unread = 0;
+	for (struct dirent *entry; error == -ENOENT && (entry = next_name(names, &unread));) {
 		if (strncmp(entry->d_name, key, KEY_LENGTH) != 0 ||
 		    entry->d_name[KEY_LENGTH] != '.')
 			continue;
@@ -72,7 +72,7 @@ static int find_free(int folder_fd, const char *subfolder, const char *key, int 
 				 entry->d_name);
 	}
 	closedir(names);
-	return error;
+	return error == -ENOENT && unread ? unread : error;
 }
 
 int marks_find(const struct marks *marks, const char *key, enum marks_found *found_out, int *fd_out,

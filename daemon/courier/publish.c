@@ -105,19 +105,22 @@ static int rename_part(struct folder *folder, int staging_fd, const struct plan_
 }
 
 /* A staged file with a second name, from a link whose unlink never came: is that name in the
- * folder? */
-static bool find_link(int folder_fd, const struct stat *staged)
+ * folder? 0, -ENOENT or another -errno. */
+static int find_link(int folder_fd, const struct stat *staged)
 {
 	DIR *names = open_names(folder_fd, ".");
-	bool found = false;
-	for (struct dirent *entry; names && !found && (entry = readdir(names));) {
+	if (!names)
+		return -errno;
+	int error = -ENOENT;
+	for (struct dirent *entry; error == -ENOENT && (entry = next_name(names, &error));) {
 		struct stat other;
-		found = fstatat(folder_fd, entry->d_name, &other, AT_SYMLINK_NOFOLLOW) == 0 &&
-			other.st_dev == staged->st_dev && other.st_ino == staged->st_ino;
+		if (fstatat(folder_fd, entry->d_name, &other, AT_SYMLINK_NOFOLLOW) < 0)
+			error = errno == EACCES ? -ENOENT : -errno; /* a mount of another's own */
+		else if (other.st_dev == staged->st_dev && other.st_ino == staged->st_ino)
+			error = 0;
 	}
-	if (names)
-		closedir(names);
-	return found;
+	closedir(names);
+	return error;
 }
 
 static int publish_part(struct folder *folder, enum publish_turn turn, int staging_fd,
@@ -127,9 +130,10 @@ static int publish_part(struct folder *folder, enum publish_turn turn, int stagi
 	char text[FILENAME_MAX_BYTES + 1];
 	if (fstatat(staging_fd, part->staged, &staged, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno != ENOENT ? -errno : turn == PUBLISH_FIRST ? -ENODATA : 0;
-	if (staged.st_nlink > 1 && find_link(folder->fd, &staged))
-		return unlinkat(staging_fd, part->staged, 0) < 0 ? -errno : 0;
-	int error = rename_part(folder, staging_fd, part, text);
+	int error = staged.st_nlink > 1 ? find_link(folder->fd, &staged) : -ENOENT;
+	if (error != -ENOENT)
+		return error ? error : unlinkat(staging_fd, part->staged, 0) < 0 ? -errno : 0;
+	error = rename_part(folder, staging_fd, part, text);
 	if (!error && told) {
 		char path[PLACE_FOLDER_MAX + FILENAME_MAX_BYTES + 2];
 		snprintf(path, sizeof path, "%s%s%s", part->folder, *part->folder ? "/" : "", text);
