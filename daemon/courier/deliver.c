@@ -211,8 +211,11 @@ static enum reason write_plan(struct job *job, const char *name, const struct pl
 	int error = plan_write(plan, fd);
 	if (!error && fsync(fd) < 0)
 		error = -errno;
-	if (!error)
-		error = sync_folder(publishing_fd);
+	if (error)
+		return spool_failed(job, error);
+	error = sync_folder(publishing_fd);
+	/* it may be durable, and another sync would not tell: it stays, with what it names */
+	job->courier->life_spoilt |= error != 0;
 	return error ? spool_failed(job, error) : REASON_NONE;
 }
 
@@ -286,7 +289,8 @@ static enum reason promise_and_publish(struct job *job, const struct plan *plan)
 	reason = write_plan(job, name, plan);
 	if (!reason)
 		return publish(job, name, plan);
-	drop_plan(job, name);
+	if (!job->courier->life_spoilt)
+		drop_plan(job, name);
 	return reason;
 }
 
