@@ -432,7 +432,7 @@ def trace_from(path, marker, process):
     return list(points)
 
 
-DROPS = [("drop alone", False, r"openat\(.*gateway.conf", 60), ("its courier, which adopts a dead one", True, r"spool/lives", 100)]
+DROPS = [("drop alone", False, r"openat\(.*gateway.conf", 60), ("its courier, which adopts a dead one", True, r"AT_FDCWD.*spool/lives", 100)]
 
 
 @needs_root
@@ -459,12 +459,19 @@ def test_call_fails_in_drop(place, adopts, marker, count):
         else:
             equal(inner.run("drop", "-c", own, stdin=letter.octets).returncode, 0, "the next try")
         equal(inner.files(), letter.files, "files")
-        # a courier whose `drop` has ended may still be at its end
-        wait_for(lambda: not litter(inner, 0), 20, lambda: f"litter: {litter(inner, 0)}")
         with open(os.path.join(inner.folder, "trace"), errors="replace") as trace:
-            fired = "(INJECTED)" in trace.read()
+            fired = trace.read().count("(INJECTED)")
+        # who was to take the mark away failed twice: a doubt, which the next equal mail takes
+        if fired > 1 and inner.marks():
+            equal(inner.run("drop", "-c", own, stdin=letter.octets).returncode, 0, "an equal mail")
+            equal(inner.files(), letter.files, "a doubt that writes")
+        if call == "unlinkat":  # a count that could not be removed grows old
+            shutil.rmtree(os.path.join(inner.state, "spool", "tries"))
+        if litter(inner, 0):  # what a life could not remove at its end is left to the next courier
+            equal(inner.run("drop", "-c", own, stdin=Mail(1).octets).returncode, 0, "another mail")
+        wait_for(lambda: not litter(inner, 0), 20, lambda: f"litter: {litter(inner, 0)}")
         shutil.rmtree(inner.folder)
-        return fired
+        return fired > 0
     inner, _, _, status = run([])
     equal(status, 0, "a clean one")
     points = trace_from(os.path.join(inner.folder, "trace"), marker, adopts)
