@@ -1,0 +1,187 @@
+"""The disk of `state` is full, or a share hangs: while it runs, at the start, in the middle. LATER, and all is there in the end."""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+
+import faults
+from harness import equal, mail, needs_root, part, pdf, require, rows, scan, wait_for
+from test_share import MOMENTS, check_there, hold, others_go_on, retry, three, try_send, two_shares
+
+
+class Real:
+    """Where check_there looks."""
+
+    def __init__(self, path):
+        self.real = path
+
+
+def spool_of_its_own(place):
+    os.makedirs(place.state)
+    place.mount("mount", "-t", "tmpfs", "-o", "size=1m,mode=755", "none", place.state, at=place.state)
+
+
+def fill(folder):
+    with open(os.path.join(folder, "filler"), "wb", buffering=0) as out:
+        try:
+            while True:
+                out.write(b"x" * 4096)
+        except OSError:
+            pass
+
+
+def check_clean(place, share):
+    equal(os.listdir(os.path.join(share, ".letterchute")), ["id"], "staging")
+    for name in ("lives", "publishing", "done", "tries"):
+        equal(place.spool(name), [], name)
+    equal(place.quarantine(), [])
+
+
+def one_courier(place, within="20s"):
+    with open(two_shares(place)) as text:
+        return place.file("one.conf", text.read().replace("couriers = 2", "couriers = 1").replace("10s", within))
+
+
+def wait_settled(place, couriers):
+    wait_for(lambda: len(place.spool("lives")) == couriers and not place.spool("publishing"), 30,
+             lambda: f"{place.spool('lives')} {place.spool('publishing')}")
+
+
+@needs_root
+def test_full_while_it_runs(place):
+    spool_of_its_own(place)
+    with place.gateway(config=two_shares(place)) as gateway:
+        for turn in range(3):
+            retry(gateway, three(f"w{turn}"))
+        fill(place.state)
+        letters = [three(f"m{turn}") for turn in range(4)]
+        for letter in letters:
+            for _ in range(2):
+                reply = try_send(gateway, letter)
+                require(reply.startswith("45"), reply)
+        reply = try_send(gateway, scan(), "nobody@example.org")
+        require(reply.startswith("550 5.1.1"), reply)
+        os.unlink(os.path.join(place.state, "filler"))
+        for letter in letters:
+            retry(gateway, letter)
+        check_there(Real(place.share), ["w0", "w1", "w2", "m0", "m1", "m2", "m3"])
+        wait_settled(place, 2)
+    check_clean(place, place.share)
+
+
+@needs_root
+def test_full_at_the_start(place):
+    """Couriers that can't begin a life come again; a session waits for one as long as a device waits for it."""
+    spool_of_its_own(place)
+    config = one_courier(place, "5s")
+    with place.gateway(config=config) as gateway:
+        retry(gateway, three("w"))
+    fill(place.state)
+    with place.gateway(config=config) as gateway:
+        letter = three("m")
+        reply = try_send(gateway, letter)
+        require(reply.startswith("45"), reply)
+        os.unlink(os.path.join(place.state, "filler"))
+        retry(gateway, letter)
+        check_there(Real(place.share), ["w", "m"])
+        wait_settled(place, 1)
+    check_clean(place, place.share)
+
+
+@needs_root
+@rows([(moment[0], moment[1:]) for moment in MOMENTS])
+def test_full_in_the_middle(place, moment):
+    spool_of_its_own(place)
+    with place.gateway(config=one_courier(place)) as gateway:
+        retry(gateway, three("w"))
+        letter = three("m")
+        courier, tracer, device, replies = hold(place, gateway, letter, moment)
+        fill(place.state)
+        os.kill(courier, signal.SIGCONT)
+        device.join()
+        tracer.end()
+        if replies[0].startswith("250"):
+            check_there(Real(place.share), ["w", "t", "m"])
+        require(replies[0][:2] in ("25", "45"), replies)
+        os.unlink(os.path.join(place.state, "filler"))
+        if not replies[0].startswith("250"):
+            retry(gateway, letter)
+        check_there(Real(place.share), ["w", "t", "m"])
+        wait_settled(place, 1)
+    check_clean(place, place.share)
+
+
+# --- a share that hangs ----------------------------------------------------------------------------
+
+def serve(place):
+    """A bindfs at the share; its process, and the folder behind it."""
+    below = place.make("below", 0o777)
+    server = subprocess.Popen(["bindfs", "-f", below, place.share], stderr=subprocess.DEVNULL)
+
+    def end():
+        server.kill()
+        server.wait()
+        subprocess.run(["umount", "-l", place.share], capture_output=True)
+    place.later(end)
+    wait_for(lambda: os.path.ismount(place.share), 10, "bindfs does not mount")
+    return server, below
+
+
+@needs_root
+@rows([(moment[0], moment[1:]) for moment in MOMENTS])
+def test_hangs_in_the_middle(place, moment):
+    server, below = serve(place)
+    with place.gateway(config=one_courier(place, "5s")) as gateway:
+        retry(gateway, three("w"))
+        letter = three("m")
+        courier, tracer, device, replies = hold(place, gateway, letter, moment)
+        server.send_signal(signal.SIGSTOP)
+        os.kill(courier, signal.SIGCONT)
+        promised = bool(place.spool("publishing"))
+        if promised:
+            time.sleep(2)  # so long it hangs: what is promised is waited for
+        else:
+            device.join()
+            require(replies[0].startswith("45"), replies)
+        server.send_signal(signal.SIGCONT)
+        device.join()
+        tracer.end()
+        if not replies[0].startswith("250"):
+            retry(gateway, letter)
+        check_there(Real(below), ["w", "t", "m"])
+        wait_settled(place, 1)
+    check_clean(place, below)
+
+
+@needs_root
+def test_hung_share_takes_not_all_couriers(place):
+    """Ten mails to a share that hangs, two couriers: mail to the other share is answered in time, and they are when it is back."""
+    server, below = serve(place)
+    with place.gateway(config=two_shares(place)) as gateway:
+        for turn in range(4):
+            retry(gateway, three(f"w{turn}"))
+            others_go_on(place, gateway, -turn)
+        time.sleep(2)  # what the kernel knows of the share grows old
+        server.send_signal(signal.SIGSTOP)
+        replies = [None] * 10
+        letters = [three(f"m{turn}") for turn in range(10)]
+
+        def device(turn):
+            replies[turn] = try_send(gateway, letters[turn])
+        devices = [threading.Thread(target=device, args=(turn,)) for turn in range(10)]
+        for one in devices:
+            one.start()
+        for turn in range(3):
+            reply = try_send(gateway, mail(part(pdf(800, turn), f"p{turn}.pdf")), "other@example.org")
+            require(reply.startswith("250"), f"the other share: {reply}")
+        for one in devices:
+            one.join()
+        equal({reply[:2] for reply in replies}, {"45"}, replies)
+        server.send_signal(signal.SIGCONT)
+        for letter in letters:
+            retry(gateway, letter)
+        check_there(Real(below), [f"w{i}" for i in range(4)] + [f"m{i}" for i in range(10)])
+        wait_settled(place, 2)
+    check_clean(place, below)
