@@ -193,7 +193,8 @@ static enum extractor_result judge_end(int status, const struct frames *frames, 
 	if (WEXITSTATUS(status) != 0) {
 		snprintf(why_out, EXTRACTOR_ERROR_MAX, "the extractor ended with status %d",
 			 WEXITSTATUS(status));
-		return EXTRACTOR_CRASH;
+		/* it could not read, or not enter its jail, and says so: our trouble */
+		return EXTRACTOR_KILLED;
 	}
 	*cap_out = frames->cap;
 	if (frames->state == FRAMES_CAPPED)
