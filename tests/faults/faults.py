@@ -95,7 +95,7 @@ def waits_in(pid, call):
 
 
 class Tracer:
-    """strace, or short.py, on running processes, and what became of it."""
+    """strace, or meddle.py, on running processes, and what became of it."""
 
     def __init__(self, path, command, pids):
         self.path, self.pids = path, pids
@@ -118,13 +118,14 @@ class Tracer:
             return "(INJECTED)" in trace.read()
 
 
-class Shortener(Tracer):
-    def __init__(self, call, which, pid):
-        super().__init__(None, [sys.executable, os.path.join(HERE, "faults", "short.py"), call, str(which), str(pid)], [pid])
+class Meddler(Tracer):
+    def __init__(self, fault, call, which, pids):
+        super().__init__(None, [sys.executable, os.path.join(HERE, "faults", "meddle.py"), fault, call, str(which), *map(str, pids)],
+                         pids)
 
     def wait_attached(self):
         if self.process.stdout.readline() != b"ready\n":
-            raise AssertionError("short.py does not attach")
+            raise AssertionError("meddle.py does not attach")
         return self
 
     def end(self):
@@ -142,10 +143,12 @@ def strace(path, pids, words, follow=True):
     return Tracer(path, command, pids).wait_attached()
 
 
+def meddle(fault, call, which, pids):
+    return Meddler(fault, call, which, pids).wait_attached()
+
+
 def inject(path, pids, call, which, fault, follow=True, words=()):
     """Attaches to the processes: the call that is named fails, or moves too little, when it comes."""
-    if fault == SHORT:
-        return Shortener(call, which, pids[0]).wait_attached()
     what = f"signal={fault[3:]}" if fault.startswith("SIG") else f"error={fault}"
     return strace(path, pids, ["-e", f"trace={call}", "-e", f"inject={call}:{what}:when={which}", *words], follow)
 

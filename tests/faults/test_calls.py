@@ -155,6 +155,8 @@ ROLES = {"courier": ("letterchute-courier run", "epoll_wait"), "extractor": ("le
 def attach(bench, role, point=None):
     """Traces the role; `point` is what fails."""
     pid = bench.role(*ROLES[role])
+    if point and (point[2] == faults.SHORT or role == "extractor"):
+        return faults.meddle(point[2], point[0], point[1], [pid])
     if point:
         return faults.inject(bench.place.probe, [pid], *point)
     return faults.strace(bench.place.probe, [pid], ["-s", "300"])

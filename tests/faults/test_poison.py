@@ -1,0 +1,140 @@
+"""What becomes of a message that its extractor, its courier or the file system can't bear; it blocks nobody."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+
+import faults
+from harness import equal, mail, needs_root, part, pdf, require, rows, scan, send, wait_for
+
+# The child of an extractor makes some such calls, a template one when it starts, and a courier none.
+CHILD = "prlimit64"
+
+
+def try_send(gateway, message, to="scans@example.org"):
+    with contextlib.suppress(OSError, EOFError):
+        return send(gateway.port, message, to=(to,))
+    return ""
+
+
+def couriers(gateway, count):
+    """Once so many wait for work."""
+    def idle():
+        found = faults.processes(gateway, "letterchute-courier run")
+        return found if len(found) == count and all(faults.waits_in(pid, "epoll_wait") for pid in found) else None
+    return wait_for(idle, 30, f"no {count} idle couriers:\n{gateway.log()[-3000:]}")
+
+
+def warm(gateway):
+    """Every courier has its extractor."""
+    for _ in range(30):
+        require(try_send(gateway, scan()).startswith("250"))
+        if len(faults.processes(gateway, "letterchute-extract")) == len(faults.processes(gateway, "letterchute-courier run")):
+            return
+
+
+def kept(place):
+    """The messages in quarantine."""
+    found = []
+    for entry in place.quarantine():
+        path = os.path.join(place.state, "quarantine", entry, "message.eml")
+        if os.path.exists(path):
+            with open(path, "rb") as content:
+                found.append(content.read())
+    return found
+
+
+def signalled(place, pids, name):
+    """Every child of these extractors, or of extractors that these couriers start, ends by the signal."""
+    return faults.strace(os.path.join(place.folder, "trace"), pids,
+                         ["-e", f"trace={CHILD},execve", "-e", f"inject={CHILD}:signal={name}:when=2"])
+
+
+def check_clean(place):
+    equal(place.staged(), [])
+    for name in ("lives", "publishing", "done", "tries"):
+        equal(place.spool(name), [], name)
+
+
+@needs_root
+@rows([(name, name) for name in ("SEGV", "BUS", "ILL", "FPE", "ABRT", "SYS", "XCPU")])
+def test_crash_once(place, name):
+    """One child crashes: the message is tried once more in a template that was executed anew, and is delivered."""
+    with place.gateway(gateway="couriers = 1") as gateway:
+        warm(gateway)
+        (template,) = faults.processes(gateway, "letterchute-extract")
+        tracer = signalled(place, [template], name)
+        reply = try_send(gateway, scan())
+        tracer.end()
+        require(reply.startswith("250"), reply)
+        require([template] != faults.processes(gateway, "letterchute-extract"), "the same template goes on")
+        equal(place.quarantine(), [])
+        require(tracer_saw(place, f"SIG{name}"), "it did not crash")
+    check_clean(place)
+
+
+def tracer_saw(place, words):
+    with open(os.path.join(place.folder, "trace"), errors="replace") as trace:
+        return words in trace.read()
+
+
+@needs_root
+@rows([(name, name) for name in ("SEGV", "SYS", "XCPU")])
+def test_crash_always(place, name):
+    """Both tries crash: 554 5.6.0, the message whole in quarantine, once; meanwhile and afterwards other mail is delivered."""
+    with place.gateway(gateway="couriers = 2") as gateway:
+        warm(gateway)
+        pids = couriers(gateway, 2)
+        templates = faults.processes(gateway, "letterchute-extract")
+        message, others = mail(part(pdf(4000), "poison.pdf")), 0
+        tracer = signalled(place, [*pids, *templates], name)
+        for _ in range(2):
+            reply = try_send(gateway, message)
+            require(reply.startswith("554 5.6.0"), reply)
+            equal(kept(place), [message + (b"" if message.endswith(b"\r\n") else b"\r\n")], "the quarantine")
+        tracer.end()
+        equal(gateway.last()["reason"], "crash")
+        for _ in range(4):
+            require(try_send(gateway, scan()).startswith("250"), "another mail")
+        equal([name for name in place.files() if "poison" in name], [])
+    check_clean(place)
+
+
+@needs_root
+@rows([(name, name) for name in ("KILL", "TERM")])
+def test_killed_from_outside(place, name):
+    """It is nobody's fault: LATER, as often as it happens, and never counted."""
+    with place.gateway(gateway="couriers = 1") as gateway:
+        warm(gateway)
+        pids = couriers(gateway, 1)
+        tracer = signalled(place, [*pids, *faults.processes(gateway, "letterchute-extract")], name)
+        message = scan(4000)
+        for _ in range(5):
+            reply = try_send(gateway, message)
+            require(reply.startswith("451"), reply)
+        tracer.end()
+        equal((place.quarantine(), place.spool("tries")), ([], []))
+        require(try_send(gateway, message).startswith("250"), "the next try")
+    check_clean(place)
+
+
+@needs_root
+@rows([("no limits", "prlimit64", "EPERM"), ("no message", "pread64", "EIO")])
+def test_extractor_that_can_not_work(place, call, error):
+    """Both tries end because the kernel says no: our trouble, not the message's. LATER, and nothing in quarantine."""
+    with place.gateway(gateway="couriers = 1") as gateway:
+        warm(gateway)
+        message = scan(4000)
+        for turn in range(4):
+            pids = couriers(gateway, 1) + faults.processes(gateway, "letterchute-extract")
+            # the first of such calls belongs to the start of a template, or to the courier
+            tracer = faults.meddle(f"each:{error}", call, 2, pids)
+            reply = try_send(gateway, message)
+            tracer.end()
+            require(tracer.has_fired(), "no fault")
+            require(reply.startswith("451"), reply)
+        equal((place.quarantine(), place.spool("tries")), ([], []))
+        require(try_send(gateway, message).startswith("250"), "the next try")
+    check_clean(place)
