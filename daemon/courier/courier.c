@@ -21,7 +21,7 @@
 #include "daemon/keep.h"
 #include "daemon/log.h"
 
-#define TRIES_MAX       3     /* a message that spoiled its courier so often is put aside */
+#define TRIES_MAX       3     /* a message that spoiled so many tries is put aside */
 #define PENDING_WAIT_MS 20    /* between looks at a plan that another courier is working on */
 #define PENDING_MOST_MS 10000 /* for it: its share may hang */
 
@@ -219,7 +219,10 @@ static enum reason check_tries(struct job *job, unsigned *tries_out)
 	*tries_out = life_tries(&job->courier->spool, job->key);
 	if (*tries_out < TRIES_MAX)
 		return REASON_NONE;
-	return job_fail(job, REASON_CRASH, "it brought its courier down %u times", *tries_out);
+	return job_fail(
+		job, REASON_CRASH,
+		"%u tries failed: it brought its courier down, or its files can't have their names",
+		*tries_out);
 }
 
 static enum reason judge_routes(struct job *job)

@@ -123,13 +123,18 @@ unsigned life_tries(const struct spool *spool, const char *key)
 	return tries;
 }
 
-static void count_try(const struct spool *spool, const char *key)
+static void set_tries(const struct spool *spool, const char *key, unsigned tries)
 {
 	char text[16];
-	int size = snprintf(text, sizeof text, "%u\n", life_tries(spool, key) + 1);
+	int size = snprintf(text, sizeof text, "%u\n", tries);
 	int error = write_file_at(spool->tries_fd, key, text, (size_t)size, 0600);
 	if (error)
 		log_say(LOG_ERROR, "spool", "a failed try can't be counted: %s", strerror(-error));
+}
+
+static void count_try(const struct spool *spool, const char *key)
+{
+	set_tries(spool, key, life_tries(spool, key) + 1);
 }
 
 void life_forget_tries(const struct spool *spool, const char *key)
@@ -313,7 +318,7 @@ static void name_counter(const struct plan *plan, char counter[COUNTER_SIZE])
 }
 
 /* A plan that the file system refuses for what it is. Put aside with its staged files after some
- * lives. */
+ * lives; then its message has had all its tries too, so that whoever sends it again is told. */
 static int count_plan(const struct spool *spool, const struct config *config,
 		      const struct plan *plan, const char *name, const char *life, int error)
 {
@@ -327,6 +332,7 @@ static int count_plan(const struct spool *spool, const struct config *config,
 	if (kept)
 		return kept;
 	life_forget_tries(spool, counter);
+	set_tries(spool, plan->key, PLAN_LIVES);
 	return unlinkat(spool->publishing_fd, name, 0) < 0 ? -errno : 0;
 }
 
