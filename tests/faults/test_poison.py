@@ -2,9 +2,6 @@
 
 import contextlib
 import os
-import signal
-import subprocess
-import threading
 
 import faults
 from harness import equal, mail, needs_root, part, pdf, require, rows, scan, send, wait_for
@@ -137,4 +134,54 @@ def test_extractor_that_can_not_work(place, call, error):
             require(reply.startswith("451"), reply)
         equal((place.quarantine(), place.spool("tries")), ([], []))
         require(try_send(gateway, message).startswith("250"), "the next try")
+    check_clean(place)
+
+
+@needs_root
+def test_courier_that_dies_on_it(place):
+    """Counted before each try: after three deaths it is refused and kept, without another try. Other mail is delivered in between."""
+    with place.gateway(gateway="couriers = 2") as gateway:
+        warm(gateway)
+        message, replies = mail(part(pdf(4000), "poison.pdf")), []
+        while len(replies) < 8 and not (replies and replies[-1].startswith("5")):
+            pids = couriers(gateway, 2)
+            # a courier asks this when it looks at a share for a message; those that the boss starts meanwhile are followed
+            tracer = faults.inject(os.path.join(place.folder, "trace"), [gateway.process.pid, *pids], "fstatfs", 1, "SIGKILL")
+            replies.append(try_send(gateway, message))
+            tracer.end()
+            couriers(gateway, 2)
+            require(try_send(gateway, scan()).startswith("250"), "another mail")
+            wait_for(lambda: len(place.spool("lives")) == 2, 30, "the dead are not adopted")
+        require(replies[-1].startswith("554 5.6.0"), replies)
+        require(all(reply.startswith("451") for reply in replies[:-1]) and len(replies) <= 4, replies)
+        equal(kept(place), [message], "the quarantine")
+        require(" tries failed: " in gateway.log(), gateway.log())
+        equal([name for name in place.files() if "poison" in name], [])
+    check_clean(place)
+
+
+@needs_root
+@rows([("EILSEQ", "EILSEQ"), ("ENAMETOOLONG", "ENAMETOOLONG")])
+def test_plan_that_is_refused(place, error):
+    """A file system that refuses the names of one plan, whatever they are: it is kept aside, and blocks nobody."""
+    config = place.config(route="to = scans@*", gateway="couriers = 2",
+                          text="[route poison]\nto = poison@*\nfolder = poison\n")
+    with place.gateway(config=config) as gateway:
+        warm(gateway)
+        require(try_send(gateway, scan(), "poison@example.org").startswith("250"))
+        pids = [gateway.process.pid, *couriers(gateway, 2), *faults.processes(gateway, "letterchute-courier keep")]
+        words = ["-e", "trace=renameat2", "-P", os.path.join(place.share, "poison"), "-e", f"inject=renameat2:error={error}"]
+        tracer = faults.strace(os.path.join(place.folder, "trace"), pids, words)
+        message, replies = mail(part(pdf(4000), "poison.pdf"), part(pdf(5000), "other.pdf")), []
+        while len(replies) < 8 and not (replies and replies[-1].startswith("5")):
+            replies.append(try_send(gateway, message, "poison@example.org"))
+            require(try_send(gateway, scan()).startswith("250"), "another mail")
+        tracer.end()
+        require(replies[-1].startswith("554 5.6.0"), replies)
+        require(all(reply.startswith("45") for reply in replies[:-1]), replies)
+        # what was promised is kept in its parts, and the message as a whole
+        equal((len(place.quarantine()), kept(place)), (3, [message]))
+        equal(os.listdir(os.path.join(place.share, "poison")), ["scan.pdf"])
+        wait_for(lambda: len(place.spool("lives")) == 2, 30, "the life of the plan stays")
+        require(try_send(gateway, scan(), "poison@example.org").startswith("250"), "the next mail on that route")
     check_clean(place)
