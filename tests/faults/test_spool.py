@@ -8,7 +8,7 @@ import time
 
 import faults
 from harness import equal, mail, needs_root, part, pdf, require, rows, scan, wait_for
-from test_share import MOMENTS, check_there, hold, others_go_on, retry, three, try_send, two_shares
+from test_share import HELD, MOMENTS, check_there, hold, others_go_on, retry, three, try_send, two_shares, wait_settled
 
 
 class Real:
@@ -39,14 +39,9 @@ def check_clean(place, share):
     equal(place.quarantine(), [])
 
 
-def one_courier(place, within="20s"):
+def within(place, seconds):
     with open(two_shares(place)) as text:
-        return place.file("one.conf", text.read().replace("couriers = 2", "couriers = 1").replace("10s", within))
-
-
-def wait_settled(place, couriers):
-    wait_for(lambda: len(place.spool("lives")) == couriers and not place.spool("publishing"), 30,
-             lambda: f"{place.spool('lives')} {place.spool('publishing')}")
+        return place.file("within.conf", text.read().replace("10s", f"{seconds}s"))
 
 
 @needs_root
@@ -55,6 +50,7 @@ def test_full_while_it_runs(place):
     with place.gateway(config=two_shares(place)) as gateway:
         for turn in range(3):
             retry(gateway, three(f"w{turn}"))
+        wait_settled(place, gateway)
         fill(place.state)
         letters = [three(f"m{turn}") for turn in range(4)]
         for letter in letters:
@@ -67,7 +63,7 @@ def test_full_while_it_runs(place):
         for letter in letters:
             retry(gateway, letter)
         check_there(Real(place.share), ["w0", "w1", "w2", "m0", "m1", "m2", "m3"])
-        wait_settled(place, 2)
+        wait_settled(place, gateway)
     check_clean(place, place.share)
 
 
@@ -75,7 +71,7 @@ def test_full_while_it_runs(place):
 def test_full_at_the_start(place):
     """Couriers that can't begin a life come again; a session waits for one as long as a device waits for it."""
     spool_of_its_own(place)
-    config = one_courier(place, "5s")
+    config = within(place, 5)
     with place.gateway(config=config) as gateway:
         retry(gateway, three("w"))
     fill(place.state)
@@ -86,7 +82,7 @@ def test_full_at_the_start(place):
         os.unlink(os.path.join(place.state, "filler"))
         retry(gateway, letter)
         check_there(Real(place.share), ["w", "m"])
-        wait_settled(place, 1)
+        wait_settled(place, gateway)
     check_clean(place, place.share)
 
 
@@ -94,7 +90,7 @@ def test_full_at_the_start(place):
 @rows([(moment[0], moment[1:]) for moment in MOMENTS])
 def test_full_in_the_middle(place, moment):
     spool_of_its_own(place)
-    with place.gateway(config=one_courier(place)) as gateway:
+    with place.gateway(config=two_shares(place)) as gateway:
         retry(gateway, three("w"))
         letter = three("m")
         courier, tracer, device, replies = hold(place, gateway, letter, moment)
@@ -103,13 +99,13 @@ def test_full_in_the_middle(place, moment):
         device.join()
         tracer.end()
         if replies[0].startswith("250"):
-            check_there(Real(place.share), ["w", "t", "m"])
+            check_there(Real(place.share), ["w", *HELD, "m"])
         require(replies[0][:2] in ("25", "45"), replies)
         os.unlink(os.path.join(place.state, "filler"))
         if not replies[0].startswith("250"):
             retry(gateway, letter)
-        check_there(Real(place.share), ["w", "t", "m"])
-        wait_settled(place, 1)
+        check_there(Real(place.share), ["w", *HELD, "m"])
+        wait_settled(place, gateway)
     check_clean(place, place.share)
 
 
@@ -133,7 +129,7 @@ def serve(place):
 @rows([(moment[0], moment[1:]) for moment in MOMENTS])
 def test_hangs_in_the_middle(place, moment):
     server, below = serve(place)
-    with place.gateway(config=one_courier(place, "5s")) as gateway:
+    with place.gateway(config=within(place, 5)) as gateway:
         retry(gateway, three("w"))
         letter = three("m")
         courier, tracer, device, replies = hold(place, gateway, letter, moment)
@@ -150,8 +146,8 @@ def test_hangs_in_the_middle(place, moment):
         tracer.end()
         if not replies[0].startswith("250"):
             retry(gateway, letter)
-        check_there(Real(below), ["w", "t", "m"])
-        wait_settled(place, 1)
+        check_there(Real(below), ["w", *HELD, "m"])
+        wait_settled(place, gateway)
     check_clean(place, below)
 
 
@@ -183,5 +179,5 @@ def test_hung_share_takes_not_all_couriers(place):
         for letter in letters:
             retry(gateway, letter)
         check_there(Real(below), [f"w{i}" for i in range(4)] + [f"m{i}" for i in range(10)])
-        wait_settled(place, 2)
+        wait_settled(place, gateway)
     check_clean(place, below)
