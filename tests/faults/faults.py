@@ -73,10 +73,14 @@ def points_of(path):
 
 
 def sample(points, count):
-    """So many of them, evenly; in a campaign all."""
-    if harness.COUNT or len(points) <= count:
+    """In a campaign all. Else each call with one error, another one for each; of those so many, evenly."""
+    if harness.COUNT:
         return points
-    return [points[i * len(points) // count] for i in range(count)]
+    groups = {}
+    for point in points:
+        groups.setdefault(point[:2], []).append(point)
+    chosen = [group[i % len(group)] for i, group in enumerate(groups.values())]
+    return chosen if len(chosen) <= count else [chosen[i * len(chosen) // count] for i in range(count)]
 
 
 def status_of(pid, field):

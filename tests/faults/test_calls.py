@@ -306,11 +306,11 @@ class Row:
         self.label, self.role, self.shape, self.prepare, self.count = label, role, shape, prepare, count
 
 
-TABLE = [Row("courier, one part", "courier", one_part, nothing, 80),
-         Row("courier, three parts in a new folder", "courier", three_parts, nothing, 120),
+TABLE = [Row("courier, one part", "courier", one_part, nothing, 120),
+         Row("courier, three parts in a new folder", "courier", three_parts, nothing, 170),
          Row("courier, a mail that was delivered before", "courier", one_part, answer_is_lost, 40),
-         Row("courier, a plan that waits", "courier", three_parts, plan_waits, 60),
-         Row("session", "session", one_part, nothing, 60), Row("session, a mail on the disk", "session", large, nothing, 40),
+         Row("courier, a plan that waits", "courier", three_parts, plan_waits, 120),
+         Row("session", "session", one_part, nothing, 70), Row("session, a mail on the disk", "session", large, nothing, 40),
          Row("extractor", "extractor", three_parts, nothing, 40)]
 
 
