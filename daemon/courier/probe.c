@@ -11,6 +11,7 @@
 #include "daemon/courier/owner.h"
 #include "daemon/courier/publish.h"
 #include "daemon/courier/share.h"
+#include "daemon/fdio.h"
 #include "daemon/keep.h"
 
 /* One probing: where it is, and whom it tells. */
@@ -186,12 +187,21 @@ static bool begin_lives(struct probe *probe, const struct spool *spool)
 	return !error;
 }
 
+/* For good: no power cut may bring the folder back without its life, which alone is adopted. */
+static bool remove_folder(const struct probe *probe, const char *name)
+{
+	int base_fd = probe->share.base_fd;
+	if (base_fd < 0 || !*name)
+		return true;
+	if (unlinkat(base_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+		return false;
+	return sync_folder(base_fd) == 0;
+}
+
 /* Where its folder can't be removed, a life is left to whoever adopts it. */
 static void end_life(const struct probe *probe, const struct spool *spool, struct life *life)
 {
-	bool clean = probe->share.base_fd < 0 || !*life->name ||
-		     unlinkat(probe->share.base_fd, life->name, AT_REMOVEDIR) == 0 ||
-		     errno == ENOENT;
+	bool clean = remove_folder(probe, life->name);
 	if (*life->name && clean)
 		unlinkat(spool->lives_fd, life->name, 0);
 	life_abandon(life);
