@@ -16,6 +16,7 @@
 #include "daemon/courier/quarantine.h"
 #include "daemon/courier/report.h"
 #include "daemon/courier/stage.h"
+#include "daemon/courier/weaken.h"
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
 #include "daemon/log.h"
@@ -287,6 +288,8 @@ static enum reason promise_and_publish(struct job *job, const struct plan *plan)
 	if (reason)
 		return reason;
 	reason = write_plan(job, name, plan);
+	if (!reason && is_weak(WEAKEN_PLAN_FIRST))
+		reason = finish_copies(job);
 	if (!reason)
 		return publish(job, name, plan);
 	if (!job->courier->life_spoilt)
@@ -311,7 +314,7 @@ static void clean_up(struct job *job, bool failed)
 enum reason deliver(struct job *job)
 {
 	struct plan plan = { 0 };
-	enum reason reason = finish_copies(job);
+	enum reason reason = is_weak(WEAKEN_PLAN_FIRST) ? REASON_NONE : finish_copies(job);
 	if (!reason)
 		reason = put_parts_aside(job);
 	if (!reason)

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "daemon/courier/folder.h"
+#include "daemon/courier/weaken.h"
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
 #include "daemon/rename.h"
@@ -169,7 +170,9 @@ static int publish_folder(const struct plan *plan, enum publish_turn turn,
 				     context);
 	folder_unlock(&folder);
 	*next_out = next;
-	return error ? error : sync_folder(folder_fd);
+	if (error || is_weak(WEAKEN_NO_FOLDER_SYNC))
+		return error;
+	return sync_folder(folder_fd);
 }
 
 int publish_plan(const struct plan *plan, enum publish_turn turn,

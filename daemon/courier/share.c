@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "daemon/courier/owner.h"
+#include "daemon/courier/weaken.h"
 #include "daemon/digest.h"
 #include "daemon/courier/witness.h"
 #include "daemon/fdio.h"
@@ -530,7 +531,9 @@ static int make_folder(const struct share *share, int parent_fd, const char *nam
 	int error = make_aside(share, parent_fd, name, owner);
 	if (error && error != -EEXIST)
 		error = make_in_place(share, parent_fd, name, owner);
-	return error ? error : sync_folder(parent_fd);
+	if (error || is_weak(WEAKEN_NO_FOLDER_SYNC))
+		return error;
+	return sync_folder(parent_fd);
 }
 
 /* Opens one component, and makes it where it is missing. *made_io counts it then. */

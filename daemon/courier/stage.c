@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "daemon/courier/owner.h"
+#include "daemon/courier/weaken.h"
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
 
@@ -147,11 +148,17 @@ enum reason stage_write(struct job *job, struct job_copy *copy, const void *byte
 	return job_fail(job, job_share_reason(error), "writing a part: %s", strerror(-error));
 }
 
+/* An error is never tried again on this file. */
+static int sync_file(int fd)
+{
+	return !is_weak(WEAKEN_NO_FSYNC) && fsync(fd) < 0 ? -errno : 0;
+}
+
 enum reason stage_close(struct job *job, size_t route, struct job_copy *copy)
 {
 	if (job->open_files <= STAGE_OPEN_MAX)
 		return REASON_NONE;
-	int error = fsync(copy->fd) < 0 ? -errno : 0;
+	int error = sync_file(copy->fd);
 	close_fd(&copy->fd);
 	job->open_files--;
 	return error ? disk_failed(job, route, error) : REASON_NONE;
@@ -206,12 +213,13 @@ enum reason stage_finish(struct job *job, size_t route, struct job_copy *copy)
 	unsigned lost = 0;
 	int error =
 		copy->fd < 0 ? stage_reopen(job, route, copy, &copy->fd) : (job->open_files--, 0);
+	if (!error && is_weak(WEAKEN_CHOWN_LAST))
+		error = sync_file(copy->fd);
 	if (!error)
 		error = owner_apply(copy->fd, way->folder_fd, &owner, &lost);
-	/* last, so that the owner is inside the promise; an error is never tried again on this file
-	 */
-	if (!error && fsync(copy->fd) < 0)
-		error = -errno;
+	/* last, so that the owner is inside the promise */
+	if (!error && !is_weak(WEAKEN_CHOWN_LAST))
+		error = sync_file(copy->fd);
 	close_fd(&copy->fd);
 	job_touch_seats(job);
 	return error ? disk_failed(job, route, error) : check_lost(job, way, lost);
