@@ -140,23 +140,34 @@ def rests(pid):
     return status_of(pid, "State") in ("S", "Z", "X", None)
 
 
-def hold_start(parent):
-    """The next program that a process executes, stopped before its first instruction. The tracer of `parent` delays it."""
+# With this on a process, what it executes stops before its first instruction.
+STOPPED_EXEC = ("-f", "-e", "trace=execveat", "-e", "inject=execveat:signal=STOP")
+
+
+def hold_start(parent, words):
+    """The next program of that name that a process executes, stopped. `parent` is traced by STOPPED_EXEC, and is not any
+    more after this."""
     def held():
-        return [pid for pid in children(parent) if status_of(pid, "State") == "t" and is_executing(pid)]
+        return [pid for pid in children(parent) if status_of(pid, "State") in ("t", "T") and words in command_line(pid)]
     pid = wait_for(held, PATIENT, "nothing is executed")[0]
-    os.kill(pid, signal.SIGSTOP)
+    let_go(parent)
+    wait_for(lambda: status_of(pid, "State") == "T", PATIENT, "it does not stop")
     return pid
 
 
-def is_executing(pid):
-    with contextlib.suppress(OSError):
-        with open(f"/proc/{pid}/syscall") as call:
-            return call.read().startswith("322 ")  # execveat
-    return False
+def let_go(pid):
+    """Ends the tracer of a process."""
+    tracer = int(status_of(pid, "TracerPid") or 0)
+    if tracer:
+        os.kill(tracer, signal.SIGTERM)
+    wait_for(lambda: status_of(pid, "TracerPid") in ("0", None), PATIENT, "its tracer stays")
 
 
-DELAYED_EXEC = ("-f", "-e", "trace=execveat", "-e", "inject=execveat:delay_enter=600s")
+def go_on(pids):
+    """Those that were held run."""
+    for pid in pids:
+        if status_of(pid, "State") in ("T", "t"):
+            os.kill(pid, signal.SIGCONT)
 
 
 # --- the device ------------------------------------------------------------------------------------------------------
@@ -199,7 +210,7 @@ def litter(place, couriers):
     found = [f"plan {name}" for name in place.spool("publishing")] + [f"scratch {name}" for name in place.spool("receiving")]
     if len(lives) != couriers:
         found.append(f"lives {lives}")
-    for name in os.listdir(base):
+    for name in os.listdir(base) if os.path.isdir(base) else ["not there"]:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             if name != "id" and (name not in lives or os.listdir(os.path.join(base, name))):
                 found.append(f"staging {name}")
@@ -243,6 +254,21 @@ def compare(place, gateway, message, wanted, by, watch, couriers=1):
 
 # --- one point -------------------------------------------------------------------------------------------------------
 
+def find_courier(place, gateway):
+    return [courier(gateway)]
+
+
+# Who dies: how it is found, how it is traced, how the mail is sent to which it dies, whether it is there only once the
+# device is greeted, whether it is found stopped.
+Role = collections.namedtuple("Role", "find follow by after_greeting stopped",
+                              defaults=(find_courier, (), by_smtp, False, False))
+
+
+def again(who):
+    """How the mail is sent once more."""
+    return by_drop if who.by is by_drop else by_smtp
+
+
 def sessions(gateway):
     return [child for pid in children(gateway.process.pid) for child in children(pid)
             if "letterchute-smtp" in command_line(pid)]
@@ -252,34 +278,50 @@ def is_quiet(place, gateway, pids):
     return not place.marks() and not sessions(gateway) and all(rests(pid) for pid in pids)
 
 
-def first_try(place, gateway, find, options, message, by, after_greeting):
-    """Sends a mail to a gateway with one of its roles traced, until the trace has killed or all is done.
-    Returns the try, under way perhaps, whether somebody died, and the trace."""
+def first_try(place, gateway, who, options, message, for_good=False):
+    """Sends a mail to a gateway with one of its roles traced, until the trace has killed or all is done. `for_good`: the
+    boss starts nobody again. Returns the try, under way perhaps, whether somebody died, and the trace."""
     armed, pids = threading.Event(), []
 
     def arm(device):
-        pids.extend(find(gateway))
-        arm.tracer, arm.path = strace(place, pids, *options)
+        pids.extend(who.find(place, gateway))
+        arm.tracer, arm.path = strace(place, pids, *who.follow, *options)
+        if who.stopped:
+            go_on(pids)
+        if for_good and gateway.process.pid not in pids:
+            gateway.process.send_signal(signal.SIGSTOP)
         armed.set()
-    if not after_greeting:
+    if not who.after_greeting:
         arm(None)
-    with_greeting = arm if after_greeting else lambda device: None
     pool = concurrent.futures.ThreadPoolExecutor(1)
-    trial = pool.submit(by, place, gateway, message, with_greeting)
+    trial = pool.submit(who.by, place, gateway, message, arm if who.after_greeting else lambda device: None)
     pool.shutdown(wait=False)
-    require(armed.wait(PATIENT), "the device is not greeted")
+    wait_for(lambda: armed.is_set() or trial.done(), 2 * PATIENT, "the device is not greeted")
+    require(armed.is_set(), lambda: f"it ends before it is traced: {trial.exception()}")
     wait_for(lambda: has_killed(arm.path) or (trial.done() and is_quiet(place, gateway, pids)), 2 * PATIENT,
              lambda: f"it does not come to an end; {place.marks()} {trial}\n{gateway.log()[-3000:]}")
     died = has_killed(arm.path)
     end_tracer(arm.tracer)
+    if for_good and not died:
+        go_on([gateway.process.pid])
     return trial, died, arm.path
 
 
-def list_points(place, gateway, find, follow, kind, by=by_smtp, after_greeting=False):
+def has_ended(gateway):
+    return gateway.process.poll() is not None
+
+
+def list_points(place, gateway, who, kind):
     """Of a run in which nobody dies."""
+    is_clean(place)
     message, files, code = kind("list")
-    trial, _, path = first_try(place, gateway, find, follow, message, by, after_greeting)
-    equal(trial.result()[:3], code)
+    trial, _, path = first_try(place, gateway, who, (), message)
+    reply = trial.result()
+    if has_ended(gateway):
+        gateway.start()
+    if not is_final(reply):
+        reply = until_heard(place, gateway, message)
+    equal(reply[:3], code)
     equal(place.files(), files)
     forget_files(place)
     return points_of(path)
@@ -298,44 +340,44 @@ def stop_and_start(place, gateway, may_doubt):
     gateway.start()
 
 
-def die_at(place, gateway, role_row, point, seed, kind, whole, watch):
+def die_at(place, gateway, who, point, seed, kind, whole, watch):
     """One death; True if the point was reached. `whole`: the gateway dies too, and is started again; else the boss
     starts the role again."""
-    find, follow, by, after_greeting = role_row
     message, files, code = kind(seed)
-    trial, died, _ = first_try(place, gateway, find, [*follow, *killing(*point)], message, by, after_greeting)
-    if died and whole:
+    trial, died, _ = first_try(place, gateway, who, killing(*point), message, whole)
+    if (died and whole) or has_ended(gateway):
         restart(gateway)
     reply = trial.result()
     tried_again = not is_final(reply)
     if tried_again:
-        reply = until_heard(place, gateway, message, by)
+        reply = until_heard(place, gateway, message, again(who))
     equal(reply[:3], code, "the last reply")
     if not whole:
         stop_and_start(place, gateway, died and not tried_again)
     elif tried_again:
         wait_for(lambda: not place.marks(), PATIENT, "a doubt stays although the 250 was read")
-    compare(place, gateway, message, (files, 0), by, watch)
+    compare(place, gateway, message, (files, 0), again(who), watch)
     return died
 
 
-def die_everywhere(place, name, role_row, kind, whole, most, **config):
+def die_everywhere(place, name, who, kind, whole, most):
     """A role dies at each of its calls while it takes part in a delivery, one at a time."""
-    config.setdefault("gateway", "couriers = 1\nanswer_within = 60s")
-    with place.gateway(**config) as gateway:
-        watch = Watch(place.share)
-        points = list_points(place, gateway, role_row[0], role_row[1], kind, *role_row[2:])
+    with place.gateway(gateway="couriers = 1\nanswer_within = 60s") as gateway:
+        points = list_points(place, gateway, who, kind)
         stop_and_start(place, gateway, False)
-        points += [point for point in list_points(place, gateway, role_row[0], role_row[1], kind, *role_row[2:])
-                   if point not in points]
+        points = list(dict.fromkeys(points + list_points(place, gateway, who, kind)))
         restart(gateway)
-        watch.events()
-        chosen = sample(points, most)
-        died = 0
-        for seed, point in enumerate(chosen):
-            try:
-                died += die_at(place, gateway, role_row, point, seed, kind, whole, watch)
-            except Exception as error:
-                raise AssertionError(f"killed at {point[0]} {point[1]}: {error}") from error
-    require(died >= len(chosen) * 3 // 4, f"only {died} of {len(chosen)} points were reached")
+        each_point(name, sample(points, most), Watch(place.share),
+                   lambda point, seed, watch: die_at(place, gateway, who, point, seed, kind, whole, watch))
+
+
+def each_point(name, points, watch, die):
+    """Counts the points that were reached, most of them: a list that fits no more would prove nothing."""
+    died = 0
+    for seed, point in enumerate(points):
+        try:
+            died += die(point, seed, watch)
+        except Exception as error:
+            raise AssertionError(f"killed at {point[0]} {point[1]}: {error}") from error
+    require(died >= len(points) * 3 // 4, f"only {died} of {len(points)} points were reached")
     tell(name, died)

@@ -1,16 +1,24 @@
 """kill -9 at every system call of a role while it takes part in a delivery; the device tries again if it heard nothing."""
 
-from harness import needs_root, rows
-from points import (by_drop, by_smtp, children, courier, die_everywhere, listener, one, refused, role, template, three)
-
-# who dies: how to find it, how to trace it, who sends, whether it is there only after the greeting
-COURIER = (lambda gateway: [courier(gateway)], (), by_smtp, False)
-SESSION = (lambda gateway: [children(listener(gateway))[-1]], (), by_smtp, True)
-LISTENER = (lambda gateway: [listener(gateway)], ("-f",), by_smtp, False)
-DOOR = (lambda gateway: [role(gateway, "letterchute-smtp door")], (), by_drop, False)
-EXTRACTOR = (lambda gateway: [template(gateway)], ("-f",), by_smtp, False)
+from harness import needs_root, require, rows
+from points import (Role, by_drop, children, die_everywhere, forget_files, listener, one, refused, role, template, three,
+                    until_heard)
 
 ALL = 1000
+
+
+def find_template(place, gateway):
+    """It comes with the first mail."""
+    require(until_heard(place, gateway, one("first")[0]).startswith("250"))
+    forget_files(place)
+    return [template(gateway)]
+
+
+COURIER = Role()
+SESSION = Role(find=lambda place, gateway: [children(listener(gateway))[-1]], after_greeting=True)
+LISTENER = Role(find=lambda place, gateway: [listener(gateway)], follow=("-f",))
+DOOR = Role(find=lambda place, gateway: [role(gateway, "letterchute-smtp door")], by=by_drop)
+EXTRACTOR = Role(find=find_template, follow=("-f",))
 
 
 @needs_root
@@ -26,5 +34,5 @@ ALL = 1000
        ("the door, three parts", "door 3", DOOR, three, False, 40),
        ("template and extractor, three parts, all die", "extractor 3", EXTRACTOR, three, True, 40),
        ("template and extractor, refused", "extractor refused", EXTRACTOR, refused, True, 20)])
-def test_killed_during_a_delivery(place, name, role_row, kind, whole, most):
-    die_everywhere(place, name, role_row, kind, whole, most)
+def test_killed_during_a_delivery(place, name, who, kind, whole, most):
+    die_everywhere(place, name, who, kind, whole, most)
