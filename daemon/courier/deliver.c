@@ -177,15 +177,17 @@ static enum reason make_plan(struct job *job, struct plan *plan)
 /* --- the promise ------------------------------------------------------------------------------ */
 
 /* Before the first octet of the plan is written the source gets it as its mark, locked: from now on
- * a plan that nobody holds tells that its session is gone. A source that is gone already, or does
- * not read its answers, is owed nothing. */
-static enum reason hand_over_mark(struct job *job, int plan_fd)
+ * a plan that nobody holds tells that its session is gone. So we keep none ourselves: a sender that
+ * tries again while we write and sync must find a plan that waits, not one that is held. A source
+ * that is gone already, or does not read its answers, is owed nothing. */
+static enum reason hand_over_mark(struct job *job, int taken_fd)
 {
+	auto_close int mark_fd = taken_fd;
 	struct ask_answer promise = { .kind = ASK_PROMISED };
 	memcpy(promise.job, job->id, sizeof job->id);
-	if (flock(plan_fd, LOCK_EX) < 0)
+	if (flock(mark_fd, LOCK_EX) < 0)
 		return job_fail(job, REASON_IO, "the mark can't be locked: %s", strerror(errno));
-	int error = pass_fds_now(job->answer_fd, &promise, sizeof promise, &plan_fd, 1);
+	int error = pass_fds_now(job->answer_fd, &promise, sizeof promise, &mark_fd, 1);
 	if (error)
 		return job_fail(job, REASON_IO, "the sender went away");
 	return REASON_NONE;
@@ -206,7 +208,7 @@ static enum reason write_plan(struct job *job, const char *name, const struct pl
 		fd < 0 ? -1 : openat(publishing_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (mark_fd < 0)
 		return spool_failed(job, -errno);
-	enum reason reason = hand_over_mark(job, mark_fd);
+	enum reason reason = hand_over_mark(job, take_fd(&mark_fd));
 	if (reason)
 		return reason;
 	int error = plan_write(plan, fd);
