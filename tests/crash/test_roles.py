@@ -1,8 +1,8 @@
-"""kill -9 at every system call of a role while it takes part in a delivery; the device tries again if it heard nothing."""
+"""kill -9 at every call of a role while it takes part in a delivery; a device that heard nothing tries again."""
 
 from harness import needs_root, require, rows
-from points import (Role, by_drop, children, die_everywhere, forget_files, listener, one, refused, role, template, three,
-                    until_heard)
+from points import (Role, by_drop, children, die_everywhere, forget_files, listener, one, refused, role, template,
+                    three, until_heard)
 
 ALL = 1000
 

@@ -1,27 +1,32 @@
-"""kill -9 at the system calls of a role that starts, or of the boss, while a mail waits or a plan is to be rolled forward."""
+"""kill -9 at the calls of a role that starts, or of the boss, while a mail waits or a plan is to be rolled forward."""
 
 import os
 import signal
 
 from harness import Device, Watch, equal, needs_root, require, rows, wait_for
-from points import (STOPPED_EXEC, PATIENT, Role, by_drop, by_smtp, children, compare, courier, die_everywhere, each_point,
-                    first_try, go_on, has_ended, has_killed, hold_start, is_clean, killing, let_go, litter, one,
-                    points_of, rests, role, sample, status_of, strace, three, until_heard)
+from points import (PATIENT, STOPPED_EXEC, Role, await_settled, by_drop, by_smtp, children, compare, courier,
+                    die_everywhere, each_point, first_try, forget_files, forget_marks, go_on, has_ended, has_killed,
+                    hold_start, is_clean, is_final, killing, let_go, litter, new_trace, one, points_of, rests, role,
+                    same_files, sample, status_of, strace, three, until_heard)
 
 
 def anew(words):
     """The boss starts a role again that was killed: it is held before its first instruction."""
     def find(place, gateway):
-        strace(place, [gateway.process.pid], *STOPPED_EXEC)
+        _, path = strace(place, [gateway.process.pid], *STOPPED_EXEC)
         os.kill(role(gateway, words), signal.SIGKILL)
-        return [hold_start(gateway.process.pid, words)]
+        return [hold_start(gateway.process.pid, words, path)]
     return find
 
 
 def by_first_mail(place, gateway, message, sent):
     """The mail for which a courier starts its template."""
-    strace(place, [courier(gateway)], *STOPPED_EXEC)
+    _, gateway.exec_trace = strace(place, [courier(gateway)], *STOPPED_EXEC)
     return by_data(place, gateway, message, lambda: None, lambda: sent(None))
+
+
+def find_template(place, gateway):
+    return [hold_start(courier(gateway), "letterchute-extract", gateway.exec_trace)]
 
 
 def by_data(place, gateway, message, halfway, sent=lambda: None):
@@ -51,7 +56,7 @@ def told(number):
 
 
 BOSS = Role(find=lambda place, gateway: [gateway.process.pid])
-TEMPLATE = Role(find=lambda place, gateway: [hold_start(courier(gateway), "letterchute-extract")], by=by_first_mail, after_greeting=True, stopped=True)
+TEMPLATE = Role(find=find_template, by=by_first_mail, after_greeting=True, stopped=True)
 
 
 @needs_root
@@ -65,14 +70,14 @@ def test_killed_at_its_start(place, name, who, whole, most):
     die_everywhere(place, name, who, one, whole, most)
 
 
-# --- what starts finds a plan -------------------------------------------------------------------------------------------
+# --- what starts finds a plan -----------------------------------------------------------------------------------------
 
 def leave_plan(place, gateway, seed):
     """A gateway that died when one of three files was visible; the mail and its files."""
     message, files, _ = three(seed)
     trial, died, _ = first_try(place, gateway, Role(), killing("renameat2", 2), message, True)
     gateway.kill()
-    require(died and trial.result() is None, "it did not die in the middle")
+    require(died and not is_final(trial.result()), "it did not die in the middle")
     equal((len(place.files()), len(place.spool("publishing"))), (1, 1), "in the middle of a plan")
     return message, files
 
@@ -87,14 +92,15 @@ def start_under(gateway, *wrapper):
 
 def start_keeper(place, gateway, options):
     """The boss's first child is the keeper."""
-    start_under(gateway, "strace", "-D", "-I", "1", "-qq", "-o", "/dev/null", *STOPPED_EXEC)
-    keeper = hold_start(gateway.process.pid, "letterchute-courier keep")
+    path = new_trace(place)
+    start_under(gateway, "strace", "-D", "-I", "1", "-qq", "-o", path, *STOPPED_EXEC)
+    keeper = hold_start(gateway.process.pid, "letterchute-courier keep", path)
     _, path = strace(place, [keeper], *options)
     go_on([keeper])
 
     def is_over():
         # others may have been stopped like it
-        go_on(pid for pid in children(gateway.process.pid) if status_of(pid, "TracerPid") == "0")
+        go_on(children(gateway.process.pid))
         return has_killed(path) or (rests(keeper) and is_up(gateway) and not litter(place, 1))
     wait_for(is_over, PATIENT, lambda: f"it does not adopt: {litter(place, 1)}")
     let_go(keeper)
@@ -104,8 +110,7 @@ def start_keeper(place, gateway, options):
 
 
 def start_boss(place, gateway, options):
-    path = os.path.join(place.folder, "trace")
-    os.remove(path)
+    path = new_trace(place)
     start_under(gateway, "strace", "-D", "-I", "1", "-qq", "-o", path, *options)
     wait_for(lambda: has_killed(path) or (is_up(gateway) and not litter(place, 1)), PATIENT, gateway.log)
     if has_killed(path):
@@ -126,9 +131,9 @@ def die_with_plan(place, gateway, start, point, seed, watch):
         gateway.start()
     wait_for(gateway.is_ready, PATIENT, "it does not start")
     is_clean(place)
-    equal(place.files(), files, "what was promised is kept without the device")
+    same_files(place.files(), files, "what was promised is kept without the device")
     require(until_heard(place, gateway, message).startswith("250"))
-    wait_for(lambda: not place.marks(), PATIENT, "a doubt stays although the 250 was read")
+    await_settled(place)
     compare(place, gateway, message, (files, 0), by_smtp, watch)
     return died
 
@@ -142,10 +147,8 @@ def test_killed_before_a_plan(place, name, start, most):
         leave_plan(place, gateway, "list")
         points = points_of(start(place, gateway, ()))
         is_clean(place)
-        for name_of_file in place.files():
-            os.remove(os.path.join(place.share, name_of_file))
-        for mark in place.marks():
-            os.remove(os.path.join(place.state, "spool", "done", mark[:2], mark))
+        forget_files(place)
+        forget_marks(place)
         watch.events()
         each_point(name, sample(points, most), watch,
                    lambda point, seed, watch: die_with_plan(place, gateway, start, point, seed, watch))

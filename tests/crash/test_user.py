@@ -1,12 +1,13 @@
-"""A user of the share moves, renames, deletes and makes files between the death of the gateway and its next start: nothing
-is lost, nothing replaced, nothing comes twice."""
+"""A user of the share moves, renames, deletes and makes files between the death of the gateway and its next start:
+nothing is lost, nothing replaced, nothing comes twice."""
 
 import collections
 import os
 import shutil
 
-from harness import equal, mail, needs_root, part, pdf, require, rows, wait_for
-from points import (Role, first_try, is_clean, killing, list_points, restart, sample, tell, until_heard)
+from harness import equal, mail, needs_root, part, pdf, require, rows
+from points import (Role, await_settled, first_try, forget_marks, is_clean, is_final, killing, list_points, restart,
+                    same_files, sample, tell, until_heard)
 
 FOLDER = "in"
 THEIRS = b"what a user of the share wrote"
@@ -22,7 +23,8 @@ def mail_of(seed):
 
 def rename_away(share, published):
     for name in published:
-        os.rename(os.path.join(share, name), os.path.join(share, os.path.dirname(name), "mine " + os.path.basename(name)))
+        folder, base = os.path.split(os.path.join(share, name))
+        os.rename(os.path.join(folder, base), os.path.join(folder, f"mine {base}"))
 
 
 def move_to_a_folder(share, published):
@@ -73,7 +75,7 @@ def exchange_the_folder(share, published):
     make_the_same_names(share, published)
 
 
-# --- the points: from the first call that may have made something durable ----------------------------------------------
+# --- the points: from the first call that may have made something durable ---------------------------------------------
 
 def expect(place, published, wanted, after):
     """What the user left is as he left it; of the rest everything is there, once, under its name or the next number."""
@@ -104,19 +106,20 @@ def meddle_at(place, gateway, options, meddle, seed):
     message, wanted, _ = mail_of(seed)
     trial, died, _ = first_try(place, gateway, Role(), options, message, True)
     gateway.kill()
-    heard = trial.result() is not None
+    heard = is_final(trial.result())
     published = [name for name in place.files() if name in wanted]
-    equal({name: wanted[name] for name in published}, place.files(), "before the user comes")
+    same_files({name: wanted[name] for name in published}, place.files(), "before the user comes")
     meddle(place.share, published)
     after = place.files()
     gateway.start()
     if not heard:
         require(until_heard(place, gateway, message).startswith("250"))
-        wait_for(lambda: not place.marks(), 60, "a doubt stays although the 250 was read")
+        await_settled(place)
     is_clean(place)
     expect(place, published, wanted, after)
     equal(place.quarantine(), [])
     clear(place)
+    forget_marks(place)
     return died
 
 
@@ -144,7 +147,8 @@ def meddle_everywhere(place, name, meddle, inject, most):
 
 @needs_root
 @rows([("renames what is published", rename_away), ("moves it to a folder", move_to_a_folder),
-       ("makes files of the same names", make_the_same_names), ("moves it, and makes files of the same names", make_after_moving),
+       ("makes files of the same names", make_the_same_names),
+       ("moves it, and makes files of the same names", make_after_moving),
        ("gives it the name of what comes", rename_to_the_next), ("deletes it", delete),
        ("removes the folder", remove_the_folder), ("renames the folder", rename_the_folder),
        ("exchanges the folder", exchange_the_folder)])
