@@ -48,7 +48,7 @@ static void accept_one(const struct config *config, struct relay *relay, int lis
 	const struct ask_origin nobody = { .kind = 0 };
 	auto_close int client_fd = accept4(listening_fd, NULL, NULL, SOCK_CLOEXEC);
 	if (client_fd >= 0 && may_enter(config, client_fd))
-		relay_add(relay, take_fd(&client_fd), &nobody);
+		relay_add(relay, take_fd(&client_fd), -1, &nobody);
 }
 
 static int prepare(const struct config *config, struct relay *relay)

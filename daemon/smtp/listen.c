@@ -27,6 +27,16 @@ enum { CHILD_DEVICE = 3, CHILD_ASK = 4, CHILD_FIRST_FREE = 6 };
 #define FULL_MS       5000 /* ... when no session is free: deliveries are shorter, idling is not */
 #define PEER_SESSIONS 20   /* from one address, if the configuration does not say */
 
+#define PATIENCE_MS 20000 /* for the session of a device that has left */
+#define WAITING_MAX 64    /* connections */
+
+/* A connection that is not served yet. */
+struct waiting {
+	int device_fd; /* owned */
+	struct facts_peer peer;
+	int64_t until_ms;
+};
+
 struct listener {
 	const struct config *config;
 	const struct config_listener *section;
@@ -37,8 +47,10 @@ struct listener {
 	pid_t pid;
 	char host[HOST_MAX + 1];
 	int64_t paused_until_ms; /* 0: accepting */
-	bool full;               /* no session was free the last time we looked */
-	int64_t quiet_from_ms;   /* refusals are logged at most REFUSALS_LOGGED times a minute */
+	struct waiting waiting[WAITING_MAX];
+	size_t waiting_count;
+	bool full;             /* no session was free the last time we looked */
+	int64_t quiet_from_ms; /* refusals are logged at most REFUSALS_LOGGED times a minute */
 	unsigned refusals;
 };
 
@@ -49,6 +61,8 @@ static void close_one_by_one(struct listener *l, int device_fd, int link_fd)
 {
 	for (size_t i = 0; i < l->sockets_count; i++)
 		close(FD_LISTENING + (int)i);
+	for (size_t i = 0; i < l->waiting_count; i++)
+		close(l->waiting[i].device_fd);
 	relay_done(&l->relay);
 	close(device_fd);
 	close(link_fd);
@@ -80,7 +94,8 @@ static void run_child(struct listener *l, int device_fd, int link_fd, const stru
 	_exit(0);
 }
 
-static int start_session(struct listener *l, int device_fd, const struct facts_peer *peer)
+/* The connection is the link's then, as long as its session lives. */
+static int start_session(struct listener *l, int *device_fd, const struct facts_peer *peer)
 {
 	int pair[2];
 	int error = socket_pair(pair);
@@ -90,13 +105,16 @@ static int start_session(struct listener *l, int device_fd, const struct facts_p
 	auto_close int theirs = pair[1];
 	pid_t pid = fork();
 	if (pid == 0)
-		run_child(l, device_fd, theirs, peer);
+		run_child(l, *device_fd, theirs, peer);
 	if (pid < 0)
 		return -errno;
 	struct ask_origin origin = { .kind = ASK_SOURCE_SMTP, .peer_known = 1, .peer_allowed = 1 };
 	snprintf(origin.source, sizeof origin.source, "%s", l->section->name);
 	memcpy(origin.peer, peer->address, sizeof origin.peer);
-	return relay_add(&l->relay, take_fd(&ours), &origin);
+	error = relay_add(&l->relay, take_fd(&ours), *device_fd, &origin);
+	if (!error)
+		*device_fd = -1;
+	return error;
 }
 
 /* --- who may ---------------------------------------------------------------------------------- */
@@ -158,8 +176,10 @@ static bool makes_room(struct listener *l, const struct facts_peer *peer)
 	return has_room(l, peer);
 }
 
-static void serve(struct listener *l, int device_fd, const struct facts_peer *peer)
+/* Takes over the connection. */
+static void serve(struct listener *l, int accepted_fd, const struct facts_peer *peer)
 {
+	auto_close int device_fd = accepted_fd;
 	const struct config_listener *section = l->section;
 	if (!network_match(&section->peers, peer) && !network_is_loopback(peer)) {
 		refuse(l, device_fd, peer, SESSION_REFUSE_PEER);
@@ -169,8 +189,46 @@ static void serve(struct listener *l, int device_fd, const struct facts_peer *pe
 		refuse(l, device_fd, peer, SESSION_REFUSE_MANY);
 		return;
 	}
-	if (start_session(l, device_fd, peer) != 0)
+	if (start_session(l, &device_fd, peer) != 0)
 		refuse(l, device_fd, peer, SESSION_REFUSE_BUSY);
+}
+
+/* --- who has left ----------------------------------------------------------------------------- */
+
+/* A device that lost its connection may try again before its first session has seen that. What
+ * became of its mail is known when that session has ended, and only then can the next one tell the
+ * second try of a mail from another mail like it. */
+static bool must_wait(struct listener *l, const struct facts_peer *peer)
+{
+	if (!relay_peer_leaves(&l->relay, peer->address))
+		return false;
+	relay_reap(&l->relay);
+	return relay_peer_leaves(&l->relay, peer->address);
+}
+
+static bool can_wait(const struct listener *l)
+{
+	return l->waiting_count < WAITING_MAX && l->sockets_count > 0;
+}
+
+static void keep_waiting(struct listener *l, int device_fd, const struct facts_peer *peer)
+{
+	l->waiting[l->waiting_count++] =
+		(struct waiting){ device_fd, *peer, monotonic_ms() + PATIENCE_MS };
+}
+
+static void serve_waiting(struct listener *l, bool all)
+{
+	for (size_t i = 0; i < l->waiting_count;) {
+		struct waiting *waiting = &l->waiting[i];
+		if (!all && monotonic_ms() < waiting->until_ms && must_wait(l, &waiting->peer)) {
+			i++;
+			continue;
+		}
+		struct waiting next = *waiting;
+		memmove(waiting, waiting + 1, sizeof *waiting * (--l->waiting_count - i));
+		serve(l, next.device_fd, &next.peer);
+	}
 }
 
 /* --- accepting -------------------------------------------------------------------------------- */
@@ -204,7 +262,10 @@ static void accept_one(struct listener *l, int listening_fd)
 		accept4(listening_fd, (struct sockaddr *)&address, &size, SOCK_CLOEXEC);
 	if (device_fd >= 0) {
 		struct facts_peer peer = host_peer(&address);
-		serve(l, device_fd, &peer);
+		if (can_wait(l) && must_wait(l, &peer))
+			keep_waiting(l, take_fd(&device_fd), &peer);
+		else
+			serve(l, take_fd(&device_fd), &peer);
 	} else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
 		log_say(LOG_ERROR, "accept", "connections wait: %s", strerror(errno));
 		set_accepting(l, false, PAUSE_MS);
@@ -271,6 +332,7 @@ static void prepare_settings(struct listener *l)
 static int64_t begin_stop(struct listener *l)
 {
 	close_sockets(l);
+	serve_waiting(l, true);
 	relay_stop(&l->relay);
 	return monotonic_ms() + (int64_t)l->config->gateway.answer_within_s * 1000;
 }
@@ -278,6 +340,10 @@ static int64_t begin_stop(struct listener *l)
 static int wait_ms(const struct listener *l, int64_t stop_ms)
 {
 	int64_t until_ms = stop_ms ? stop_ms : l->paused_until_ms;
+	for (size_t i = 0; i < l->waiting_count; i++) {
+		if (until_ms == 0 || l->waiting[i].until_ms < until_ms)
+			until_ms = l->waiting[i].until_ms;
+	}
 	if (until_ms == 0)
 		return -1;
 	int64_t left = until_ms - monotonic_ms();
@@ -300,11 +366,12 @@ int listen_run(const struct config *config, const struct config_listener *listen
 	}
 	prepare_settings(&l);
 	int64_t stop_ms = 0;
-	while ((l.sockets_count > 0 || l.relay.links_count > 0) &&
+	while ((l.sockets_count > 0 || l.relay.links_count > 0 || l.waiting_count > 0) &&
 	       (stop_ms == 0 || monotonic_ms() < stop_ms)) {
 		int listening_fd;
 		if (relay_wait(&l.relay, wait_ms(&l, stop_ms), &listening_fd))
 			accept_one(&l, listening_fd);
+		serve_waiting(&l, false);
 		if (l.paused_until_ms && monotonic_ms() >= l.paused_until_ms)
 			set_accepting(&l, true, 0);
 		mind_room(&l);

@@ -40,8 +40,10 @@ int relay_init(struct relay *relay, const struct config *config, int queue_fd, s
 
 void relay_done(struct relay *relay)
 {
-	for (size_t i = 0; i < relay->links_end; i++)
+	for (size_t i = 0; i < relay->links_end; i++) {
 		close_fd(&relay->links[i].fd);
+		close_fd(&relay->links[i].device_fd);
+	}
 	free(relay->links);
 	relay->links = NULL;
 	close_fd(&relay->epoll_fd);
@@ -58,7 +60,7 @@ void relay_unlisten(struct relay *relay, int listening_fd)
 }
 
 /* While the queue is full new links wait like all others. */
-int relay_add(struct relay *relay, int fd, const struct ask_origin *origin)
+int relay_add(struct relay *relay, int fd, int device_fd, const struct ask_origin *origin)
 {
 	size_t place = 0;
 	while (place < relay->links_end && relay->links[place].fd >= 0)
@@ -70,7 +72,8 @@ int relay_add(struct relay *relay, int fd, const struct ask_origin *origin)
 		close(fd);
 		return error;
 	}
-	relay->links[place] = (struct relay_link){ .fd = fd, .origin = *origin };
+	relay->links[place] =
+		(struct relay_link){ .fd = fd, .device_fd = device_fd, .origin = *origin };
 	relay->links_count++;
 	if (place == relay->links_end)
 		relay->links_end++;
@@ -88,6 +91,26 @@ size_t relay_count_peer(const struct relay *relay, const uint8_t peer[16])
 	return count;
 }
 
+#define LOOKS 64 /* connections at a time */
+
+bool relay_peer_leaves(const struct relay *relay, const uint8_t peer[16])
+{
+	struct pollfd looks[LOOKS];
+	nfds_t count = 0;
+	bool leaves = false;
+	for (size_t i = 0; !leaves && i < relay->links_end; i++) {
+		const struct relay_link *link = &relay->links[i];
+		if (link->fd >= 0 && link->device_fd >= 0 &&
+		    memcmp(link->origin.peer, peer, 16) == 0)
+			looks[count++] = (struct pollfd){ link->device_fd, POLLRDHUP, 0 };
+		if (count == LOOKS || i + 1 == relay->links_end) {
+			leaves = count > 0 && poll(looks, count, 0) > 0;
+			count = 0;
+		}
+	}
+	return leaves;
+}
+
 void relay_stop(struct relay *relay)
 {
 	for (size_t i = 0; i < relay->links_end; i++) {
@@ -99,6 +122,7 @@ void relay_stop(struct relay *relay)
 static void end_link(struct relay *relay, struct relay_link *link)
 {
 	close_fd(&link->fd); /* which takes it out of the epoll set too */
+	close_fd(&link->device_fd);
 	relay->links_count--;
 }
 

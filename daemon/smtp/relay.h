@@ -13,7 +13,8 @@
 #include "daemon/smtp/harmless.h"
 
 struct relay_link {
-	int fd; /* owned; -1: free */
+	int fd;        /* owned; -1: free */
+	int device_fd; /* owned: the connection of its session; -1: none */
 	struct ask_origin origin;
 };
 
@@ -38,14 +39,17 @@ void relay_done(struct relay *relay);
 int relay_listen(struct relay *relay, int listening_fd);
 void relay_unlisten(struct relay *relay, int listening_fd);
 
-/* Takes over `fd`. 0, or -errno with `fd` closed. */
-int relay_add(struct relay *relay, int fd, const struct ask_origin *origin);
+/* Takes over `fd` and `device_fd` (-1: none). 0, or -errno with `fd` closed. */
+int relay_add(struct relay *relay, int fd, int device_fd, const struct ask_origin *origin);
 
 /* Ends the links whose sessions have ended. Otherwise that happens in its turn. */
 void relay_reap(struct relay *relay);
 
 /* How many links come from this address? */
 size_t relay_count_peer(const struct relay *relay, const uint8_t peer[16]);
+
+/* Has a device of this address gone, or said that it sends no more, whose session has not ended? */
+bool relay_peer_leaves(const struct relay *relay, const uint8_t peer[16]);
 
 /* Tells every link that the gateway ends: it reads end of file. What it asks is still passed on. */
 void relay_stop(struct relay *relay);
