@@ -18,7 +18,7 @@
 #define IN_MEMORY_MAX (1 << 20)  /* octets; a longer message goes to a disk */
 #define DISCARD_MAX   (64 << 20) /* octets beyond twice the limit that are still heard out */
 #define PROMISED_MS   60000      /* what is promised may take so much longer */
-#define SETTLE_MS     1000       /* for a mark to be taken away */
+#define SETTLE_MS     3000       /* for a mark to be taken away */
 #define LEAVE_MS      1000       /* for our own courier to end */
 
 static int start_own(const struct config *config, const char *mode, struct single *single_out)

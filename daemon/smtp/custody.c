@@ -7,10 +7,11 @@
 #include <string.h>
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
+#include "daemon/log.h"
 #include "policy/verdict.h"
 
 #define PROMISE_MS   60000 /* how much longer a durable plan may take */
-#define SETTLE_MS    1000  /* for one courier to take a mark away */
+#define SETTLE_MS    3000  /* for one courier to take a mark away */
 #define SETTLE_TRIES 2
 
 /* One process, one session, one question at a time; touched only as far as it is filled. */
@@ -209,7 +210,13 @@ void custody_done(struct custody *custody)
 		struct custody_mark *mark = &custody->marks[0];
 		int64_t limit_ms = mark->deadline_ms < end_ms ? mark->deadline_ms : end_ms;
 		int error = wait_readable(mark->answer_fd, limit_ms);
-		if (error != -EINTR && (error || take_word(custody, mark)))
+		if (error == -EINTR)
+			continue;
+		if (error)
+			log_say(LOG_WARNING, "settle",
+				"no courier had time to hear that a device knows: the next mail like that "
+				"one will be taken for a second try");
+		if (error || take_word(custody, mark))
 			drop_mark(custody, 0);
 	}
 }

@@ -149,35 +149,3 @@ def test_hangs_in_the_middle(place, moment):
         check_there(Real(below), ["w", *HELD, "m"])
         wait_settled(place, gateway)
     check_clean(place, below)
-
-
-@needs_root
-def test_hung_share_takes_not_all_couriers(place):
-    """Ten mails to a share that hangs, two couriers: mail to the other share is answered in time, and they are when it is back."""
-    server, below = serve(place)
-    with place.gateway(config=two_shares(place)) as gateway:
-        for turn in range(4):
-            retry(gateway, three(f"w{turn}"))
-            others_go_on(place, gateway, -turn)
-        time.sleep(2)  # what the kernel knows of the share grows old
-        server.send_signal(signal.SIGSTOP)
-        replies = [None] * 10
-        letters = [three(f"m{turn}") for turn in range(10)]
-
-        def device(turn):
-            replies[turn] = try_send(gateway, letters[turn])
-        devices = [threading.Thread(target=device, args=(turn,)) for turn in range(10)]
-        for one in devices:
-            one.start()
-        for turn in range(3):
-            reply = try_send(gateway, mail(part(pdf(800, turn), f"p{turn}.pdf")), "other@example.org")
-            require(reply.startswith("250"), f"the other share: {reply}")
-        for one in devices:
-            one.join()
-        equal({reply[:2] for reply in replies}, {"45"}, replies)
-        server.send_signal(signal.SIGCONT)
-        for letter in letters:
-            retry(gateway, letter)
-        check_there(Real(below), [f"w{i}" for i in range(4)] + [f"m{i}" for i in range(10)])
-        wait_settled(place, gateway)
-    check_clean(place, below)
