@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <sysexits.h>
 #include <unistd.h>
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
@@ -193,8 +194,10 @@ static enum extractor_result judge_end(int status, const struct frames *frames, 
 	if (WEXITSTATUS(status) != 0) {
 		snprintf(why_out, EXTRACTOR_ERROR_MAX, "the extractor ended with status %d",
 			 WEXITSTATUS(status));
-		/* it could not read, or not enter its jail, and says so: our trouble */
-		return EXTRACTOR_KILLED;
+		/* it says that it could not enter its jail, or not read: our trouble */
+		return WEXITSTATUS(status) == EX_OSERR || WEXITSTATUS(status) == EX_IOERR
+			       ? EXTRACTOR_KILLED
+			       : EXTRACTOR_CRASH;
 	}
 	*cap_out = frames->cap;
 	if (frames->state == FRAMES_CAPPED)
