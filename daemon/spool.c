@@ -73,7 +73,12 @@ int spool_make(const char *state, uint32_t uid, uint32_t gid, char *path_out)
 			return error;
 		}
 	}
-	return sync_folder(state_fd);
+	auto_close int spool_fd = -1;
+	spool_path(state, SPOOL_ROOT, path_out);
+	error = spool_open(state, SPOOL_ROOT, &spool_fd);
+	if (!error)
+		error = sync_folder(spool_fd);
+	return error ? error : sync_folder(state_fd);
 }
 
 int spool_open(const char *state, enum spool_folder folder, int *fd_out)

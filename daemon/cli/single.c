@@ -206,9 +206,8 @@ int single_settle(struct single *single, const struct ask_head *head, int mark_f
 	int error = socket_pair(pair);
 	if (error)
 		return error;
-	auto_close int ours = pair[0];
-	auto_close int theirs = pair[1];
-	auto_close int none = -1;
+	/* nothing but the exit comes after the answer: these stay open */
+	int ours = pair[0], theirs = pair[1], none = -1;
 	const int fds[] = { mark_fd, theirs };
 	bool own = single->pid > 0;
 	settle.kind = own ? ASK_FAREWELL : ASK_SETTLE;
