@@ -49,6 +49,7 @@ struct listener {
 	int64_t paused_until_ms; /* 0: accepting */
 	struct waiting waiting[WAITING_MAX];
 	size_t waiting_count;
+	uint64_t ended;        /* sessions when we last looked who may be served */
 	bool full;             /* no session was free the last time we looked */
 	int64_t quiet_from_ms; /* refusals are logged at most REFUSALS_LOGGED times a minute */
 	unsigned refusals;
@@ -219,9 +220,13 @@ static void keep_waiting(struct listener *l, int device_fd, const struct facts_p
 
 static void serve_waiting(struct listener *l, bool all)
 {
+	bool ended = l->ended != l->relay.ended;
+	int64_t now_ms = monotonic_ms();
+	l->ended = l->relay.ended;
 	for (size_t i = 0; i < l->waiting_count;) {
 		struct waiting *waiting = &l->waiting[i];
-		if (!all && monotonic_ms() < waiting->until_ms && must_wait(l, &waiting->peer)) {
+		if (!all && now_ms < waiting->until_ms &&
+		    (!ended || relay_peer_leaves(&l->relay, waiting->peer.address))) {
 			i++;
 			continue;
 		}

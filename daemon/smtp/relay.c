@@ -124,6 +124,7 @@ static void end_link(struct relay *relay, struct relay_link *link)
 	close_fd(&link->fd); /* which takes it out of the epoll set too */
 	close_fd(&link->device_fd);
 	relay->links_count--;
+	relay->ended++;
 }
 
 void relay_reap(struct relay *relay)

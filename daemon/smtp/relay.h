@@ -29,6 +29,7 @@ struct relay {
 	struct relay_link *links; /* owned */
 	size_t links_max, links_count;
 	size_t links_end; /* places that were ever used */
+	uint64_t ended;   /* links so far */
 };
 
 /* 0 or -errno. */
