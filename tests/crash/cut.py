@@ -81,7 +81,9 @@ def connect(port, listener):
     with CONNECTING:
         before = children(listener)
         device = Device(port, timeout=2 * PATIENT)
-        device.session = next(pid for pid in children(listener) if pid not in before)
+        # the kernel's list may miss one while others end
+        device.session = wait_for(lambda: next((pid for pid in children(listener) if pid not in before), None), PATIENT,
+                                  "no session for it")
     return device
 
 

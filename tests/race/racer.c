@@ -40,7 +40,8 @@
 #define PATH_MOST 512
 
 struct board {
-	_Atomic uint64_t stop, flips; /* flips: what he changed, or looked at */
+	_Atomic uint64_t stop, flips;   /* flips: what he changed, or looked at */
+	_Atomic uint64_t rest, resting; /* he is asked to stand still; he does, between two attempts */
 };
 
 struct task {
@@ -51,6 +52,19 @@ static struct board *board;
 static int out_fd;
 static const char *out;
 static unsigned out_count;
+
+static bool is_called(void)
+{
+	return atomic_load(&board->stop) || atomic_load(&board->rest);
+}
+
+static void rest(void)
+{
+	atomic_store(&board->resting, 1);
+	while (atomic_load(&board->rest) && !atomic_load(&board->stop))
+		usleep(200);
+	atomic_store(&board->resting, 0);
+}
 
 static unsigned chance(unsigned below)
 {
@@ -90,7 +104,7 @@ static void swap(const struct task *task)
 	if (!flip(task->a, task->b, RENAME_EXCHANGE))
 		return;
 	pause_a_little();
-	while (!flip(task->a, task->b, RENAME_EXCHANGE) && errno == ENOENT && !atomic_load(&board->stop))
+	while (!flip(task->a, task->b, RENAME_EXCHANGE) && errno == ENOENT && !is_called())
 		;
 }
 
@@ -129,7 +143,7 @@ static void move(const struct task *task)
 	do {
 		move_out(task->a);
 		pause_a_little();
-	} while (!flip(fresh, task->a, RENAME_NOREPLACE) && !atomic_load(&board->stop));
+	} while (!flip(fresh, task->a, RENAME_NOREPLACE) && !is_called());
 }
 
 /* What is no mail's is removed, out of everybody's way. Returns its inode number, 0 if there was nothing. */
@@ -355,6 +369,8 @@ int main(int argc, char **argv)
 	}
 	while (!atomic_load(&board->stop)) {
 		const struct task *task = &tasks[chance(count)];
+		if (atomic_load(&board->rest))
+			rest();
 		find_verb(task)->attempt(task);
 		if (chance(3) == 0)
 			pause_a_little();
