@@ -432,10 +432,11 @@ static const char *child_name(const struct child *child)
 	return child->source ? child->source->name : child->keeps ? "keeper" : "courier";
 }
 
-static void delay_start(struct child *child)
+/* `meant`: it ended of its own accord. */
+static void delay_start(struct child *child, bool meant)
 {
 	bool lived = monotonic_ms() - child->started_ms >= LIVED_MS;
-	child->backoff_ms = lived ? BACKOFF_LEAST_MS : child->backoff_ms * 2;
+	child->backoff_ms = lived || meant ? BACKOFF_LEAST_MS : child->backoff_ms * 2;
 	if (child->backoff_ms < BACKOFF_LEAST_MS)
 		child->backoff_ms = BACKOFF_LEAST_MS;
 	if (child->backoff_ms > BACKOFF_MOST_MS)
@@ -454,7 +455,7 @@ static void start_child(struct boss *boss, struct child *child)
 		return;
 	}
 	log_say(LOG_ERROR, "start", "%s can't be started: %s", child_name(child), strerror(-error));
-	delay_start(child);
+	delay_start(child, false);
 }
 
 static void start_wanted(struct boss *boss)
@@ -484,16 +485,10 @@ static void add_child(struct boss *boss, enum role role, const struct source *so
 		(struct child){ .role = role, .source = source, .keeps = keeps };
 }
 
-/* With several shares one is in reserve: daemon/courier/seat.h. */
-static uint64_t couriers_wanted(const struct config *config)
-{
-	return config->gateway.couriers + (config->rules.shares_count > 1);
-}
-
 static void want_children(struct boss *boss)
 {
 	add_child(boss, ROLE_COURIER, NULL, true);
-	for (uint64_t i = 0; i < couriers_wanted(&boss->config); i++)
+	for (uint64_t i = 0; i < config_couriers(&boss->config); i++)
 		add_child(boss, ROLE_COURIER, NULL, false);
 	for (size_t i = 0; i < boss->sources_count; i++)
 		add_child(boss, ROLE_SMTP, &boss->sources[i], false);
@@ -528,7 +523,7 @@ static void reap(struct boss *boss)
 				drop_child(boss, child);
 			} else {
 				log_end(child, status);
-				delay_start(child);
+				delay_start(child, status == 0);
 			}
 			break;
 		}

@@ -740,3 +740,11 @@ const struct config_listener *config_find_listener(const struct config *config, 
 	}
 	return NULL;
 }
+
+uint64_t config_couriers(const struct config *config)
+{
+	uint64_t couriers = config->gateway.couriers, shares = config->rules.shares_count;
+	if (shares < 2)
+		return couriers;
+	return (couriers > shares - 1 ? couriers : shares - 1) + 1;
+}

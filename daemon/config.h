@@ -71,6 +71,10 @@ void config_done(struct config *config);
 /* The listener of a name; NULL: none. */
 const struct config_listener *config_find_listener(const struct config *config, const char *name);
 
+/* How many couriers there are. With several shares one is in reserve, and there are as many as
+ * shares: daemon/courier/seat.h. */
+uint64_t config_couriers(const struct config *config);
+
 /* The table, for the manual and the tests. */
 enum config_type {
 	CONFIG_TEXT,

@@ -4,6 +4,7 @@
 #include "daemon/courier/courier.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -158,6 +159,13 @@ static enum reason settle_pending(struct job *job, const char *life, int64_t sin
 	return REASON_NONE;
 }
 
+/* Whoever asked has gone: a doubt, or what is written, would be for nobody. */
+static bool is_asker_gone(const struct job *job)
+{
+	struct pollfd asker = { .fd = job->answer_fd };
+	return poll(&asker, 1, 0) > 0 && (asker.revents & (POLLHUP | POLLERR));
+}
+
 static enum reason look_back(struct job *job)
 {
 	const struct spool *spool = &job->courier->spool;
@@ -167,6 +175,8 @@ static enum reason look_back(struct job *job)
 	for (;;) {
 		enum marks_found found;
 		auto_close int mark_fd = -1;
+		if (is_asker_gone(job))
+			return job_fail(job, REASON_IO, "the sender went away");
 		int error = marks_find(&marks, job->key, &found, &mark_fd, life);
 		if (error)
 			return job_fail(job, job_spool_reason(error), "the spool: %s",

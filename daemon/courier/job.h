@@ -25,11 +25,12 @@ struct courier {
 	struct life life;
 	char run[LIFE_RUN_SIZE]; /* of our boss */
 	struct extractor extractor;
-	unsigned seats;    /* of each share; 0: no need for them */
-	uint64_t clock_s;  /* the spool's clock at clock_ms */
-	int64_t clock_ms;  /* monotonic */
-	bool life_spoilt;  /* a plan could not be published: the life is left to be adopted */
-	bool share_denied; /* the jail does not let us at a share: a new process may see it */
+	int64_t started_ms; /* monotonic */
+	unsigned seats;     /* of each share; 0: no need for them */
+	uint64_t clock_s;   /* the spool's clock at clock_ms */
+	int64_t clock_ms;   /* monotonic */
+	bool life_spoilt;   /* a plan could not be published: the life is left to be adopted */
+	bool share_denied;  /* the jail does not let us at a share: a new process may see it */
 	const volatile sig_atomic_t *stopping; /* SIGTERM came: no new promise */
 };
 

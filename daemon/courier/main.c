@@ -227,12 +227,14 @@ static int watch(int epoll_fd, int fd, uint32_t events, uint32_t index)
 	return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
+#define DENIED_MS 2000 /* so often at most a courier ends for a share that it may not enter */
+
 /* What was learned by a job and needs more than the next job. */
 static bool follow_up(struct courier *courier)
 {
 	if (courier->life_spoilt && !renew_life(courier))
 		return false;
-	if (courier->share_denied) {
+	if (courier->share_denied && monotonic_ms() - courier->started_ms > DENIED_MS) {
 		log_say(LOG_INFO, "restart", "a share may have been mounted anew");
 		return false;
 	}
@@ -275,9 +277,10 @@ static int run(struct courier *courier, char **names, int count)
 		return 70;
 	}
 	start_clock(courier);
+	courier->started_ms = monotonic_ms();
 	/* an own courier holds up nobody */
-	if (!is_alone(courier) && courier->config.rules.shares_count > 1)
-		courier->seats = (unsigned)courier->config.gateway.couriers;
+	if (!is_alone(courier))
+		courier->seats = seat_count(&courier->config);
 	if (is_alone(courier)) {
 		tidy(courier);
 		life_sweep(&courier->spool, &courier->config);

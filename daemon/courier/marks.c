@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
@@ -33,6 +34,26 @@ static bool is_mark_name(const char *name)
 	       name[KEY_LENGTH + PLAN_JOB_SIZE] == '.';
 }
 
+#define LOCK_TRIES  100
+#define LOCK_NAP_MS 1
+
+/* A session holds its mark alone. Several who only look must not take each other for one: they look
+ * with a shared lock first, and only then want it for themselves. */
+static int lock_if_free(int fd)
+{
+	const struct timespec nap = { .tv_nsec = LOCK_NAP_MS * 1000000L };
+	for (int tries = 0; tries < LOCK_TRIES; tries++) {
+		if (flock(fd, LOCK_SH | LOCK_NB) < 0)
+			return -errno;
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+			return 0;
+		if (errno != EWOULDBLOCK)
+			return -errno;
+		nanosleep(&nap, NULL);
+	}
+	return -EWOULDBLOCK;
+}
+
 /* Opens the file if nobody holds it. The lock is ours then; a file that vanished meanwhile counts
  * as held. */
 static int take_if_free(int folder_fd, const char *name, int *fd_out)
@@ -41,8 +62,9 @@ static int take_if_free(int folder_fd, const char *name, int *fd_out)
 	struct stat found;
 	if (fd < 0)
 		return errno == ENOENT ? -EWOULDBLOCK : -errno;
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
-		return -errno;
+	int error = lock_if_free(fd);
+	if (error)
+		return error;
 	if (fstat(fd, &found) < 0)
 		return -errno;
 	if (found.st_nlink == 0)

@@ -268,7 +268,8 @@ int owner_set_folder(int folder_fd, int parent_fd, uint32_t owner, uint32_t grou
 		error = set_owner(folder_fd, RULES_UNSET, getegid());
 	if (error)
 		return error;
-	if (mode != RULES_UNSET && fchmod(folder_fd, mode) < 0 && !is_unsupported(errno))
+	/* our jail ends whoever sets a setuid bit, and a plan may be of an earlier version */
+	if (mode != RULES_UNSET && fchmod(folder_fd, mode & 03777) < 0 && !is_unsupported(errno))
 		return -errno;
 	return set_owner(folder_fd, owner, wanted == RULES_UNSET ? made.st_gid : wanted);
 }

@@ -11,9 +11,18 @@
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
 
-#define STUCK_MS 5000 /* who has not got on for so long is taken to hang */
+#define STUCK_MS 10000 /* who has not got on for so long is taken to hang */
+#define SURE_MS  200   /* a seat that was just taken still bears an old time */
 #define TOUCH_MS 1000
 #define NAP_MS   5
+
+unsigned seat_count(const struct config *config)
+{
+	size_t shares = config->rules.shares_count;
+	if (shares < 2)
+		return 0;
+	return (unsigned)((config_couriers(config) - 1) / (shares - 1));
+}
 
 static void write_time(struct seat *seat)
 {
@@ -63,12 +72,14 @@ int seat_take(int folders_fd, const char *name, unsigned seats,
 	      bool (*has_time)(const void *context), const void *context, struct seat *seat_out)
 {
 	const struct timespec nap = { .tv_nsec = NAP_MS * 1000000L };
+	int64_t since_ms = monotonic_ms();
 	for (;;) {
-		int64_t newest = 0;
+		int64_t newest = 0, now_ms = monotonic_ms();
 		int error = try_seats(folders_fd, name, seats, seat_out, &newest);
 		if (error != -EWOULDBLOCK && error != -EINTR)
 			return error;
-		if (error == -EWOULDBLOCK && monotonic_ms() - newest > STUCK_MS)
+		if (error == -EWOULDBLOCK && now_ms - newest > STUCK_MS &&
+		    now_ms - since_ms > SURE_MS)
 			return -EBUSY;
 		if (!has_time(context))
 			return -ETIMEDOUT;

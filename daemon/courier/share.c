@@ -209,9 +209,10 @@ static int check_owner(const struct share *share, int folder_fd, const char *nam
 	if (owner && mode)
 		return 0;
 	int error = look_at_mount(folder_fd, folder.st_dev, &trial);
-	if (error)
+	if (error && error != -EACCES && error != -EPERM)
 		return error;
-	if ((owner || trial.st_uid == folder.st_uid) && (mode || trial.st_mode & 077))
+	/* where we may not even try it is certainly not ours */
+	if (!error && (owner || trial.st_uid == folder.st_uid) && (mode || trial.st_mode & 077))
 		return 0;
 	snprintf(why_out, SHARE_WHY_MAX, "%.200s/%s is not ours alone: owner %u, mode %o",
 		 share->rules->path, name, folder.st_uid, folder.st_mode & 07777);
@@ -482,13 +483,12 @@ static int make_aside(const struct share *share, int parent_fd, const char *name
 static bool is_empty(int folder_fd)
 {
 	DIR *names = open_names(folder_fd, ".");
-	unsigned count = 0;
-	if (!names)
-		return false;
-	while (count < 3 && readdir(names))
-		count++;
-	closedir(names);
-	return count == 2;
+	bool empty = names != NULL;
+	for (struct dirent *entry; empty && (entry = readdir(names));)
+		empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+	if (names)
+		closedir(names);
+	return empty;
 }
 
 /* Opens the folder that we have just made. Whoever may write to the parent can have put another one

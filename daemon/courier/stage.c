@@ -97,14 +97,16 @@ static enum reason open_share(struct job *job, struct job_route *route)
 
 enum reason stage_open_shares(struct job *job)
 {
-	for (size_t i = 0; i < job->routes_count; i++) {
-		if (find_share(job, &job->routes[i]))
-			continue;
-		enum reason reason = open_share(job, &job->routes[i]);
-		if (reason)
-			return reason;
+	enum reason reason = REASON_NONE;
+	/* always in the same order, so that no two jobs wait for each other's seats */
+	for (size_t share = 0; share < job->courier->config.rules.shares_count; share++) {
+		for (size_t i = 0; !reason && i < job->routes_count; i++) {
+			struct job_route *route = &job->routes[i];
+			if (route->place.share == share && !find_share(job, route))
+				reason = open_share(job, route);
+		}
 	}
-	return REASON_NONE;
+	return reason;
 }
 
 void stage_name(const struct job *job, const struct job_copy *copy, char name[STAGE_NAME_SIZE])
@@ -261,6 +263,7 @@ enum reason stage_sync(struct job *job)
 {
 	for (size_t i = 0; i < job->shares_count; i++) {
 		int error = sync_folder(job->shares[i].staging_fd);
+		job_touch_seats(job);
 		if (error)
 			return job_fail(job, job_share_reason(error), "%s: %s",
 					job->shares[i].share.rules->path, strerror(-error));

@@ -212,12 +212,25 @@ static bool can_wait(const struct listener *l)
 	return l->waiting_count < WAITING_MAX && l->sockets_count > 0;
 }
 
+static void turn_away(struct listener *l, int accepted_fd, const struct facts_peer *peer)
+{
+	auto_close int device_fd = accepted_fd;
+	refuse(l, device_fd, peer, SESSION_REFUSE_BUSY);
+}
+
 static void keep_waiting(struct listener *l, int device_fd, const struct facts_peer *peer)
 {
 	l->waiting[l->waiting_count++] =
 		(struct waiting){ device_fd, *peer, monotonic_ms() + PATIENCE_MS };
 }
 
+static bool is_free_for(const struct listener *l, const struct waiting *waiting)
+{
+	return !relay_peer_leaves(&l->relay, waiting->peer.address) && has_room(l, &waiting->peer);
+}
+
+/* `all`: the gateway ends. Who has waited too long is told to come later: what became of his mail
+ * is still not known. */
 static void serve_waiting(struct listener *l, bool all)
 {
 	bool ended = l->ended != l->relay.ended;
@@ -225,14 +238,17 @@ static void serve_waiting(struct listener *l, bool all)
 	l->ended = l->relay.ended;
 	for (size_t i = 0; i < l->waiting_count;) {
 		struct waiting *waiting = &l->waiting[i];
-		if (!all && now_ms < waiting->until_ms &&
-		    (!ended || relay_peer_leaves(&l->relay, waiting->peer.address))) {
+		bool late = now_ms >= waiting->until_ms;
+		if (!all && !late && (!ended || !is_free_for(l, waiting))) {
 			i++;
 			continue;
 		}
 		struct waiting next = *waiting;
 		memmove(waiting, waiting + 1, sizeof *waiting * (--l->waiting_count - i));
-		serve(l, next.device_fd, &next.peer);
+		if (late && relay_peer_leaves(&l->relay, next.peer.address))
+			turn_away(l, next.device_fd, &next.peer);
+		else
+			serve(l, next.device_fd, &next.peer);
 	}
 }
 
@@ -349,6 +365,8 @@ static int wait_ms(const struct listener *l, int64_t stop_ms)
 		if (until_ms == 0 || l->waiting[i].until_ms < until_ms)
 			until_ms = l->waiting[i].until_ms;
 	}
+	if (l->waiting_count > 0 && l->ended != l->relay.ended)
+		return 0;
 	if (until_ms == 0)
 		return -1;
 	int64_t left = until_ms - monotonic_ms();

@@ -132,7 +132,7 @@ def test_comes_back(place):
 def test_mails_for_it_hold_up_no_others(place, mount):
     """However many there are, and however often they are sent again: one courier is left for the other share."""
     server = mount(place)
-    with place.gateway(config=two_shares(place, seconds=12)) as gateway:
+    with place.gateway(config=two_shares(place, seconds=18)) as gateway:
         require(send(gateway.port, scan(), to=("slow@example.org",)).startswith("250"))
         time.sleep(2)  # what the kernel knows of the share grows old
         server.send_signal(signal.SIGSTOP)
@@ -158,3 +158,30 @@ def test_mails_for_it_hold_up_no_others(place, mount):
             wait_for(lambda: delivered(message), 20, "it stays away")
         equal(len(place.files(below)), 1 + len(messages), gateway.log())
         wait_for(lambda: place.staged(below) == [], 20, "it left something")
+
+
+@needs_root
+def test_two_shares_of_one_server(place):
+    """Both hang with it; the third goes on."""
+    server = stopped(place)
+    text = ""
+    for name in ("a", "b"):
+        os.mkdir(os.path.join(place.folder, "below", name))
+        text += (f"[share {name}]\npath = {place.folder}/slow/{name}\nfree_floor = 0\n"
+                 f"[route {name}]\nto = {name}@*\nshare = {name}\n")
+    with place.gateway(text=text, route="to = scans@*", gateway="couriers = 3\nanswer_within = 18s") as gateway:
+        for name in ("a", "b"):
+            require(send(gateway.port, scan(), to=(f"{name}@example.org",)).startswith("250"), gateway.log())
+        time.sleep(2)  # what the kernel knows of the share grows old
+        server.send_signal(signal.SIGSTOP)
+        devices = [Device(gateway.port) for _ in range(8)]
+        for number, device in enumerate(devices):
+            device.envelope(to=("ab"[number % 2] + "@example.org",))
+            device.say("DATA")
+            device.send(scan(3000 + number) + b".\r\n")
+        for _ in range(3):
+            require(send(gateway.port, scan()).startswith("250"), "the other share")
+        for device in devices:
+            require(device.reply().startswith("451"))
+            device.close()
+        server.send_signal(signal.SIGCONT)
