@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import fcntl
 import os
 import re
 import socket
@@ -82,10 +83,16 @@ def test_free(place):
     known = {"connect_any": "ENOTSOCK", "bind_any": "ENOTSOCK", "listen_any": "ENOTSOCK", "take_descriptor": "EBADF",
              "enter_namespace": "EINVAL", "control_message": "ENOTSOCK", "load_bpf": "EINVAL"}
     with open(place.file("mail", SECRET), "rb") as mail, socket.create_server(("127.0.0.1", 0)) as listening:
-        # where a role would have them
-        done = subprocess.run(["sh", "-c", f"exec unshare --mount \"$0\" 8<&{mail.fileno()} 9<&{listening.fileno()}",
+        # where a role would have them; from numbers that are not the other's
+        fds = [fcntl.fcntl(one, fcntl.F_DUPFD, 100) for one in (mail, listening)]
+        neighbour = subprocess.Popen(["sleep", "120"])
+        done = subprocess.run(["bash", "-c", f"exec unshare --mount \"$0\" 3<&{fds[0]} 8<&{fds[0]} 9<&{fds[1]}",
                                os.path.join(MISBEHAVE, "tests/jail/free")], env={"TMPDIR": outside},
-                              pass_fds=[mail.fileno(), listening.fileno()], capture_output=True, text=True, timeout=120)
+                              pass_fds=fds, capture_output=True, text=True, timeout=120)
+        neighbour.kill()
+        neighbour.wait()
+        for fd in fds:
+            os.close(fd)
     found = results(done.stderr, "free")
     equal(sorted(found), sorted(names()))
     denied = {name: end for name, end in found.items()
