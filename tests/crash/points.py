@@ -98,12 +98,13 @@ def has_stopped(path, pid=""):
 
 
 def points_of(path):
-    """Every (call, number) of a trace, in order, each once however many processes come to it."""
+    """Every (call, number) of a trace, in order, each once however many processes come to it. What goes on after the
+    tracer has come (restart_syscall) is no call of the program: killed there, it dies before it is told anything."""
     counts, found = collections.Counter(), {}
     with open(path, errors="replace") as trace:
         for line in trace:
             match = re.match(r"(\d+ +)?(\w+)\(", line)
-            if match:
+            if match and match.group(2) != "restart_syscall":
                 counts[match.groups()] += 1
                 found.setdefault((match.group(2), counts[match.groups()]))
     return list(found)
