@@ -2,6 +2,7 @@
 
 What is cut how is drawn from a seed; which side of the reply a cut falls on is up to the machine."""
 
+import contextlib
 import os
 import random
 import select
@@ -57,9 +58,10 @@ def half_closed(device, chance, listener):
 
 def without_its_session(device, chance, listener):
     wait_a_moment(chance)
-    if device.session in children(listener):
-        os.kill(device.session, signal.SIGKILL)
-        SESSIONS_KILLED.append(device.session)
+    with contextlib.suppress(ProcessLookupError):
+        if device.session in children(listener):
+            os.kill(device.session, signal.SIGKILL)
+            SESSIONS_KILLED.append(device.session)
     reply = device.reply()
     device.close()
     return reply

@@ -169,16 +169,18 @@ def hold_start(parent, words, path):
 def let_go(pid):
     """Ends the tracer of a process."""
     tracer = int(status_of(pid, "TracerPid") or 0)
-    if tracer:
-        os.kill(tracer, signal.SIGTERM)
+    with contextlib.suppress(ProcessLookupError):
+        if tracer:
+            os.kill(tracer, signal.SIGTERM)
     wait_for(lambda: status_of(pid, "TracerPid") in ("0", None), PATIENT, "its tracer stays")
 
 
 def go_on(pids):
     """Those that were held run."""
     for pid in pids:
-        if status_of(pid, "State") in ("T", "t"):
-            os.kill(pid, signal.SIGCONT)
+        with contextlib.suppress(ProcessLookupError):  # it may die between the two
+            if status_of(pid, "State") in ("T", "t"):
+                os.kill(pid, signal.SIGCONT)
 
 
 # --- the device ------------------------------------------------------------------------------------------------------
