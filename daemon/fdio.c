@@ -230,6 +230,12 @@ int64_t wall_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+void nap_ms(int ms)
+{
+	const struct timespec time = { ms / 1000, ms % 1000 * 1000000L };
+	nanosleep(&time, NULL);
+}
+
 int reopen_read_only(int fd, int *fd_out)
 {
 	char path[40];

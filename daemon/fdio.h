@@ -59,6 +59,9 @@ int64_t monotonic_ms(void);
 /* Now, on the wall clock (milliseconds since 1970). */
 int64_t wall_ms(void);
 
+/* Sleeps, or less if a signal comes. */
+void nap_ms(int ms);
+
 /* Opens the same file anew, read-only, so that the new descriptor can't write. Needs /proc. */
 int reopen_read_only(int fd, int *fd_out);
 

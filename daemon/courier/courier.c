@@ -22,7 +22,6 @@
 #include "daemon/keep.h"
 #include "daemon/log.h"
 
-#define TRIES_MAX       3     /* a message that spoiled so many tries is put aside */
 #define PENDING_WAIT_MS 20    /* between looks at a plan that another courier is working on */
 #define PENDING_MOST_MS 10000 /* for it: its share may hang */
 
@@ -53,11 +52,6 @@ static void add_text(struct digest *digest, const char *text)
 	digest_add(digest, text, strlen(text) + 1);
 }
 
-static bool has_time(const void *context)
-{
-	return !job_is_late(context);
-}
-
 /* Every octet is looked at: not before it is known that they are not too many, and not for longer
  * than somebody waits for the answer. */
 static enum reason hash_message(struct job *job, uint8_t value_out[DIGEST_SIZE])
@@ -67,7 +61,7 @@ static enum reason hash_message(struct job *job, uint8_t value_out[DIGEST_SIZE])
 		return job_fail(job, REASON_SIZE, "it has %llu octets",
 				(unsigned long long)job->bytes);
 	digest_init(&digest);
-	int error = digest_add_file(&digest, job->message_fd, job->bytes, has_time, job);
+	int error = digest_add_file(&digest, job->message_fd, job->bytes, job_has_time, job);
 	if (error == -ECANCELED)
 		return job_fail(job, *job->courier->stopping ? REASON_SHUTDOWN : REASON_DEADLINE,
 				"there was no time to read it");
@@ -127,12 +121,6 @@ static void take_facts(struct job *job)
 
 /* --- what was delivered before ---------------------------------------------------------------- */
 
-static void nap(void)
-{
-	struct timespec time = { .tv_nsec = PENDING_WAIT_MS * 1000000L };
-	nanosleep(&time, NULL);
-}
-
 /* The doubt is this session's now: it holds the mark and will settle it. */
 static enum reason answer_doubt(struct job *job, int mark_fd)
 {
@@ -153,9 +141,9 @@ static enum reason settle_pending(struct job *job, const char *life, int64_t sin
 	if (error && error != -EWOULDBLOCK)
 		return job_fail(job, job_share_reason(error), "an earlier delivery of it waits: %s",
 				strerror(-error));
-	if (job_is_late(job) || monotonic_ms() - since_ms > PENDING_MOST_MS)
+	if (!job_has_time(job) || monotonic_ms() - since_ms > PENDING_MOST_MS)
 		return job_fail(job, REASON_DEADLINE, "an earlier delivery of it is under way");
-	nap();
+	nap_ms(PENDING_WAIT_MS);
 	return REASON_NONE;
 }
 
@@ -227,7 +215,7 @@ static bool belongs_aside(enum reason reason)
 static enum reason check_tries(struct job *job, unsigned *tries_out)
 {
 	*tries_out = life_tries(&job->courier->spool, job->key);
-	if (*tries_out < TRIES_MAX)
+	if (*tries_out < LIFE_TRIES_MAX)
 		return REASON_NONE;
 	return job_fail(
 		job, REASON_CRASH,

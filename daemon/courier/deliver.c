@@ -224,12 +224,10 @@ static enum reason write_plan(struct job *job, const char *name, const struct pl
 
 static enum reason check_deadline(struct job *job)
 {
-	int64_t deadline_ms = job->ask->head->deadline_ms;
 	if (*job->courier->stopping)
 		return job_fail(job, REASON_SHUTDOWN, "the gateway is ending");
-	if (deadline_ms > 0 && monotonic_ms() > deadline_ms)
-		return job_fail(job, REASON_DEADLINE, "not durable in time");
-	return REASON_NONE;
+	return job_has_time(job) ? REASON_NONE
+				 : job_fail(job, REASON_DEADLINE, "not durable in time");
 }
 
 static void tell_published(const void *context, const struct plan_part *part, const char *path)

@@ -17,10 +17,11 @@ enum reason job_fail(struct job *job, enum reason reason, const char *format, ..
 	return reason;
 }
 
-bool job_is_late(const struct job *job)
+bool job_has_time(const void *context)
 {
+	const struct job *job = context;
 	int64_t deadline_ms = job->ask->head->deadline_ms;
-	return *job->courier->stopping || (deadline_ms > 0 && monotonic_ms() > deadline_ms);
+	return !*job->courier->stopping && (deadline_ms <= 0 || monotonic_ms() <= deadline_ms);
 }
 
 void job_touch_seats(struct job *job)

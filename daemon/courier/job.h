@@ -108,8 +108,9 @@ struct job {
 enum reason job_fail(struct job *job, enum reason reason, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* Nobody waits for its answer any more, or the gateway is ending. */
-bool job_is_late(const struct job *job);
+/* Somebody still waits for its answer, and the gateway is not ending. `job`: a struct job; for
+ * those who are told what to ask now and then. */
+bool job_has_time(const void *job);
 
 /* Work on its shares goes on. */
 void job_touch_seats(struct job *job);

@@ -21,7 +21,6 @@
 #define LIFE_LENGTH (PLAN_LIFE_SIZE - 1)
 #define BEGIN_TRIES 100
 #define KEY_LENGTH  (PLAN_KEY_SIZE - 1)
-#define PLAN_LIVES  3 /* a plan that fails in so many lives is put aside */
 #define SWEEP_AGE_S 86400
 #define TRIES_AGE_S (30 * 86400)
 #define GONE_AGE_S  60
@@ -325,14 +324,14 @@ static int count_plan(const struct spool *spool, const struct config *config,
 	char counter[COUNTER_SIZE];
 	name_counter(plan, counter);
 	count_try(spool, counter);
-	if (life_tries(spool, counter) < PLAN_LIVES)
+	if (life_tries(spool, counter) < LIFE_TRIES_MAX)
 		return error;
 	int kept = quarantine_keep_plan(spool->quarantine_fd, config, spool->shares_fd, plan, life,
 					error);
 	if (kept)
 		return kept;
 	life_forget_tries(spool, counter);
-	set_tries(spool, plan->key, PLAN_LIVES);
+	set_tries(spool, plan->key, LIFE_TRIES_MAX);
 	return unlinkat(spool->publishing_fd, name, 0) < 0 ? -errno : 0;
 }
 

@@ -23,6 +23,10 @@ struct spool {
 		root_fd;
 };
 
+/* A message that spoiled so many couriers, and a plan that failed in so many lives, is put aside.
+ */
+#define LIFE_TRIES_MAX 3
+
 #define LIFE_RUN_SIZE 40     /* with its NUL */
 #define LIFE_RUN_NONE "none" /* a courier of its own, without a boss */
 

@@ -278,12 +278,11 @@ static int run(struct courier *courier, char **names, int count)
 	}
 	start_clock(courier);
 	courier->started_ms = monotonic_ms();
-	/* an own courier holds up nobody */
-	if (!is_alone(courier))
-		courier->seats = seat_count(&courier->config);
-	if (is_alone(courier)) {
+	if (is_alone(courier)) { /* and holds up nobody */
 		tidy(courier);
 		life_sweep(&courier->spool, &courier->config);
+	} else {
+		courier->seats = seat_count(&courier->config);
 	}
 	serve(courier, epoll_fd, names, count);
 	extractor_stop(&courier->extractor);

@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
@@ -41,7 +40,6 @@ static bool is_mark_name(const char *name)
  * with a shared lock first, and only then want it for themselves. */
 static int lock_if_free(int fd)
 {
-	const struct timespec nap = { .tv_nsec = LOCK_NAP_MS * 1000000L };
 	for (int tries = 0; tries < LOCK_TRIES; tries++) {
 		if (flock(fd, LOCK_SH | LOCK_NB) < 0)
 			return -errno;
@@ -49,7 +47,7 @@ static int lock_if_free(int fd)
 			return 0;
 		if (errno != EWOULDBLOCK)
 			return -errno;
-		nanosleep(&nap, NULL);
+		nap_ms(LOCK_NAP_MS);
 	}
 	return -EWOULDBLOCK;
 }

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
@@ -71,7 +70,6 @@ static int try_seats(int folders_fd, const char *name, unsigned seats, struct se
 int seat_take(int folders_fd, const char *name, unsigned seats,
 	      bool (*has_time)(const void *context), const void *context, struct seat *seat_out)
 {
-	const struct timespec nap = { .tv_nsec = NAP_MS * 1000000L };
 	int64_t since_ms = monotonic_ms();
 	for (;;) {
 		int64_t newest = 0, now_ms = monotonic_ms();
@@ -83,7 +81,7 @@ int seat_take(int folders_fd, const char *name, unsigned seats,
 			return -EBUSY;
 		if (!has_time(context))
 			return -ETIMEDOUT;
-		nanosleep(&nap, NULL);
+		nap_ms(NAP_MS);
 	}
 }
 

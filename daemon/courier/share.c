@@ -292,7 +292,6 @@ static int meet(struct share *share, int shares_fd, const char *memory, bool mak
  * wait for a while only. */
 static int lock_shares(int shares_fd, char *why_out)
 {
-	const struct timespec nap = { .tv_nsec = LOCK_NAP_MS * 1000000L };
 	int64_t deadline_ms = monotonic_ms() + LOCK_WAIT_MS;
 	while (flock(shares_fd, LOCK_EX | LOCK_NB) < 0) {
 		if (errno != EWOULDBLOCK && errno != EINTR)
@@ -302,7 +301,7 @@ static int lock_shares(int shares_fd, char *why_out)
 				 "another courier has been busy with a new share for too long");
 			return -ETIMEDOUT;
 		}
-		nanosleep(&nap, NULL);
+		nap_ms(LOCK_NAP_MS);
 	}
 	return 0;
 }

@@ -39,11 +39,6 @@ static enum reason check_room(struct job *job, const struct share *share)
 			(unsigned long long)share->rules->free_floor >> 20);
 }
 
-static bool has_time(const void *context)
-{
-	return !job_is_late(context);
-}
-
 static enum reason take_seat(struct job *job, const struct rules_share *rules, struct seat *seat)
 {
 	const struct courier *courier = job->courier;
@@ -52,7 +47,8 @@ static enum reason take_seat(struct job *job, const struct rules_share *rules, s
 	if (courier->seats == 0)
 		return REASON_NONE;
 	share_name(rules, name);
-	int error = seat_take(courier->spool.folders_fd, name, courier->seats, has_time, job, seat);
+	int error =
+		seat_take(courier->spool.folders_fd, name, courier->seats, job_has_time, job, seat);
 	if (error == -EBUSY)
 		return job_fail(job, REASON_SHARE,
 				"%s hangs: %u deliveries to it wait for an answer", rules->path,
@@ -74,9 +70,8 @@ static enum reason open_share(struct job *job, struct job_route *route)
 		return reason;
 	int error = share_open(rules_of(job, &route->place), courier->spool.shares_fd, true,
 			       &share->share, why);
-	if (error)
-		seat_leave(&share->seat);
 	if (error) {
+		seat_leave(&share->seat);
 		/* after a change of mounts our jail may hold the old one */
 		courier->share_denied = error == -EACCES || error == -EPERM;
 		return job_fail(job, job_share_reason(error), "%s", why);
