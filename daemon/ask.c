@@ -78,3 +78,8 @@ bool ask_answer_valid(const void *message, size_t size)
 	       answer->kind <= ASK_SETTLED && ends_inside(answer->job, sizeof answer->job) &&
 	       ends_inside(answer->text, sizeof answer->text);
 }
+
+int64_t ask_deadline_ms(int64_t from_ms, uint64_t answer_within_s, uint64_t bytes)
+{
+	return from_ms + (int64_t)(answer_within_s + bytes / (10 << 20)) * 1000;
+}

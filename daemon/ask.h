@@ -79,6 +79,14 @@ struct ask_answer {
 	char text[ASK_TEXT_MAX + 1]; /* words for the sender; NUL-terminated, ASCII */
 };
 
+/* What everybody who asks holds to. */
+#define ASK_TRIES       2     /* couriers: the first may die over the question */
+#define ASK_PROMISED_MS 60000 /* so much longer may it take to keep a promise */
+#define ASK_SETTLE_MS   3000  /* for one courier to take a mark away */
+
+/* Until when an answer is waited for: 1 s more for each 10 MB. */
+int64_t ask_deadline_ms(int64_t from_ms, uint64_t answer_within_s, uint64_t bytes);
+
 /* Puts a question together. Returns its size in octets, or -E2BIG. `buffer` holds ASK_MAX. */
 ssize_t ask_write(const struct ask_head *head, const char *sender, const char *const *recipients,
 		  void *buffer);

@@ -18,6 +18,14 @@ struct jail_match {
 
 #define JAIL_MATCHES 2
 
+#define JAIL_WORD 0xFFFFFFFF /* a mask: all of an int */
+
+/* What clone may not be told (sched.h): a child shares nothing with us, and no new namespace. */
+#define JAIL_FORK_FORBIDS                                                                 \
+	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_NEWNS | \
+	 CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID |   \
+	 CLONE_NEWNET)
+
 struct jail_call {
 	int call; /* SCMP_SYS(…), i.e. __NR_… */
 	const char *why;

@@ -11,9 +11,6 @@
 #include "daemon/keep.h"
 #include "policy/verdict.h"
 
-#define BYTES_A_SECOND (10 << 20) /* a longer message may take so much longer */
-#define TRIES          2          /* couriers that may die over one message */
-
 static int later(const char *what)
 {
 	fprintf(stderr, "letterchute: %s, try again later\n", what);
@@ -37,8 +34,7 @@ static void fill_head(const struct options *options, const struct config *config
 	head->origin.peer_allowed = 1;
 	head->bytes = bytes;
 	head->received_ms = wall_ms();
-	head->deadline_ms = monotonic_ms() + (int64_t)config->gateway.answer_within_s * 1000 +
-			    (int64_t)(bytes / BYTES_A_SECOND) * 1000;
+	head->deadline_ms = ask_deadline_ms(monotonic_ms(), config->gateway.answer_within_s, bytes);
 	head->has_envelope = options->from != NULL;
 	head->recipients = (uint32_t)options->to_count;
 }
@@ -95,7 +91,7 @@ static int ask(const struct options *options, const struct config *config, struc
 		if (error != -EPIPE)
 			return later(strerror(-error));
 		single_close(single);
-		if (tries == TRIES || single_open(config, "run", single) != EXIT_OK)
+		if (tries == ASK_TRIES || single_open(config, "run", single) != EXIT_OK)
 			return later("the gateway does not answer");
 	}
 }

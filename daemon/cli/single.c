@@ -17,8 +17,6 @@
 
 #define IN_MEMORY_MAX (1 << 20)  /* octets; a longer message goes to a disk */
 #define DISCARD_MAX   (64 << 20) /* octets beyond twice the limit that are still heard out */
-#define PROMISED_MS   60000      /* what is promised may take so much longer */
-#define SETTLE_MS     3000       /* for a mark to be taken away */
 #define LEAVE_MS      1000       /* for our own courier to end */
 
 static int start_own(const struct config *config, const char *mode, struct single *single_out)
@@ -191,7 +189,7 @@ int single_ask(const struct single *single, const struct ask_head *head, const c
 		if (error == -EINTR)
 			error = 0;
 		else if (!error && answer_out->kind == ASK_PROMISED && deadline_ms > 0)
-			deadline_ms += PROMISED_MS;
+			deadline_ms += ASK_PROMISED_MS;
 	}
 	if (!error)
 		*mark_out = take_fd(&mark);
@@ -215,7 +213,7 @@ int single_settle(struct single *single, const struct ask_head *head, int mark_f
 	error = send_question(single, &settle, "", NULL, fds, 2);
 	close_fd(&theirs);
 	if (!error)
-		error = take_answer(ours, monotonic_ms() + SETTLE_MS + (own ? LEAVE_MS : 0),
+		error = take_answer(ours, monotonic_ms() + ASK_SETTLE_MS + (own ? LEAVE_MS : 0),
 				    &answer, &none);
 	single->pid = 0;
 	return !error && answer.kind != ASK_SETTLED ? -EPIPE : error;

@@ -27,13 +27,6 @@
 	{                                                                    \
 		.call = SYS_##name, .why = (reason), .only = { __VA_ARGS__ } \
 	}
-#define WORD 0xFFFFFFFF
-
-/* A child shares nothing with us, and no new namespace. */
-#define FORK_FORBIDS                                                                      \
-	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_NEWNS | \
-	 CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID |   \
-	 CLONE_NEWNET)
 
 static const struct jail_call calls[] = {
 	CALL(read, "frames"),
@@ -56,8 +49,8 @@ static const struct jail_call calls[] = {
 	CALL(recvmsg, "questions"),
 	CALL(sendmsg, "answers"),
 	/* with a pair of datagram sockets one could write to every local socket by its path */
-	ONLY(socketpair, "the template's control socket", { 0, WORD, AF_UNIX },
-	     { 1, WORD, SOCK_SEQPACKET | SOCK_CLOEXEC }),
+	ONLY(socketpair, "the template's control socket", { 0, JAIL_WORD, AF_UNIX },
+	     { 1, JAIL_WORD, SOCK_SEQPACKET | SOCK_CLOEXEC }),
 	CALL(openat, "spool and share"),
 	CALL(openat2, "below the share"),
 	CALL(fstat, "files"),
@@ -123,22 +116,22 @@ static const struct jail_call calls[] = {
 	/* no tgkill: whoever may raise a signal may end any process of our user; abort dies of
 	 * SIGSYS */
 	/* starting the template, which closes its own jail */
-	ONLY(clone, "the template", { 0, FORK_FORBIDS, 0 }),
+	ONLY(clone, "the template", { 0, JAIL_FORK_FORBIDS, 0 }),
 	CALL(execveat, "the template"),
 	CALL(wait4, "the template"),
 	CALL(pidfd_open, "the template"),
 	CALL(pidfd_send_signal, "a template that is stuck"),
-	ONLY(prctl, "the template gains nothing", { 0, WORD, PR_SET_NO_NEW_PRIVS }),
-	ONLY(prctl, "the template is not to be traced", { 0, WORD, PR_SET_DUMPABLE },
-	     { 1, WORD, 0 }),
-	ONLY(prctl, "the template dies with us", { 0, WORD, PR_SET_PDEATHSIG }),
-	ONLY(prctl, "the template has no capabilities", { 0, WORD, PR_CAP_AMBIENT },
-	     { 1, WORD, PR_CAP_AMBIENT_CLEAR_ALL }),
+	ONLY(prctl, "the template gains nothing", { 0, JAIL_WORD, PR_SET_NO_NEW_PRIVS }),
+	ONLY(prctl, "the template is not to be traced", { 0, JAIL_WORD, PR_SET_DUMPABLE },
+	     { 1, JAIL_WORD, 0 }),
+	ONLY(prctl, "the template dies with us", { 0, JAIL_WORD, PR_SET_PDEATHSIG }),
+	ONLY(prctl, "the template has no capabilities", { 0, JAIL_WORD, PR_CAP_AMBIENT },
+	     { 1, JAIL_WORD, PR_CAP_AMBIENT_CLEAR_ALL }),
 	CALL(seccomp, "the template's jail"),
 	CALL(set_tid_address, "starting a program"),
 	CALL(set_robust_list, "starting a program"),
 	CALL(rseq, "starting a program"),
-	ONLY(prlimit64, "the extractor's limits, set by itself", { 0, WORD, 0 }),
+	ONLY(prlimit64, "the extractor's limits, set by itself", { 0, JAIL_WORD, 0 }),
 	CALL(capset, "the template"),
 	CALL(capget, "the template"),
 #ifdef SYS_open /* younger architectures never had these */

@@ -227,6 +227,11 @@ static int watch(int epoll_fd, int fd, uint32_t events, uint32_t index)
 	return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
+static void tell_mounted(void)
+{
+	log_say(LOG_INFO, "restart", "a share may have been mounted anew");
+}
+
 #define DENIED_MS 2000 /* so often at most a courier ends for a share that it may not enter */
 
 /* What was learned by a job and needs more than the next job. */
@@ -235,7 +240,7 @@ static bool follow_up(struct courier *courier)
 	if (courier->life_spoilt && !renew_life(courier))
 		return false;
 	if (courier->share_denied && monotonic_ms() - courier->started_ms > DENIED_MS) {
-		log_say(LOG_INFO, "restart", "a share may have been mounted anew");
+		tell_mounted();
 		return false;
 	}
 	return true;
@@ -363,7 +368,7 @@ static bool have_moved(const struct courier *courier, const struct sites *before
 	look_at_sites(courier, &now);
 	if (memcmp(before, &now, sizeof now) == 0)
 		return false;
-	log_say(LOG_INFO, "restart", "a share may have been mounted anew");
+	tell_mounted();
 	return true;
 }
 

@@ -27,15 +27,8 @@
 /* A session is forked from the listener: what it may the listener must be allowed too. */
 #define TALK (LISTENER | SESSION)
 
-/* A child shares nothing with us, and no new namespace. */
-#define FORK_FORBIDS                                                                      \
-	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_NEWNS | \
-	 CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID |   \
-	 CLONE_NEWNET)
-
 #define CALL(name) .call = __NR_##name
 #define ONLY(...)  .only = { __VA_ARGS__ }
-#define WORD       0xFFFFFFFF
 
 /* clang-format off */
 static const struct cell_call {
@@ -57,7 +50,7 @@ static const struct cell_call {
 	{ ALL,  { CALL(ppoll), .why = "waiting, with notice of signals" } },
 	/* with a pair of datagram sockets one could write to every local socket by its path */
 	{ TALK, { CALL(socketpair), .why = "where the answer comes",
-	  ONLY({ 0, WORD, AF_UNIX }, { 1, WORD, SOCK_SEQPACKET | SOCK_CLOEXEC }) } },
+	  ONLY({ 0, JAIL_WORD, AF_UNIX }, { 1, JAIL_WORD, SOCK_SEQPACKET | SOCK_CLOEXEC }) } },
 	{ TALK, { CALL(memfd_create), .why = "a small message" } },
 	{ TALK, { CALL(openat), .why = "a big message; our own descriptors opened to be read only" } },
 	{ TALK, { CALL(unlinkat), .why = "scratch where no nameless file can be" } },
@@ -65,8 +58,8 @@ static const struct cell_call {
 	{ TALK, { CALL(lseek), .why = "the message when it moves to disk" } },
 	{ TALK, { CALL(newfstatat), .why = "is it a socket? (fstat)" } },
 	{ TALK, { CALL(fstat), .why = "the same" } },
-	{ TALK, { CALL(ioctl), .why = "what the device has acknowledged", ONLY({ 1, WORD, SIOCOUTQ }) } },
-	{ TALK, { CALL(ioctl), .why = "what it had sent by then", ONLY({ 1, WORD, FIONREAD }) } },
+	{ TALK, { CALL(ioctl), .why = "what the device has acknowledged", ONLY({ 1, JAIL_WORD, SIOCOUTQ }) } },
+	{ TALK, { CALL(ioctl), .why = "what it had sent by then", ONLY({ 1, JAIL_WORD, FIONREAD }) } },
 	{ ALL,  { CALL(getsockopt), .why = "was the connection reset? who is at the door?" } },
 	{ ALL,  { CALL(clock_gettime), .why = "deadlines, where the kernel has no vDSO" } },
 	{ ALL,  { CALL(close), .why = "" } },
@@ -81,18 +74,18 @@ static const struct cell_call {
 	{ ALL,  { CALL(exit), .why = "the end" } },
 
 	{ DOOR, { CALL(statx), .why = "where a file lies that is handed over" } },
-	{ DOOR, { CALL(fcntl), .why = "the same: is it in memory?", ONLY({ 1, WORD, F_GET_SEALS }) } },
+	{ DOOR, { CALL(fcntl), .why = "the same: is it in memory?", ONLY({ 1, JAIL_WORD, F_GET_SEALS }) } },
 
 	{ LISTENER | DOOR, { CALL(accept4), .why = "connections" } },
 	{ LISTENER | DOOR, { CALL(epoll_pwait), .why = "the loop" } },
 	{ LISTENER | DOOR, { CALL(epoll_ctl), .why = "the loop" } },
-	{ LISTENER, { CALL(clone), .why = "a session", ONLY({ 0, FORK_FORBIDS, 0 }) } },
+	{ LISTENER, { CALL(clone), .why = "a session", ONLY({ 0, JAIL_FORK_FORBIDS, 0 }) } },
 	{ LISTENER, { CALL(set_robust_list), .why = "fork, in the child" } },
 	{ LISTENER, { CALL(dup3), .why = "the session's descriptors at their places" } },
 	{ LISTENER, { CALL(close_range), .why = "what is not the session's" } },
-	{ LISTENER, { CALL(prctl), .why = "the session dies with us", ONLY({ 0, WORD, PR_SET_PDEATHSIG }) } },
-	{ LISTENER, { CALL(prctl), .why = "and is not to be traced", ONLY({ 0, WORD, PR_SET_DUMPABLE }, { 1, WORD, 0 }) } },
-	{ LISTENER, { CALL(prctl), .why = "and gains nothing", ONLY({ 0, WORD, PR_SET_NO_NEW_PRIVS }) } },
+	{ LISTENER, { CALL(prctl), .why = "the session dies with us", ONLY({ 0, JAIL_WORD, PR_SET_PDEATHSIG }) } },
+	{ LISTENER, { CALL(prctl), .why = "and is not to be traced", ONLY({ 0, JAIL_WORD, PR_SET_DUMPABLE }, { 1, JAIL_WORD, 0 }) } },
+	{ LISTENER, { CALL(prctl), .why = "and gains nothing", ONLY({ 0, JAIL_WORD, PR_SET_NO_NEW_PRIVS }) } },
 	{ LISTENER, { CALL(getppid), .why = "the session dies with us" } },
 	{ LISTENER, { CALL(seccomp), .why = "the session's own, smaller cell" } },
 };

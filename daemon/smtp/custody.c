@@ -10,10 +10,6 @@
 #include "daemon/log.h"
 #include "policy/verdict.h"
 
-#define PROMISE_MS   60000 /* how much longer a durable plan may take */
-#define SETTLE_MS    3000  /* for one courier to take a mark away */
-#define SETTLE_TRIES 2
-
 /* One process, one session, one question at a time; touched only as far as it is filled. */
 static char question[ASK_MAX];
 
@@ -78,7 +74,7 @@ static enum custody_result await_answer(const struct custody *custody, int answe
 		if (!receive_answer(answer_fd, &answer, &mark))
 			return CUSTODY_DIED;
 		if (answer.kind == ASK_PROMISED && !promised)
-			*deadline_ms += PROMISE_MS;
+			*deadline_ms += ASK_PROMISED_MS;
 	}
 	*answer_out = answer;
 	/* a promise that was not kept left nothing behind */
@@ -113,7 +109,7 @@ enum custody_result custody_ask(struct custody *custody, const struct ask_head *
 	custody->origin = head->origin;
 	int64_t deadline_ms = head->deadline_ms;
 	enum custody_result result = CUSTODY_DIED;
-	for (int tries = 0; tries < 2 && result == CUSTODY_DIED; tries++)
+	for (int tries = 0; tries < ASK_TRIES && result == CUSTODY_DIED; tries++)
 		result = ask_once(custody, (size_t)size, message_fd, &deadline_ms, answer_out,
 				  mark_out);
 	return result;
@@ -144,13 +140,13 @@ static bool ask_to_settle(const struct custody *custody, struct custody_mark *ma
 	struct ask_head head = { .kind = ASK_SETTLE, .origin = custody->origin };
 	ssize_t size = ask_write(&head, "", NULL, question);
 	int pair[2];
-	if (mark->asked++ == SETTLE_TRIES || socket_pair(pair) != 0)
+	if (mark->asked++ == ASK_TRIES || socket_pair(pair) != 0)
 		return false;
 	close_fd(&mark->answer_fd);
 	mark->answer_fd = pair[0];
 	auto_close int theirs = pair[1];
 	const int fds[] = { mark->fd, theirs };
-	mark->deadline_ms = monotonic_ms() + SETTLE_MS;
+	mark->deadline_ms = monotonic_ms() + ASK_SETTLE_MS;
 	return send_question(custody, (size_t)size, fds, 2, mark->deadline_ms) == 0;
 }
 
@@ -204,7 +200,7 @@ static void drop_open(struct custody *custody)
 
 void custody_done(struct custody *custody)
 {
-	int64_t end_ms = monotonic_ms() + (int64_t)SETTLE_MS * SETTLE_TRIES;
+	int64_t end_ms = monotonic_ms() + (int64_t)ASK_SETTLE_MS * ASK_TRIES;
 	drop_open(custody);
 	while (custody->count > 0) {
 		struct custody_mark *mark = &custody->marks[0];

@@ -207,17 +207,6 @@ static bool must_wait(struct listener *l, const struct facts_peer *peer)
 	return relay_peer_leaves(&l->relay, peer->address);
 }
 
-static bool can_wait(const struct listener *l)
-{
-	return l->waiting_count < WAITING_MAX && l->sockets_count > 0;
-}
-
-static void turn_away(struct listener *l, int accepted_fd, const struct facts_peer *peer)
-{
-	auto_close int device_fd = accepted_fd;
-	refuse(l, device_fd, peer, SESSION_REFUSE_BUSY);
-}
-
 static void keep_waiting(struct listener *l, int device_fd, const struct facts_peer *peer)
 {
 	l->waiting[l->waiting_count++] =
@@ -243,12 +232,13 @@ static void serve_waiting(struct listener *l, bool all)
 			i++;
 			continue;
 		}
-		struct waiting next = *waiting;
+		auto_close int device_fd = waiting->device_fd;
+		const struct facts_peer peer = waiting->peer;
 		memmove(waiting, waiting + 1, sizeof *waiting * (--l->waiting_count - i));
-		if (late && relay_peer_leaves(&l->relay, next.peer.address))
-			turn_away(l, next.device_fd, &next.peer);
+		if (late && relay_peer_leaves(&l->relay, peer.address))
+			refuse(l, device_fd, &peer, SESSION_REFUSE_BUSY);
 		else
-			serve(l, next.device_fd, &next.peer);
+			serve(l, take_fd(&device_fd), &peer);
 	}
 }
 
@@ -283,7 +273,7 @@ static void accept_one(struct listener *l, int listening_fd)
 		accept4(listening_fd, (struct sockaddr *)&address, &size, SOCK_CLOEXEC);
 	if (device_fd >= 0) {
 		struct facts_peer peer = host_peer(&address);
-		if (can_wait(l) && must_wait(l, &peer))
+		if (l->waiting_count < WAITING_MAX && must_wait(l, &peer))
 			keep_waiting(l, take_fd(&device_fd), &peer);
 		else
 			serve(l, take_fd(&device_fd), &peer);

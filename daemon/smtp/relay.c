@@ -80,14 +80,16 @@ int relay_add(struct relay *relay, int fd, int device_fd, const struct ask_origi
 	return 0;
 }
 
+static bool is_of(const struct relay_link *link, const uint8_t peer[16])
+{
+	return link->fd >= 0 && memcmp(link->origin.peer, peer, 16) == 0;
+}
+
 size_t relay_count_peer(const struct relay *relay, const uint8_t peer[16])
 {
 	size_t count = 0;
-	for (size_t i = 0; i < relay->links_end; i++) {
-		const struct relay_link *link = &relay->links[i];
-		if (link->fd >= 0 && memcmp(link->origin.peer, peer, 16) == 0)
-			count++;
-	}
+	for (size_t i = 0; i < relay->links_end; i++)
+		count += is_of(&relay->links[i], peer);
 	return count;
 }
 
@@ -100,8 +102,7 @@ bool relay_peer_leaves(const struct relay *relay, const uint8_t peer[16])
 	bool leaves = false;
 	for (size_t i = 0; !leaves && i < relay->links_end; i++) {
 		const struct relay_link *link = &relay->links[i];
-		if (link->fd >= 0 && link->device_fd >= 0 &&
-		    memcmp(link->origin.peer, peer, 16) == 0)
+		if (is_of(link, peer) && link->device_fd >= 0)
 			looks[count++] = (struct pollfd){ link->device_fd, POLLRDHUP, 0 };
 		if (count == LOOKS || i + 1 == relay->links_end) {
 			leaves = count > 0 && poll(looks, count, 0) > 0;
@@ -160,15 +161,12 @@ static bool correct_local(const struct config *config, struct ask_origin *origin
 	return true;
 }
 
-#define BYTES_A_SECOND (10 << 20) /* a longer message may take so much longer */
-
 /* A link may be in a greater hurry than we are, but never have more time. */
 static int64_t latest_answer_ms(const struct config *config, const struct ask_head *head)
 {
 	uint64_t max = config->rules.limits.message_bytes;
 	uint64_t bytes = head->bytes < max ? head->bytes : max;
-	int64_t latest_ms = monotonic_ms() + (int64_t)(config->gateway.answer_within_s * 1000 +
-						       bytes / BYTES_A_SECOND * 1000);
+	int64_t latest_ms = ask_deadline_ms(monotonic_ms(), config->gateway.answer_within_s, bytes);
 	return head->deadline_ms > 0 && head->deadline_ms < latest_ms ? head->deadline_ms
 								      : latest_ms;
 }

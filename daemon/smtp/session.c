@@ -278,9 +278,7 @@ static struct ask_head question_head(const struct session *s)
 	memcpy(head.origin.peer, settings->peer.address, sizeof head.origin.peer);
 	head.bytes = s->spill.bytes;
 	head.received_ms = wall_ms();
-	/* 1 s more for each 10 MB */
-	head.deadline_ms = s->heard_ms + (int64_t)(settings->answer_within_s * 1000 +
-						   s->spill.bytes / (10 * 1024 * 1024) * 1000);
+	head.deadline_ms = ask_deadline_ms(s->heard_ms, settings->answer_within_s, s->spill.bytes);
 	head.recipients = (uint32_t)s->recipients_count;
 	return head;
 }
