@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "daemon/digest.h"
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
 #include "policy/value.h"
@@ -137,6 +138,15 @@ static const struct section_kind {
 	{ "watch", NAME_MUST, READ_LATER, { 0 } },
 	{ "http", NAME_NEVER, READ_LATER, { 0 } },
 };
+
+static const struct section_kind *find_section(const char *section)
+{
+	for (size_t i = 0; i < sizeof section_kinds / sizeof section_kinds[0]; i++) {
+		if (strcmp(section_kinds[i].section, section) == 0)
+			return &section_kinds[i];
+	}
+	return NULL;
+}
 
 #define KEYS (sizeof keys / sizeof keys[0])
 
@@ -664,11 +674,7 @@ static bool open_section(struct loading *loading, size_t at)
 	struct config *config = loading->config;
 	const struct ini_line *line = &config->ini.lines[at];
 	struct rules_error error;
-	loading->section = NULL;
-	for (size_t i = 0; i < sizeof section_kinds / sizeof section_kinds[0]; i++) {
-		if (strcmp(section_kinds[i].section, line->section) == 0)
-			loading->section = &section_kinds[i];
-	}
+	loading->section = find_section(line->section);
 	if (!loading->section)
 		return fail(
 			loading, at,
@@ -1055,6 +1061,28 @@ const struct config_account *config_find_account(const struct config *config, co
 const struct config_maildir *config_find_maildir(const struct config *config, const char *name)
 {
 	FIND(maildirs);
+}
+
+uint64_t config_revision(const struct config *config)
+{
+	struct digest digest;
+	uint8_t value[DIGEST_SIZE];
+	uint64_t revision;
+	digest_init(&digest);
+	for (size_t i = 0; i < config->ini.count; i++) {
+		const struct ini_line *line = &config->ini.lines[i];
+		const struct section_kind *kind = find_section(line->section);
+		if (!kind || kind->reader != READ_RULES)
+			continue;
+		const char *texts[] = { line->section, line->name, line->key, line->value };
+		for (size_t t = 0; t < sizeof texts / sizeof texts[0]; t++) {
+			const char *text = texts[t] ? texts[t] : "";
+			digest_add(&digest, text, strlen(text) + 1);
+		}
+	}
+	digest_end(&digest, value);
+	memcpy(&revision, value, sizeof revision);
+	return revision;
 }
 
 uint64_t config_couriers(const struct config *config)
