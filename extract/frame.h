@@ -22,7 +22,7 @@
 #pragma once
 #include <stdint.h>
 
-#define FRAME_VERSION    1
+#define FRAME_VERSION    2
 #define FRAME_CONTROL_FD 3 /* the template's control socket */
 
 #define FRAME_BYTES_MAX     (256 * 1024) /* payload of one BYTES frame (octets) */

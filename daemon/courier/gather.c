@@ -49,6 +49,13 @@ static int take_address(void *context, const char *address)
 	return 0;
 }
 
+static int take_results(void *context, const struct frame_results *results)
+{
+	struct job *job = context;
+	checkpoint_results(results, &job->texts, &job->facts);
+	return 0;
+}
+
 /* Without an envelope, To and Cc say where it goes. */
 static void choose_recipients(struct job *job)
 {
@@ -281,6 +288,13 @@ static int reread_address(void *context, const char *address)
 	return 0;
 }
 
+static int reread_results(void *context, const struct frame_results *results)
+{
+	(void)context;
+	(void)results;
+	return 0;
+}
+
 static int reread_message(void *context, const struct frame_message *message)
 {
 	(void)context;
@@ -358,8 +372,9 @@ static enum extractor_result run(struct job *job, enum frame_reading reading,
 static enum reason read_again(struct job *job)
 {
 	struct reread reread = { .job = job };
-	struct frames_sink sink = { &reread,      reread_address, reread_message, reread_part,
-				    reread_bytes, reread_end,     reread_shown,   reread_done };
+	struct frames_sink sink = { &reread,        reread_address, reread_results,
+				    reread_message, reread_part,    reread_bytes,
+				    reread_end,     reread_shown,   reread_done };
 	char why[EXTRACTOR_ERROR_MAX] = "";
 	uint32_t cap = 0;
 	switch (run(job, FRAME_READ_LAST, &sink, &cap, why)) {
@@ -393,6 +408,7 @@ static void forget(struct job *job)
 		free(job->addresses[i]);
 	if (job->facts.recipients_count == job->addresses_count && job->ask->head->recipients == 0)
 		job->facts.recipients_count = 0;
+	job->facts.results_count = 0;
 	job->parts_count = 0;
 	job->addresses_count = 0;
 	job->routes_count = 0;
@@ -403,7 +419,7 @@ static void forget(struct job *job)
 
 static enum extractor_result read_first(struct job *job, uint32_t *cap_out, char *why_out)
 {
-	struct frames_sink sink = { job,        take_address, take_message, take_part,
+	struct frames_sink sink = { job,        take_address, take_results, take_message, take_part,
 				    take_bytes, take_end,     take_shown,   take_done };
 	return run(job, FRAME_READ_FIRST, &sink, cap_out, why_out);
 }
