@@ -563,6 +563,19 @@ static const struct {
 	  "a " },
 	{ "folded", "Authentication-Results: a;\r\n dmarc=pass\r\n\theader.from=b\r\n\r\n",
 	  "a(b) " },
+	/* what a sender writes on top of his mail comes right below the receiver's field */
+	{ "junk that has its shape",
+	  "Authentication-Results: a;\r\ndmarc=pass\r\nFrom: a@b\r\n\r\n", "a " },
+	{ "junk, and more folded onto it",
+	  "Authentication-Results: a;\r\njunk\r\n dmarc=pass header.from=b\r\nFrom: a@b\r\n\r\n",
+	  "a " },
+	{ "junk that has its shape, and more folded onto it",
+	  "Authentication-Results: a;\r\ndmarc=pass\r\n header.from=b\r\nFrom: a@b\r\n\r\n", "a " },
+	{ "junk of both kinds",
+	  "Authentication-Results: a;\r\nx=y;\r\ndmarc=pass;\r\n \r\n header.from=b\r\nFrom: a@b\r\n\r\n",
+	  "a " },
+	{ "junk behind a later field is none of its business",
+	  "Authentication-Results: a; none\r\nFrom: a@b;\r\njunk\r\n x\r\n\r\n", "a " },
 };
 
 static void top_results(void **state)
