@@ -8,6 +8,7 @@
 #include "daemon/courier/stage.h"
 #include "daemon/keep.h"
 #include "policy/filetype.h"
+#include "policy/proof.h"
 
 #define STOP 1 /* the job has failed, with its reason */
 
@@ -56,6 +57,21 @@ static int take_results(void *context, const struct frame_results *results)
 	return 0;
 }
 
+/* How the job's source wants senders to be proven by Authentication-Results; NULL: it does not. */
+static const struct proof_settings *proof_settings_of(const struct job *job)
+{
+	(void)job;
+	return NULL;
+}
+
+/* All that the header says is known, and nothing is decided yet. */
+static void prove_sender(struct job *job)
+{
+	const struct proof_settings *settings = proof_settings_of(job);
+	if (settings && proof_results(settings, &job->facts))
+		job->facts.proofs |= PROOF_RESULTS;
+}
+
 /* Without an envelope, To and Cc say where it goes. */
 static void choose_recipients(struct job *job)
 {
@@ -88,6 +104,7 @@ static int take_message(void *context, const struct frame_message *message)
 	struct decide_route found[DECIDE_ROUTES_MAX];
 	size_t count = 0;
 	checkpoint_message(message, &job->texts, &job->facts);
+	prove_sender(job);
 	choose_recipients(job);
 	struct verdict verdict = decide_routes(rules_of(job), &job->facts, found, &count);
 	if (verdict.reason) {
@@ -409,6 +426,7 @@ static void forget(struct job *job)
 	if (job->facts.recipients_count == job->addresses_count && job->ask->head->recipients == 0)
 		job->facts.recipients_count = 0;
 	job->facts.results_count = 0;
+	job->facts.proofs &= ~(unsigned)PROOF_RESULTS;
 	job->parts_count = 0;
 	job->addresses_count = 0;
 	job->routes_count = 0;
