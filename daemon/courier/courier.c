@@ -52,14 +52,18 @@ static void add_text(struct digest *digest, const char *text)
 	digest_add(digest, text, strlen(text) + 1);
 }
 
-/* Every octet is looked at: not before it is known that they are not too many, and not for longer
- * than somebody waits for the answer. */
+/* Known before all of them are looked at. */
+static enum reason check_size(struct job *job)
+{
+	if (job->bytes <= job->courier->config.rules.limits.message_bytes)
+		return REASON_NONE;
+	return job_fail(job, REASON_SIZE, "it has %llu octets", (unsigned long long)job->bytes);
+}
+
+/* Every octet is looked at, but not for longer than somebody waits for the answer. */
 static enum reason hash_message(struct job *job, uint8_t value_out[DIGEST_SIZE])
 {
 	struct digest digest;
-	if (job->bytes > job->courier->config.rules.limits.message_bytes)
-		return job_fail(job, REASON_SIZE, "it has %llu octets",
-				(unsigned long long)job->bytes);
 	digest_init(&digest);
 	int error = digest_add_file(&digest, job->message_fd, job->bytes, job_has_time, job);
 	if (error == -ECANCELED)
@@ -91,6 +95,19 @@ static enum reason make_key(struct job *job)
 	digest_add(&key, value, sizeof value);
 	digest_end(&key, value);
 	digest_hex(value, job->key);
+	return REASON_NONE;
+}
+
+/* The key of a message that was put aside is that of the first time: what is known under it, a
+ * delivery that nobody heard of or its entry, is known for this try too. What was counted against
+ * it is forgotten. */
+static enum reason find_key(struct job *job)
+{
+	enum reason reason = check_size(job);
+	if (reason || job->ask->head->kind != ASK_RETRY)
+		return reason ? reason : make_key(job);
+	snprintf(job->key, sizeof job->key, "%.*s", PLAN_KEY_SIZE - 1, job->ask->head->key);
+	life_forget_tries(&job->courier->spool, job->key);
 	return REASON_NONE;
 }
 
@@ -270,7 +287,7 @@ static void run_job(struct job *job, int message_fd)
 		reason = open_message(job, message_fd);
 	if (!reason) {
 		take_facts(job);
-		reason = make_key(job);
+		reason = find_key(job);
 	}
 	if (!reason)
 		reason = look_back(job);
@@ -360,6 +377,7 @@ void courier_answer(struct courier *courier, const struct ask *ask, const int *f
 	job->message_fd = -1;
 	job->answer_fd = fds[1];
 	job->report_fd = dry ? fds[2] : -1;
+	job->started_ms = monotonic_ms();
 	if (dry)
 		explain_job(job, fds[0]);
 	else {

@@ -182,10 +182,14 @@ static bool renew_life(struct courier *courier)
 static _Alignas(8) char message[ASK_MAX];
 
 /* Who asks belongs to the socket. The listener and the door know their sessions and say it
- * themselves; the name must still be the one that the socket was made for. */
-static bool is_from(const struct ask *ask, const char *name)
+ * themselves; the name must still be the one that the socket was made for. What was put aside may
+ * be from anybody: only who started us for himself can look it up. */
+static bool is_from(const struct courier *courier, const struct ask *ask, const char *name)
 {
-	return strcmp(name, "*") == 0 || strcmp(ask->head->origin.source, name) == 0;
+	bool anybody = strcmp(name, "*") == 0;
+	if (ask->head->kind == ASK_RETRY)
+		return anybody && is_alone(courier);
+	return anybody || strcmp(ask->head->origin.source, name) == 0;
 }
 
 /* No question, and yet not the end of the socket: another courier was faster, or what came was cut.
@@ -212,7 +216,7 @@ static bool take_question(struct courier *courier, int fd, const char *name)
 		heed_silence(name, (int)size);
 		return true;
 	}
-	if (ask_read(message, (size_t)size, &ask) && is_from(&ask, name))
+	if (ask_read(message, (size_t)size, &ask) && is_from(courier, &ask, name))
 		courier_answer(courier, &ask, fds, count);
 	else
 		log_say(LOG_ERROR, "ask", "source %s asked nonsense", name);

@@ -27,7 +27,9 @@ static void add_list(char *text, size_t size, const char *item)
 
 static int64_t took_ms(const struct job *job)
 {
-	int64_t took = wall_ms() - job->ask->head->received_ms;
+	/* what was put aside came long ago */
+	int64_t took = job->ask->head->kind == ASK_RETRY ? monotonic_ms() - job->started_ms
+							 : wall_ms() - job->ask->head->received_ms;
 	return took > 0 ? took : 0;
 }
 
