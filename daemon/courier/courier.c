@@ -202,14 +202,14 @@ static enum reason look_back(struct job *job)
 static void put_message_aside(struct job *job)
 {
 	const struct courier *courier = job->courier;
-	char id[QUARANTINE_ID_SIZE], what[PLAN_KEY_SIZE + 16];
+	char id[ASIDE_ID_SIZE];
 	struct json *facts = report_message(job);
-	snprintf(what, sizeof what, "message %s", job->key);
 	json_put_text(facts, "reason", verdict_row(job->reason)->name);
 	json_put_text(facts, "text", job->why);
-	int error = quarantine_keep(courier->spool.quarantine_fd,
-				    courier->config.gateway.quarantine_bytes, what, facts,
-				    "message.eml", job->message_fd, id);
+	aside_put_question(facts, job->ask);
+	int error = quarantine_keep_message(courier->spool.quarantine_fd,
+					    courier->config.gateway.quarantine_bytes, job->key,
+					    facts, job->message_fd, id);
 	json_free(facts);
 	if (error) {
 		job->reason = REASON_NONE;

@@ -79,7 +79,7 @@ static enum reason put_aside(struct job *job, size_t route, struct job_part *par
 	const struct courier *courier = job->courier;
 	struct job_copy *copy = &part->copies[route];
 	auto_close int fd = -1;
-	char what[PLAN_KEY_SIZE + RULES_NAME_MAX + 32], id[QUARANTINE_ID_SIZE];
+	char what[PLAN_KEY_SIZE + RULES_NAME_MAX + 32], id[ASIDE_ID_SIZE];
 	snprintf(what, sizeof what, "part %s %u %s", job->key, part->facts.number,
 		 courier->config.rules.routes[job->routes[route].route].name);
 	int error = stage_reopen(job, route, copy, &fd);
@@ -90,7 +90,7 @@ static enum reason put_aside(struct job *job, size_t route, struct job_part *par
 	if (!error)
 		error = quarantine_keep(courier->spool.quarantine_fd,
 					courier->config.gateway.quarantine_bytes, what, facts,
-					"part", fd, id);
+					ASIDE_PART, fd, id);
 	json_free(facts);
 	if (error)
 		return job_fail(job, job_spool_reason(error), "the quarantine: %s",
