@@ -149,12 +149,20 @@ static void plan_route(const struct job *job, size_t route, struct plan *plan)
 	}
 }
 
+static enum plan_doubt doubt_of(const struct job *job)
+{
+	if (job->ask->head->kind == ASK_RETRY)
+		return PLAN_DOUBT_RETRY;
+	return job->facts.has_message_id || job->facts.has_date ? PLAN_DOUBT_LONG
+								: PLAN_DOUBT_SHORT;
+}
+
 static enum reason make_plan(struct job *job, struct plan *plan)
 {
 	memcpy(plan->key, job->key, sizeof plan->key);
 	memcpy(plan->job, job->id, sizeof plan->job);
 	plan->clock_s = clock_now(job->courier);
-	plan->short_doubt = !job->facts.has_message_id && !job->facts.has_date;
+	plan->doubt = doubt_of(job);
 	plan->shares = calloc(job->shares_count, sizeof *plan->shares);
 	plan->parts = calloc(job->parts_count * job->routes_count + 1, sizeof *plan->parts);
 	if (!plan->shares || !plan->parts)

@@ -156,7 +156,8 @@ static void tidy(struct courier *courier)
 	advance_clock(courier, fd);
 	life_adopt_all(&courier->spool, &courier->config, courier->run);
 	life_age_tries(&courier->spool);
-	marks_age(&marks, courier->clock_s, courier->config.gateway.doubt_keep_s);
+	marks_age(&marks, courier->clock_s, courier->config.gateway.doubt_keep_s,
+		  courier->spool.quarantine_fd);
 	quarantine_tidy(courier->spool.quarantine_fd);
 	folder_tidy(courier->spool.folders_fd);
 }
