@@ -79,6 +79,9 @@ static const struct verb {
 	{ "check", verb_check, { OPTION_JSON, OPTION_OFFLINE, OPTION_ADOPT }, 0, 0,
 	  "check [-c FILE] [--json] [--offline] [--adopt]",
 	  "reads the configuration and probes the share" },
+	{ "quarantine", verb_quarantine, { OPTION_JSON }, 1, INT32_MAX,
+	  "quarantine [-c FILE] [--json] list | show ID | retry ID | rm ID...",
+	  "what was kept aside, and why" },
 };
 /* clang-format on */
 #define VERBS_COUNT (sizeof verbs / sizeof verbs[0])
