@@ -3,10 +3,11 @@
  *
  *   run NAME...   questions from the sockets of these sources, until all are closed
  *   alone "*"     the same for who started it for himself, without a boss
- *   keep NAME...  no questions: says in the log what is wrong with a share, then adopts the dead
- * and clears up explain       one question, without touching spool or share check         probes
- * the shares; findings as lines: what, 0 or 1, text, remedy, by tabs adopt         the same, after
- * forgetting what is remembered of them
+ *   keep NAME...  no questions: says in the log what is wrong with a share, then adopts the
+ *                 dead and clears up
+ *   explain       one question, without touching spool or share
+ *   check         probes the shares; findings as lines: what, 0 or 1, text, remedy, by tabs
+ *   adopt         the same, after forgetting what is remembered of them
  *
  * Descriptors: ROLE_FD_FIRST the extractor's program, then the sockets, or for check the report. */
 #define _GNU_SOURCE
