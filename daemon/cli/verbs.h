@@ -38,6 +38,7 @@ int verb_drop(const struct options *options);
 int verb_smtp_session(const struct options *options);
 int verb_extract(const struct options *options);
 int verb_explain(const struct options *options);
+int verb_status(const struct options *options);
 int verb_check(const struct options *options);
 int verb_quarantine(const struct options *options);
 

@@ -7,6 +7,7 @@
  *                 dead and clears up
  *   explain       one question, without touching spool or share
  *   check         probes the shares; findings as lines: what, 0 or 1, text, remedy, by tabs
+ *   look          at the shares: number, up or away, free octets, why, by tabs
  *   adopt         the same, after forgetting what is remembered of them
  *
  * Descriptors: ROLE_FD_FIRST the extractor's program, then the sockets, or for check the report. */
@@ -416,6 +417,22 @@ static int keep(struct courier *courier)
 	return 0;
 }
 
+/* For who wants to know now, and waits as long as he likes. */
+static int look(struct courier *courier)
+{
+	for (size_t i = 0; i < courier->config.rules.shares_count; i++) {
+		struct share share;
+		char why[SHARE_WHY_MAX] = "";
+		int error = share_open(&courier->config.rules.shares[i], courier->spool.shares_fd,
+				       false, &share, why);
+		dprintf(FD_ASKS, "%zu\t%s\t%lld\t%s\n", i, error ? "away" : "up",
+			error ? -1LL : (long long)share_free(&share), error ? why : "");
+		if (!error)
+			share_close(&share);
+	}
+	return 0;
+}
+
 static int check(struct courier *courier, bool forget)
 {
 	for (size_t i = 0; forget && i < courier->config.rules.shares_count; i++)
@@ -435,7 +452,8 @@ int main(int argc, char **argv)
 	char error[CONFIG_ERROR_MAX];
 	if (argc < 2 || role_settle("letterchute-courier") != 0)
 		return 64;
-	bool dry = strcmp(argv[1], "explain") == 0;
+	bool looks = strcmp(argv[1], "look") == 0;
+	bool dry = looks || strcmp(argv[1], "explain") == 0;
 	if (config_read(ROLE_FD_CONFIG, &courier.config, error) != 0) {
 		log_say(LOG_ERROR, "config", "%s", error);
 		return EXIT_CONFIG;
@@ -458,7 +476,7 @@ int main(int argc, char **argv)
 	if (!jails_enter(&courier.config))
 		return 70;
 	if (dry)
-		return explain(&courier);
+		return looks ? look(&courier) : explain(&courier);
 	if (strcmp(argv[1], "keep") == 0)
 		return keep(&courier);
 	if (strcmp(argv[1], "run") == 0 || strcmp(argv[1], "alone") == 0)
