@@ -657,8 +657,8 @@ enum conn_result conn_search(struct conn *conn, enum conn_criterion criterion, c
 	static const char *const words[] = { [CONN_UNDELETED] = "UNDELETED",
 					     [CONN_UNSEEN] = "UNDELETED UNSEEN",
 					     [CONN_UNFLAGGED] = "UNDELETED UNKEYWORD ",
-					     [CONN_ALL] = "UNDELETED",
-					     [CONN_DELETED] = "DELETED" };
+					     [CONN_DELETED] = "DELETED",
+					     [CONN_ALL] = "ALL" };
 	char text[COMMAND_MAX];
 	snprintf(text, sizeof text, "UID SEARCH %s%s", words[criterion],
 		 criterion == CONN_UNFLAGGED ? flag : "");
