@@ -50,10 +50,11 @@ bool ask_read(const void *message, size_t size, struct ask *ask_out)
 	const struct ask_head *head = message;
 	if (size < sizeof *head || size > ASK_MAX || head->recipients > ASK_RECIPIENTS_MAX)
 		return false;
-	if (head->kind < ASK_DELIVER || head->kind > ASK_FAREWELL)
+	if (head->kind < ASK_DELIVER || head->kind > ASK_COMPACT)
 		return false;
 	if (!ends_inside(head->origin.source, sizeof head->origin.source) ||
-	    !ends_inside(head->login, sizeof head->login))
+	    !ends_inside(head->login, sizeof head->login) ||
+	    !ends_inside(head->item, sizeof head->item))
 		return false;
 	struct ask ask = { .head = head };
 	size_t at = sizeof *head;

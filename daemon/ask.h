@@ -9,6 +9,9 @@
  *                              pair: the source knows that the sender knows
  *   ASK_FAREWELL               the same, from who started the courier for himself and now ends: the
  *                              courier first ends its life, then settles, and exits
+ *   ASK_COMPACT                a file of UIDs (uint32_t) that the source still lists under
+ *                              UIDVALIDITY place[0], and one end of a fresh socket pair: what is
+ *                              remembered of others is forgotten (daemon/kept.h). Not answered
  *
  * Who the source is belongs to the socket, never to the question: the first hop (the SMTP listener
  * for its sessions, the courier for pullers) overwrites `origin`. The questions of all sources wait
@@ -38,8 +41,17 @@
 #define ASK_SOURCE_MAX     63 /* octets of a source's name */
 #define ASK_TEXT_MAX       127
 
-enum ask_kind { ASK_DELIVER = 1, ASK_SETTLE, ASK_EXPLAIN, ASK_FAREWELL };
-enum ask_source_kind { ASK_SOURCE_SMTP = 1, ASK_SOURCE_DROP };
+enum ask_kind { ASK_DELIVER = 1, ASK_SETTLE, ASK_EXPLAIN, ASK_FAREWELL, ASK_COMPACT };
+enum ask_source_kind {
+	ASK_SOURCE_SMTP = 1,
+	ASK_SOURCE_DROP,
+	ASK_SOURCE_IMAP, /* this and the next are pulled: the message waits at its source */
+	ASK_SOURCE_MAILDIR
+};
+#define ASK_ITEM_MAX 255 /* octets of a file's name */
+
+/* Which outcomes leave the message where it is: the courier remembers them before it answers. */
+enum { ASK_STAYS_DELIVERED = 1, ASK_STAYS_REFUSED = 2 };
 
 struct ask_origin {
 	char source[ASK_SOURCE_MAX + 1]; /* name of the source */
@@ -55,11 +67,17 @@ struct ask_head {
 	uint32_t zero;
 	struct ask_origin origin;
 	char login[ASK_SOURCE_MAX + 1]; /* "" : none */
-	uint64_t bytes;                 /* octets of the message */
-	int64_t received_ms;            /* wall clock (milliseconds since 1970 UTC) */
-	int64_t deadline_ms;            /* monotonic clock; 0: none */
+	uint64_t bytes;                 /* octets of the message; of one that is pulled, more than
+					   are given if its source says so: it is judged by that */
+	uint64_t place[2]; /* where it waits; IMAP: UIDVALIDITY and UID; Maildir: device and inode
+			      of the folder; else 0 */
+	char item[ASK_ITEM_MAX + 1]; /* its name there; Maildir: of the file, before any flags */
+	int64_t received_ms;         /* wall clock (milliseconds since 1970 UTC) */
+	int64_t deadline_ms;         /* monotonic clock; 0: none */
+	uint32_t stays;              /* ASK_STAYS_… */
 	uint32_t has_envelope;
 	uint32_t recipients; /* texts that follow the sender */
+	uint32_t nothing;
 };
 
 /* A question taken apart; texts point into the message that was given. */

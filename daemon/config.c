@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "daemon/digest.h"
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
 #include "policy/value.h"
@@ -23,9 +24,20 @@
 static const char *const sandbox_words[] = { "best", "require", "off", NULL };
 static const char *const tls_words[] = { "off", "starttls", "require", "implicit", NULL };
 static const char *const line_ends_words[] = { "strict", "lenient", NULL };
+static const char *const imap_tls_words[] = { "implicit", "starttls", "off", NULL };
+static const char *const oauth_words[] = { "", "google", "microsoft", "custom", NULL };
+static const char *const grant_words[] = { "refresh_token", "client_credentials", NULL };
+static const char *const sasl_words[] = { "auto", "xoauth2", "oauthbearer", NULL };
+static const char *const dialect_words[] = { "rfc", "microsoft", NULL };
+/* in the order of enum config_fate_kind; NULL is the end, "" what a kind of source does not know */
+static const char *const imap_fates[] = { "expunge", "move:", "seen", "flag:", "keep", NULL };
+static const char *const imap_refused_fates[] = { "expunge", "move:", "", "flag:", "keep", NULL };
+static const char *const maildir_fates[] = { "delete", "move:", NULL };
 
 #define G(field) offsetof(struct config_gateway, field)
 #define L(field) offsetof(struct config_listener, field)
+#define A(field) offsetof(struct config_account, field)
+#define M(field) offsetof(struct config_maildir, field)
 
 /* clang-format off */
 static const struct config_key keys[] = {
@@ -53,28 +65,115 @@ static const struct config_key keys[] = {
 	{ "smtp", "sessions", CONFIG_NUMBER, "100", 1, 10000, NULL, L(sessions), "connections at a time" },
 	{ "smtp", "sessions_per_peer", CONFIG_NUMBER, "", 1, 10000, NULL, L(sessions_per_peer), "of them from one address; not set: 20, and loopback as many as there are" },
 	{ "smtp", "idle", CONFIG_SECONDS, "60s", 1, 3600, NULL, L(idle_s), "a silent connection is closed after this time" },
+
+	{ "imap", "host", CONFIG_TEXT, "", 0, 0, NULL, A(host), "name or address of the server" },
+	{ "imap", "tls", CONFIG_WORD, "implicit", 0, 0, imap_tls_words, A(tls), "implicit (993), starttls (143), off (loopback only)" },
+	{ "imap", "port", CONFIG_NUMBER, "", 1, 65535, NULL, A(port), "not set: that of `tls`" },
+	{ "imap", "ca_file", CONFIG_FILE, "", 0, 0, NULL, A(ca_file), "certificates that may sign the server's; not set: the system's" },
+	{ "imap", "pin_sha256", CONFIG_PINS, "", 0, 0, NULL, A(pins), "instead of a CA: hash of the server's public key, hex or base64; a list means any of them" },
+	{ "imap", "user", CONFIG_TEXT, "", 0, 0, NULL, A(user), "the name to log in with" },
+	{ "imap", "password", CONFIG_SECRET, "", 0, 0, NULL, A(password), "its password" },
+	{ "imap", "password_file", CONFIG_FILE, "", 0, 0, NULL, A(password_file), "file whose first line is the password" },
+	{ "imap", "password_command", CONFIG_TEXT, "", 0, 0, NULL, A(password_command), "program and arguments; its first line is the password" },
+	{ "imap", "token_command", CONFIG_TEXT, "", 0, 0, NULL, A(token_command), "program and arguments; its first line is an OAuth2 access token" },
+	{ "imap", "oauth", CONFIG_WORD, "", 0, 0, oauth_words, A(oauth), "google, microsoft or custom: access tokens are fetched by us" },
+	{ "imap", "client_id", CONFIG_TEXT, "", 0, 0, NULL, A(client_id), "OAuth2: the registered application" },
+	{ "imap", "client_secret", CONFIG_SECRET, "", 0, 0, NULL, A(client_secret), "OAuth2: its secret, where it has one" },
+	{ "imap", "client_secret_file", CONFIG_FILE, "", 0, 0, NULL, A(client_secret_file), "file whose first line is that" },
+	{ "imap", "tenant", CONFIG_TEXT, "common", 0, 0, NULL, A(tenant), "OAuth2, microsoft: directory id, common, organizations or consumers" },
+	{ "imap", "scope", CONFIG_TEXT, "", 0, 0, NULL, A(scope), "OAuth2; not set: that of the provider" },
+	{ "imap", "token_url", CONFIG_TEXT, "", 0, 0, NULL, A(token_url), "OAuth2, custom: where tokens are had" },
+	{ "imap", "authorize_url", CONFIG_TEXT, "", 0, 0, NULL, A(authorize_url), "OAuth2, custom: where a person consents" },
+	{ "imap", "device_url", CONFIG_TEXT, "", 0, 0, NULL, A(device_url), "OAuth2, custom: where a device flow starts" },
+	{ "imap", "token_file", CONFIG_FILE, "", 0, 0, NULL, A(token_file), "OAuth2: a refresh token to begin with; not set: what `letterchute login` left in `state`" },
+	{ "imap", "grant", CONFIG_WORD, "refresh_token", 0, 0, grant_words, A(grant), "OAuth2: refresh_token or client_credentials" },
+	{ "imap", "sasl", CONFIG_WORD, "auto", 0, 0, sasl_words, A(sasl), "how a token is shown: xoauth2 or oauthbearer; auto: as the server offers" },
+	{ "imap", "mailbox", CONFIG_TEXT, "INBOX", 0, 0, NULL, A(mailbox), "in UTF-8; / stands for the server's separator" },
+	{ "imap", "after", CONFIG_FATE, "expunge", 0, 0, imap_fates, A(after), "what becomes of a mail that was delivered" },
+	{ "imap", "refused", CONFIG_FATE, "move:Refused", 0, 0, imap_refused_fates, A(refused), "what becomes of a mail that was refused" },
+	{ "imap", "refresh", CONFIG_SECONDS, "9m", 1, 29 * 60, NULL, A(refresh_s), "IDLE is begun anew after this time" },
+	{ "imap", "poll", CONFIG_SECONDS, "60s", 1, 86400, NULL, A(poll_s), "where the server has no IDLE" },
+	{ "imap", "authserv_ids", CONFIG_TEXT, "", 0, 0, NULL, A(authserv_ids), "who may testify about the sender: comma list, *.example.org for all below" },
+	{ "imap", "ar_count", CONFIG_NUMBER, "1", 1, 16, NULL, A(ar_count), "how many Authentication-Results fields are theirs, from the top" },
+	{ "imap", "ar_methods", CONFIG_TEXT, "dmarc", 0, 0, NULL, A(ar_methods), "what counts: dmarc, dkim" },
+	{ "imap", "ar_dialect", CONFIG_WORD, "rfc", 0, 0, dialect_words, A(ar_dialect), "rfc, or microsoft: fields without an id" },
+
+	{ "maildir", "path", CONFIG_PATH, "", 0, 0, NULL, M(path), "a Maildir" },
+	{ "maildir", "after", CONFIG_FATE, "delete", 0, 0, maildir_fates, M(after), "what becomes of a mail that was delivered: delete or move:DIR" },
+	{ "maildir", "refused", CONFIG_FATE, "move:refused", 0, 0, maildir_fates, M(refused), "what becomes of a mail that was refused; relative to the parent of `path`" },
+	{ "maildir", "rescan", CONFIG_SECONDS, "60s", 1, 86400, NULL, M(rescan_s), "it is looked at so often whatever the kernel says" },
 };
 /* clang-format on */
 
-/* What sections there are: how they are named, and who reads their keys. */
+/* What sections there are: how they are named, and where their keys go. */
 enum section_name { NAME_NEVER, NAME_MAY, NAME_MUST };
-enum section_reader { READ_GATEWAY, READ_LISTENER, READ_RULES, READ_LATER };
+enum section_reader { READ_GATEWAY, READ_SOURCE, READ_RULES, READ_LATER };
+
+/* An array of sources in struct config: each has a name, and the line of its section. */
+struct section_items {
+	size_t items, count; /* in struct config */
+	size_t size, name, at;
+};
+#define ITEMS(items, type)                                                              \
+	{                                                                               \
+		offsetof(struct config, items), offsetof(struct config, items##_count), \
+			sizeof(struct type), offsetof(struct type, name),               \
+			offsetof(struct type, at)                                       \
+	}
+
 static const struct section_kind {
 	const char *section;
 	enum section_name name;
 	enum section_reader reader;
+	struct section_items items;
 } section_kinds[] = {
-	{ "gateway", NAME_NEVER, READ_GATEWAY }, { "smtp", NAME_MUST, READ_LISTENER },
-	{ "share", NAME_MAY, READ_RULES },       { "limits", NAME_NEVER, READ_RULES },
-	{ "route", NAME_MUST, READ_RULES },      { "imap", NAME_MUST, READ_LATER },
-	{ "maildir", NAME_MUST, READ_LATER },    { "notify", NAME_MUST, READ_LATER },
-	{ "watch", NAME_MUST, READ_LATER },      { "http", NAME_NEVER, READ_LATER },
+	{ "gateway", NAME_NEVER, READ_GATEWAY, { 0 } },
+	{ "share", NAME_MAY, READ_RULES, { 0 } },
+	{ "limits", NAME_NEVER, READ_RULES, { 0 } },
+	{ "smtp", NAME_MUST, READ_SOURCE, ITEMS(listeners, config_listener) },
+	{ "imap", NAME_MUST, READ_SOURCE, ITEMS(accounts, config_account) },
+	{ "maildir", NAME_MUST, READ_SOURCE, ITEMS(maildirs, config_maildir) },
+	{ "route", NAME_MUST, READ_RULES, { 0 } },
+	{ "notify", NAME_MUST, READ_LATER, { 0 } },
+	{ "watch", NAME_MUST, READ_LATER, { 0 } },
+	{ "http", NAME_NEVER, READ_LATER, { 0 } },
 };
+
+static const struct section_kind *find_section(const char *section)
+{
+	for (size_t i = 0; i < sizeof section_kinds / sizeof section_kinds[0]; i++) {
+		if (strcmp(section_kinds[i].section, section) == 0)
+			return &section_kinds[i];
+	}
+	return NULL;
+}
+
+#define KEYS (sizeof keys / sizeof keys[0])
 
 const struct config_key *config_keys(size_t *count_out)
 {
-	*count_out = sizeof keys / sizeof keys[0];
+	*count_out = KEYS;
 	return keys;
+}
+
+/* What a field of this type owns is a text. */
+static bool owns_text(enum config_type type)
+{
+	static const enum config_type owning[] = { CONFIG_TEXT, CONFIG_PATH,   CONFIG_USERS,
+						   CONFIG_FILE, CONFIG_SECRET, CONFIG_PINS,
+						   CONFIG_FATE };
+	for (size_t i = 0; i < sizeof owning / sizeof owning[0]; i++) {
+		if (owning[i] == type)
+			return true;
+	}
+	return false;
+}
+
+/* Where the text of the key is kept. */
+static const void *text_field(const struct config_key *key, const void *base)
+{
+	size_t within = key->type == CONFIG_FATE ? offsetof(struct config_fate, name) : 0;
+	return (const char *)base + key->offset + within;
 }
 
 /* The state of one loading: what fails says where, once. */
@@ -83,7 +182,7 @@ struct loading {
 	char *error;   /* CONFIG_ERROR_MAX */
 	bool resolved; /* the boss has resolved names already: we are a role */
 	const struct section_kind *section;
-	struct config_listener *listener; /* of the section, if it is one */
+	void *base; /* what the keys of the section are read into; not for rules */
 };
 
 static bool fail(struct loading *loading, size_t at, const char *format, ...)
@@ -167,6 +266,47 @@ static bool is_preset(const char *presets, const char *value)
 	}
 }
 
+/* "flag:Stored" -> kind and name. */
+static bool set_fate(const struct config_key *key, void *field, const char *value)
+{
+	struct config_fate *fate = field;
+	for (int i = 0; key->words[i]; i++) {
+		const char *word = key->words[i];
+		size_t length = strlen(word);
+		bool named = length > 0 && word[length - 1] == ':';
+		if (length == 0 || strncasecmp(value, word, length) != 0 ||
+		    named != (value[length] != '\0'))
+			continue;
+		fate->kind = (enum config_fate_kind)i;
+		return set_text(&fate->name, value + length);
+	}
+	return false;
+}
+
+static bool is_pin(const char *text)
+{
+	static const char hex[] = "0123456789abcdefABCDEF:";
+	static const char base64[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
+	size_t digits = 0;
+	for (const char *s = text; *s; s++)
+		digits += *s != ':';
+	return (digits == 64 && text[strspn(text, hex)] == '\0') ||
+	       (digits == 44 && text[strspn(text, base64)] == '\0');
+}
+
+static bool set_pins(void *field, const char *value)
+{
+	const char *cursor = value;
+	char item[128];
+	bool fits;
+	while (value_next(&cursor, item, sizeof item, &fits)) {
+		if (!fits || !is_pin(item))
+			return false;
+	}
+	return set_text(field, value);
+}
+
 static const char *const expectations[] = {
 	[CONFIG_TEXT] = "text",
 	[CONFIG_PATH] = "a path",
@@ -176,15 +316,26 @@ static const char *const expectations[] = {
 	[CONFIG_WORD] = "one of the words",
 	[CONFIG_NETWORKS] = "networks such as 192.168.0.0/16, fd00::/8 or private",
 	[CONFIG_USERS] = "names or numbers of users of this system",
+	[CONFIG_FILE] = "a file that is there",
+	[CONFIG_SECRET] = "text",
+	[CONFIG_PINS] = "SHA-256 sums of public keys, each 64 hex digits or 44 of base64,",
+	[CONFIG_FATE] = "one of",
 };
 
 static bool convert(const struct config_key *key, void *field, const char *value)
 {
 	uint64_t number;
+	/* "port =" is as good as no such line */
+	if (!*value && !*key->preset && !owns_text(key->type))
+		return true;
 	switch (key->type) {
 	case CONFIG_TEXT:
 	case CONFIG_PATH:
+	case CONFIG_FILE:
+	case CONFIG_SECRET:
 	case CONFIG_USERS: return set_text(field, value);
+	case CONFIG_FATE: return set_fate(key, field, value);
+	case CONFIG_PINS: return set_pins(field, value);
 	case CONFIG_SIZE: return value_size(value, &number) && set_in_bounds(key, field, number);
 	case CONFIG_SECONDS:
 		return value_seconds(value, &number) && set_in_bounds(key, field, number);
@@ -201,10 +352,17 @@ static bool convert(const struct config_key *key, void *field, const char *value
 static void describe_expectation(const struct config_key *key, char *text, size_t size)
 {
 	size_t used = (size_t)snprintf(text, size, "%s", expectations[key->type]);
-	if (key->type == CONFIG_WORD) {
-		for (int i = 0; key->words[i] && used < size; i++)
-			used += (size_t)snprintf(text + used, size - used, "%s %s", i ? "," : "",
-						 key->words[i]);
+	if (key->type == CONFIG_WORD || key->type == CONFIG_FATE) {
+		bool first = true;
+		for (int i = 0; key->words[i] && used < size; i++) {
+			size_t length = strlen(key->words[i]);
+			if (length == 0)
+				continue;
+			used += (size_t)snprintf(text + used, size - used, "%s %s%s",
+						 first ? "" : ",", key->words[i],
+						 key->words[i][length - 1] == ':' ? "NAME" : "");
+			first = false;
+		}
 	} else if (key->type == CONFIG_NUMBER && used < size) {
 		snprintf(text + used, size - used, " from %llu to %llu",
 			 (unsigned long long)key->minimum, (unsigned long long)key->maximum);
@@ -232,7 +390,7 @@ static bool set_key(struct loading *loading, const struct config_key *key, void 
 
 static void preset_keys(const char *section, void *base)
 {
-	for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+	for (size_t i = 0; i < KEYS; i++) {
 		if (strcmp(keys[i].section, section) == 0 && keys[i].type != CONFIG_LATER)
 			convert(&keys[i], (char *)base + keys[i].offset, keys[i].preset);
 	}
@@ -376,6 +534,21 @@ static bool resolve_path(struct loading *loading, size_t at)
 	return replace(loading, at, whole);
 }
 
+/* Whether it can be read is found out when it is: by then the rights may be others. */
+static bool resolve_file(struct loading *loading, size_t at)
+{
+	const struct ini_line *line = &loading->config->ini.lines[at];
+	if (!*line->value || loading->resolved)
+		return true;
+	if (!resolve_path(loading, at))
+		return false;
+	line = &loading->config->ini.lines[at];
+	if (access(line->value, F_OK) == 0)
+		return true;
+	return fail(loading, at, "`%s = %.160s`: %s, a file that is there is expected", line->key,
+		    line->value, strerror(errno));
+}
+
 static bool resolve_line(struct loading *loading, size_t at)
 {
 	const char *key = loading->config->ini.lines[at].key;
@@ -395,7 +568,7 @@ static bool resolve_line(struct loading *loading, size_t at)
 
 static const struct config_key *find_key(const char *section, const char *name)
 {
-	for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+	for (size_t i = 0; i < KEYS; i++) {
 		if (strcmp(keys[i].section, section) == 0 && strcmp(keys[i].key, name) == 0)
 			return &keys[i];
 	}
@@ -414,7 +587,11 @@ static bool read_own_key(struct loading *loading, size_t at, void *base)
 		return false;
 	if (key->type == CONFIG_PATH && !resolve_path(loading, at))
 		return false;
-	return set_key(loading, key, base, at);
+	if (key->type == CONFIG_FILE && !resolve_file(loading, at))
+		return false;
+	/* a secret stays in the struct: the lines are handed on to roles */
+	return set_key(loading, key, base, at) &&
+	       (key->type != CONFIG_SECRET || replace(loading, at, ""));
 }
 
 static bool rules_failed(struct loading *loading, const struct rules_error *error)
@@ -428,8 +605,8 @@ static bool read_key(struct loading *loading, size_t at)
 	struct rules_error error;
 	if (loading->section->reader == READ_GATEWAY)
 		return read_own_key(loading, at, &config->gateway);
-	if (loading->section->reader == READ_LISTENER)
-		return read_own_key(loading, at, loading->listener);
+	if (loading->section->reader == READ_SOURCE)
+		return read_own_key(loading, at, loading->base);
 	if (!resolve_line(loading, at))
 		return false;
 	const struct ini_line *line = &config->ini.lines[at];
@@ -437,18 +614,21 @@ static bool read_key(struct loading *loading, size_t at)
 	       rules_failed(loading, &error);
 }
 
-static bool open_listener(struct loading *loading, size_t at)
+/* One more source; the keys that follow are its. */
+static bool open_source(struct loading *loading, size_t at)
 {
-	struct config *config = loading->config;
-	struct config_listener *listeners =
-		realloc(config->listeners, (config->listeners_count + 1) * sizeof *listeners);
-	if (!listeners)
+	const struct section_items *kind = &loading->section->items;
+	char *config = (char *)loading->config;
+	char **items = (char **)(void *)(config + kind->items);
+	size_t *count = (size_t *)(void *)(config + kind->count);
+	char *grown = realloc(*items, (*count + 1) * kind->size);
+	if (!grown)
 		return fail(loading, at, "out of memory");
-	config->listeners = listeners;
-	loading->listener = &listeners[config->listeners_count++];
-	*loading->listener = (struct config_listener){ .at = (unsigned)at };
-	preset_keys("smtp", loading->listener);
-	return set_text(&loading->listener->name, config->ini.lines[at].name) ||
+	*items = grown;
+	loading->base = memset(grown + (*count)++ * kind->size, 0, kind->size);
+	*(unsigned *)(void *)((char *)loading->base + kind->at) = (unsigned)at;
+	preset_keys(loading->section->section, loading->base);
+	return set_text((char *)loading->base + kind->name, loading->config->ini.lines[at].name) ||
 	       fail(loading, at, "out of memory");
 }
 
@@ -494,15 +674,11 @@ static bool open_section(struct loading *loading, size_t at)
 	struct config *config = loading->config;
 	const struct ini_line *line = &config->ini.lines[at];
 	struct rules_error error;
-	loading->section = NULL;
-	for (size_t i = 0; i < sizeof section_kinds / sizeof section_kinds[0]; i++) {
-		if (strcmp(section_kinds[i].section, line->section) == 0)
-			loading->section = &section_kinds[i];
-	}
+	loading->section = find_section(line->section);
 	if (!loading->section)
 		return fail(
 			loading, at,
-			"there is no section [%.64s], gateway, share, limits, smtp or route is expected",
+			"there is no section [%.64s], gateway, share, limits, smtp, imap, maildir or route is expected",
 			line->section);
 	if (!check_section_name(loading, at) || !check_section_once(loading, at))
 		return false;
@@ -510,8 +686,8 @@ static bool open_section(struct loading *loading, size_t at)
 		return fail(loading, at,
 			    "[%s] is not available in this version, no such section is expected",
 			    line->section);
-	if (loading->section->reader == READ_LISTENER)
-		return open_listener(loading, at);
+	if (loading->section->reader == READ_SOURCE)
+		return open_source(loading, at);
 	if (loading->section->reader == READ_RULES)
 		return rules_open(&config->rules, line->section, line->name, (unsigned)at,
 				  &error) ||
@@ -567,10 +743,21 @@ static bool check_listen(struct loading *loading, const struct config_listener *
 			   "[smtp %s] has no `listen`, ADDRESS:PORT is expected", listener->name);
 }
 
+/* Names of sources are names in routes and in log lines: no two are the same. */
+static bool add_source(struct loading *loading, const char *name, unsigned at)
+{
+	struct rules_error error;
+	if (strcmp(name, "drop") == 0 || strcmp(name, "session") == 0)
+		return fail(loading, at,
+			    "a source is called `%s`, a name of ours; another name is expected",
+			    name);
+	return rules_add_source(&loading->config->rules, name, &error) ||
+	       fail(loading, at, "%s", error.text);
+}
+
 static bool check_listeners(struct loading *loading)
 {
 	struct config *config = loading->config;
-	struct rules_error error;
 	for (size_t i = 0; i < config->listeners_count; i++) {
 		const struct config_listener *listener = &config->listeners[i];
 		if (!check_listen(loading, listener))
@@ -580,12 +767,117 @@ static bool check_listeners(struct loading *loading)
 				loading, listener->at,
 				"[smtp %s] asks for TLS, which is not available in this version; tls = off is expected",
 				listener->name);
-		if (strcmp(listener->name, "drop") == 0 || strcmp(listener->name, "session") == 0)
-			return fail(loading, listener->at,
-				    "[smtp %s] takes a name of ours, another name is expected",
-				    listener->name);
-		if (!rules_add_source(&config->rules, listener->name, &error))
-			return fail(loading, listener->at, "%s", error.text);
+		if (!add_source(loading, listener->name, listener->at))
+			return false;
+	}
+	return true;
+}
+
+static bool is_loopback(const char *host)
+{
+	return strcasecmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 ||
+	       strncmp(host, "127.", 4) == 0;
+}
+
+/* They become lines of a protocol, where a control character would end one. */
+static bool check_texts(struct loading *loading, const char *section, const void *base, unsigned at)
+{
+	for (size_t i = 0; i < KEYS; i++) {
+		if (strcmp(keys[i].section, section) != 0 || !owns_text(keys[i].type))
+			continue;
+		const char *text = *(char *const *)text_field(&keys[i], base);
+		for (const char *s = text; *s; s++) {
+			if ((unsigned char)*s < 0x20 || *s == 0x7F)
+				return fail(
+					loading, at,
+					"`%s` of [%s] has a control character, text is expected",
+					keys[i].key, section);
+		}
+	}
+	return true;
+}
+
+/* How the login is proved: there is one way. */
+static bool check_login(struct loading *loading, const struct config_account *account)
+{
+	unsigned ways = (*account->password != '\0') + (*account->password_file != '\0') +
+			(*account->password_command != '\0') + (*account->token_command != '\0') +
+			(account->oauth != CONFIG_OAUTH_NONE);
+	if (loading->resolved)
+		return true; /* secrets are not handed on */
+	if (ways != 1)
+		return fail(
+			loading, account->at,
+			"[imap %s] has %s login, one of password_file, password_command, token_command and oauth is expected",
+			account->name, ways ? "more than one" : "no");
+	if (account->oauth != CONFIG_OAUTH_NONE && !*account->client_id)
+		return fail(loading, account->at, "[imap %s] has `oauth`, `client_id` is expected",
+			    account->name);
+	if (account->oauth == CONFIG_OAUTH_CUSTOM && !*account->token_url)
+		return fail(loading, account->at,
+			    "[imap %s] has `oauth = custom`, `token_url` is expected",
+			    account->name);
+	return true;
+}
+
+static bool check_account(struct loading *loading, struct config_account *account)
+{
+	if (!check_texts(loading, "imap", account, account->at) || !check_login(loading, account))
+		return false;
+	if (!*account->host || !*account->user || !*account->mailbox)
+		return fail(loading, account->at, "[imap %s] has no %s, one is expected",
+			    account->name,
+			    !*account->host   ? "`host`"
+			    : !*account->user ? "`user`"
+					      : "`mailbox`");
+	if (account->tls == CONFIG_IMAP_OFF && !is_loopback(account->host))
+		return fail(
+			loading, account->at,
+			"[imap %s] has `tls = off`, which is for this machine alone; implicit or starttls is expected",
+			account->name);
+	if (account->port == 0)
+		account->port = account->tls == CONFIG_IMAP_IMPLICIT ? 993 : 143;
+	return add_source(loading, account->name, account->at);
+}
+
+/* "refused" -> a folder beside `path`. */
+static bool resolve_fate(struct loading *loading, const struct config_maildir *maildir,
+			 struct config_fate *fate)
+{
+	const char *slash = strrchr(maildir->path, '/');
+	char *path;
+	if (fate->kind != CONFIG_FATE_MOVE || fate->name[0] == '/')
+		return true;
+	if (asprintf(&path, "%.*s/%s", (int)(slash - maildir->path), maildir->path, fate->name) < 0)
+		return fail(loading, maildir->at, "out of memory");
+	free(fate->name);
+	fate->name = path;
+	return true;
+}
+
+static bool check_maildir(struct loading *loading, struct config_maildir *maildir)
+{
+	if (!*maildir->path)
+		return fail(loading, maildir->at, "[maildir %s] has no `path`, one is expected",
+			    maildir->name);
+	for (size_t end = strlen(maildir->path); end > 1 && maildir->path[end - 1] == '/'; end--)
+		maildir->path[end - 1] = '\0';
+	return check_texts(loading, "maildir", maildir, maildir->at) &&
+	       resolve_fate(loading, maildir, &maildir->after) &&
+	       resolve_fate(loading, maildir, &maildir->refused) &&
+	       add_source(loading, maildir->name, maildir->at);
+}
+
+static bool check_pulled(struct loading *loading)
+{
+	struct config *config = loading->config;
+	for (size_t i = 0; i < config->accounts_count; i++) {
+		if (!check_account(loading, &config->accounts[i]))
+			return false;
+	}
+	for (size_t i = 0; i < config->maildirs_count; i++) {
+		if (!check_maildir(loading, &config->maildirs[i]))
+			return false;
 	}
 	return true;
 }
@@ -652,7 +944,8 @@ static bool check_whole(struct loading *loading)
 		return fail_whole(
 			loading,
 			"the configuration is empty, [share] and [route NAME] are expected");
-	return check_listeners(loading) && finish_rules(loading) && resolve_identity(loading);
+	return check_listeners(loading) && check_pulled(loading) && finish_rules(loading) &&
+	       resolve_identity(loading);
 }
 
 /* Takes over `ini`. */
@@ -716,29 +1009,80 @@ int config_read(int fd, struct config *config_out, char error_out[CONFIG_ERROR_M
 		       : EXIT_CONFIG;
 }
 
+static void free_texts(const char *section, void *base)
+{
+	for (size_t i = 0; i < KEYS; i++) {
+		if (strcmp(keys[i].section, section) == 0 && owns_text(keys[i].type))
+			free(*(char *const *)text_field(&keys[i], base));
+	}
+}
+
 void config_done(struct config *config)
 {
 	for (size_t i = 0; i < config->listeners_count; i++) {
+		free_texts("smtp", &config->listeners[i]);
 		free(config->listeners[i].name);
-		free(config->listeners[i].listen);
 		free(config->listeners[i].peers.networks);
 	}
+	for (size_t i = 0; i < config->accounts_count; i++) {
+		free_texts("imap", &config->accounts[i]);
+		free(config->accounts[i].name);
+	}
+	for (size_t i = 0; i < config->maildirs_count; i++) {
+		free_texts("maildir", &config->maildirs[i]);
+		free(config->maildirs[i].name);
+	}
 	free(config->listeners);
-	free(config->gateway.state);
-	free(config->gateway.user);
-	free(config->gateway.local_users);
+	free(config->accounts);
+	free(config->maildirs);
+	free_texts("gateway", &config->gateway);
 	rules_done(&config->rules);
 	ini_done(&config->ini);
 	*config = (struct config){ 0 };
 }
 
+#define FIND(items)                                           \
+	for (size_t i = 0; i < config->items##_count; i++) {  \
+		if (strcmp(config->items[i].name, name) == 0) \
+			return &config->items[i];             \
+	}                                                     \
+	return NULL
+
 const struct config_listener *config_find_listener(const struct config *config, const char *name)
 {
-	for (size_t i = 0; i < config->listeners_count; i++) {
-		if (strcmp(config->listeners[i].name, name) == 0)
-			return &config->listeners[i];
+	FIND(listeners);
+}
+
+const struct config_account *config_find_account(const struct config *config, const char *name)
+{
+	FIND(accounts);
+}
+
+const struct config_maildir *config_find_maildir(const struct config *config, const char *name)
+{
+	FIND(maildirs);
+}
+
+uint64_t config_revision(const struct config *config)
+{
+	struct digest digest;
+	uint8_t value[DIGEST_SIZE];
+	uint64_t revision;
+	digest_init(&digest);
+	for (size_t i = 0; i < config->ini.count; i++) {
+		const struct ini_line *line = &config->ini.lines[i];
+		const struct section_kind *kind = find_section(line->section);
+		if (!kind || kind->reader != READ_RULES)
+			continue;
+		const char *texts[] = { line->section, line->name, line->key, line->value };
+		for (size_t t = 0; t < sizeof texts / sizeof texts[0]; t++) {
+			const char *text = texts[t] ? texts[t] : "";
+			digest_add(&digest, text, strlen(text) + 1);
+		}
 	}
-	return NULL;
+	digest_end(&digest, value);
+	memcpy(&revision, value, sizeof revision);
+	return revision;
 }
 
 uint64_t config_couriers(const struct config *config)

@@ -18,6 +18,15 @@
 
 enum config_tls { CONFIG_TLS_OFF, CONFIG_TLS_STARTTLS, CONFIG_TLS_REQUIRE, CONFIG_TLS_IMPLICIT };
 enum config_line_ends { CONFIG_LINES_STRICT, CONFIG_LINES_LENIENT };
+enum config_imap_tls { CONFIG_IMAP_IMPLICIT, CONFIG_IMAP_STARTTLS, CONFIG_IMAP_OFF };
+enum config_oauth {
+	CONFIG_OAUTH_NONE,
+	CONFIG_OAUTH_GOOGLE,
+	CONFIG_OAUTH_MICROSOFT,
+	CONFIG_OAUTH_CUSTOM
+};
+enum config_grant { CONFIG_GRANT_REFRESH, CONFIG_GRANT_CLIENT };
+enum config_sasl { CONFIG_SASL_AUTO, CONFIG_SASL_XOAUTH2, CONFIG_SASL_OAUTHBEARER };
 
 struct config_gateway {
 	char *state; /* absolute */
@@ -41,10 +50,59 @@ struct config_listener {
 	unsigned at;
 };
 
+/* What becomes of a message that was delivered, or refused. */
+enum config_fate_kind {
+	CONFIG_FATE_EXPUNGE, /* for a Maildir `delete` */
+	CONFIG_FATE_MOVE,
+	CONFIG_FATE_SEEN,
+	CONFIG_FATE_FLAG,
+	CONFIG_FATE_KEEP
+};
+struct config_fate {
+	enum config_fate_kind kind;
+	char *name; /* of the box or the flag; "" where there is none */
+};
+
+/* [imap NAME]. The texts of secrets are empty in a role that has no use for them. */
+struct config_account {
+	char *name;
+	char *host;
+	int tls; /* enum config_imap_tls */
+	uint64_t port;
+	char *ca_file, *pins;
+	char *user;
+	char *password, *password_file, *password_command, *token_command;
+	int oauth; /* enum config_oauth */
+	char *client_id, *client_secret, *client_secret_file, *tenant, *scope;
+	char *token_url, *authorize_url, *device_url, *token_file;
+	int grant; /* enum config_grant */
+	int sasl;  /* enum config_sasl */
+	char *mailbox;
+	struct config_fate after, refused;
+	uint64_t refresh_s, poll_s;
+	char *authserv_ids, *ar_methods;
+	uint64_t ar_count;
+	int ar_dialect;
+	unsigned at;
+};
+
+/* [maildir NAME] */
+struct config_maildir {
+	char *name;
+	char *path;                        /* absolute */
+	struct config_fate after, refused; /* names are absolute paths */
+	uint64_t rescan_s;
+	unsigned at;
+};
+
 struct config {
 	struct config_gateway gateway;
 	struct config_listener *listeners;
 	size_t listeners_count;
+	struct config_account *accounts;
+	size_t accounts_count;
+	struct config_maildir *maildirs;
+	size_t maildirs_count;
 	struct rules rules;
 	uint32_t uid, gid; /* of `user`, when started as root; else our own */
 	struct ini ini;    /* every key with its place; resolved */
@@ -60,7 +118,7 @@ int config_load(const char *path, struct config *config_out, char error_out[CONF
 int config_load_text(const char *text, const char *name, struct config *config_out,
 		     char error_out[CONFIG_ERROR_MAX]);
 
-/* Writes the resolved text into a file in memory (sealed); 0 or -errno. */
+/* Writes the resolved text, without secrets, into a file in memory (sealed); 0 or -errno. */
 int config_write(const struct config *config, int *fd_out);
 
 /* What a role reads at start; same returns as config_load. */
@@ -68,8 +126,13 @@ int config_read(int fd, struct config *config_out, char error_out[CONFIG_ERROR_M
 
 void config_done(struct config *config);
 
-/* The listener of a name; NULL: none. */
+/* The listener, account or Maildir of a name; NULL: none. */
 const struct config_listener *config_find_listener(const struct config *config, const char *name);
+const struct config_account *config_find_account(const struct config *config, const char *name);
+const struct config_maildir *config_find_maildir(const struct config *config, const char *name);
+
+/* Changes whenever the rules do: [limits], [share] and [route]. */
+uint64_t config_revision(const struct config *config);
 
 /* How many couriers there are. With several shares one is in reserve, and there are as many as
  * shares: daemon/courier/seat.h. */
@@ -85,6 +148,10 @@ enum config_type {
 	CONFIG_WORD,     /* one of `words` */
 	CONFIG_NETWORKS, /* comma list */
 	CONFIG_USERS,    /* comma list of users, kept as numbers */
+	CONFIG_FILE,     /* of something that must be there; made absolute; "": none */
+	CONFIG_SECRET,   /* text that no role reads in its configuration */
+	CONFIG_PINS,     /* comma list of SHA-256 sums, in hex or base64 */
+	CONFIG_FATE,     /* one of `words`, of which those that end in : want a name behind it */
 	CONFIG_LATER     /* known, but only its preset is available in this version */
 };
 
@@ -94,7 +161,7 @@ struct config_key {
 	const char *preset;
 	uint64_t minimum, maximum;
 	const char *const *words;
-	size_t offset; /* in struct config_gateway or struct config_listener */
+	size_t offset; /* in the struct of its section */
 	const char *help;
 };
 const struct config_key *config_keys(size_t *count_out);

@@ -20,6 +20,8 @@ static const char *const folder_names[] = {
 	[SPOOL_DONE] = "spool/done",
 	[SPOOL_TRIES] = "spool/tries",
 	[SPOOL_FOLDERS] = "spool/folders",
+	[SPOOL_KEPT] = "spool/kept",
+	[SPOOL_SOURCES] = "spool/sources",
 	[SPOOL_SHARES] = "shares",
 	[SPOOL_QUARANTINE] = "quarantine",
 };

@@ -9,6 +9,8 @@
  *       publishing/             plans: <key>.<job>.<life>
  *       done/<2 hex>/           marks: <key>.<job>
  *       tries/                  <key>: how often a message spoiled its courier
+ *       kept/<source>           what became of messages that stay at their source (daemon/kept.h)
+ *       sources/<source>        the state of a source, for `status` (daemon/state.h)
  *       folders/                locks of destination folders and shares, and what we
  *                               remember of them
  *       clock                   seconds that couriers have run, for the age of doubts
@@ -33,6 +35,8 @@ enum spool_folder {
 	SPOOL_DONE,
 	SPOOL_TRIES,
 	SPOOL_FOLDERS,
+	SPOOL_KEPT,
+	SPOOL_SOURCES,
 	SPOOL_SHARES,
 	SPOOL_QUARANTINE
 };

@@ -20,10 +20,12 @@
 #include "daemon/courier/stage.h"
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
+#include "daemon/kept.h"
 #include "daemon/log.h"
 
-#define PENDING_WAIT_MS 20    /* between looks at a plan that another courier is working on */
-#define PENDING_MOST_MS 10000 /* for it: its share may hang */
+#define UIDS_MAX        (16 << 20) /* octets of a list of UIDs */
+#define PENDING_WAIT_MS 20         /* between looks at a plan that another courier is working on */
+#define PENDING_MOST_MS 10000      /* for it: its share may hang */
 
 static enum reason name_job(struct job *job)
 {
@@ -44,6 +46,9 @@ static enum reason open_message(struct job *job, int message_fd)
 		return job_fail(job, REASON_IO, "the message is not a file that can only be read");
 	job->message_fd = message_fd;
 	job->bytes = (uint64_t)found.st_size;
+	/* what its source says to be too big is not fetched */
+	if (job_is_pulled(job) && job->ask->head->bytes > job->bytes)
+		job->bytes = job->ask->head->bytes;
 	return REASON_NONE;
 }
 
@@ -52,14 +57,23 @@ static void add_text(struct digest *digest, const char *text)
 	digest_add(digest, text, strlen(text) + 1);
 }
 
+static bool is_too_big(const struct job *job)
+{
+	return job->bytes > job->courier->config.rules.limits.message_bytes;
+}
+
+static enum reason check_size(struct job *job)
+{
+	return is_too_big(job) ? job_fail(job, REASON_SIZE, "it has %llu octets",
+					  (unsigned long long)job->bytes)
+			       : REASON_NONE;
+}
+
 /* Every octet is looked at: not before it is known that they are not too many, and not for longer
  * than somebody waits for the answer. */
-static enum reason hash_message(struct job *job, uint8_t value_out[DIGEST_SIZE])
+static enum reason hash_message(struct job *job)
 {
 	struct digest digest;
-	if (job->bytes > job->courier->config.rules.limits.message_bytes)
-		return job_fail(job, REASON_SIZE, "it has %llu octets",
-				(unsigned long long)job->bytes);
 	digest_init(&digest);
 	int error = digest_add_file(&digest, job->message_fd, job->bytes, job_has_time, job);
 	if (error == -ECANCELED)
@@ -67,31 +81,72 @@ static enum reason hash_message(struct job *job, uint8_t value_out[DIGEST_SIZE])
 				"there was no time to read it");
 	if (error)
 		return job_fail(job, REASON_IO, "the message can't be read: %s", strerror(-error));
-	digest_end(&digest, value_out);
+	digest_end(&digest, job->sha256);
 	return REASON_NONE;
 }
 
-/* "The same message": kind and name of the source, peer, login, envelope, and every octet of it. */
-static enum reason make_key(struct job *job)
+/* A mailbox: what the configuration says of it, and what its server calls the message. */
+static void add_imap(const struct job *job, struct digest *key)
+{
+	const struct config_account *account =
+		config_find_account(&job->courier->config, job->source);
+	add_text(key, account->host);
+	digest_add(key, &account->port, sizeof account->port);
+	add_text(key, account->user);
+	add_text(key, account->mailbox);
+	digest_add(key, job->ask->head->place, sizeof job->ask->head->place);
+}
+
+static void add_maildir(const struct job *job, struct digest *key)
+{
+	digest_add(key, job->ask->head->place, sizeof job->ask->head->place);
+	add_text(key, job->ask->head->item);
+}
+
+/* Who brings it, to whom, and every octet of it. */
+static void add_message(const struct job *job, struct digest *key)
 {
 	const struct ask_head *head = job->ask->head;
+	digest_add(key, head->origin.peer, sizeof head->origin.peer);
+	add_text(key, head->login);
+	add_text(key, job->ask->sender);
+	for (uint32_t i = 0; i < head->recipients; i++)
+		add_text(key, job->ask->recipients[i]);
+	digest_add(key, job->sha256, sizeof job->sha256);
+}
+
+/* "The same message": kind and name of the source, and what it is there. */
+static void make_key(struct job *job)
+{
+	static void (*const adds[])(const struct job *job, struct digest *key) = {
+		[ASK_SOURCE_SMTP] = add_message,
+		[ASK_SOURCE_DROP] = add_message,
+		[ASK_SOURCE_IMAP] = add_imap,
+		[ASK_SOURCE_MAILDIR] = add_maildir,
+	};
+	uint32_t kind = job->ask->head->origin.kind;
 	struct digest key;
 	uint8_t value[DIGEST_SIZE];
-	enum reason reason = hash_message(job, value);
-	if (reason)
-		return reason;
 	digest_init(&key);
-	digest_add(&key, &head->origin.kind, sizeof head->origin.kind);
+	digest_add(&key, &kind, sizeof kind);
 	add_text(&key, job->source);
-	digest_add(&key, head->origin.peer, sizeof head->origin.peer);
-	add_text(&key, head->login);
-	add_text(&key, job->ask->sender);
-	for (uint32_t i = 0; i < head->recipients; i++)
-		add_text(&key, job->ask->recipients[i]);
-	digest_add(&key, value, sizeof value);
+	adds[kind](job, &key);
 	digest_end(&key, value);
 	digest_hex(value, job->key);
-	return REASON_NONE;
+}
+
+/* What is pulled is known by its place; its octets count only where it stays there. */
+static enum reason know_message(struct job *job)
+{
+	enum reason reason = REASON_NONE;
+	bool by_place = job_is_pulled(job);
+	if (!by_place)
+		reason = check_size(job);
+	if (!reason && (!by_place || (job->ask->head->stays && !is_too_big(job))))
+		reason = hash_message(job);
+	if (!reason)
+		make_key(job);
+	return reason;
 }
 
 static void take_facts(struct job *job)
@@ -179,6 +234,66 @@ static enum reason look_back(struct job *job)
 	}
 }
 
+/* --- what stays at its source ----------------------------------------------------------------- */
+
+/* The same octets under an older UIDVALIDITY were the same message. One that was refused is tried
+ * again if the rules are others now. */
+static void recall(struct job *job)
+{
+	const struct courier *courier = job->courier;
+	uint32_t validity = (uint32_t)job->ask->head->place[0];
+	struct kept kept;
+	if (!job->ask->head->stays || is_too_big(job) ||
+	    kept_read(courier->spool.kept_fd, job->source, &kept) != 0)
+		return;
+	const struct kept_record *record = kept_find_bytes(&kept, validity, job->sha256);
+	bool refused = record && record->outcome == KEPT_REFUSED;
+	if (refused && record->revision == courier->revision && record->reason < REASON_COUNT)
+		job_fail(job, (enum reason)record->reason, "it was refused before");
+	job->known = record && (!refused || job->reason);
+	kept_done(&kept);
+}
+
+/* Durable before it is answered: who keeps a message asks once. */
+static void remember(struct job *job)
+{
+	const struct ask_head *head = job->ask->head;
+	enum outcome outcome = verdict_row(job->reason)->outcome;
+	struct kept_record record = { .validity = (uint32_t)head->place[0],
+				      .uid = (uint32_t)head->place[1],
+				      .reason = job->reason,
+				      .revision = job->courier->revision };
+	unsigned wanted = outcome == OUTCOME_DELIVERED ? ASK_STAYS_DELIVERED
+			  : outcome == OUTCOME_REFUSED ? ASK_STAYS_REFUSED
+						       : 0;
+	if (!(head->stays & wanted))
+		return;
+	record.outcome = outcome == OUTCOME_DELIVERED ? KEPT_DELIVERED : KEPT_REFUSED;
+	memcpy(record.sha256, job->sha256, sizeof record.sha256);
+	int error = kept_append(job->courier->spool.kept_fd, job->source, &record);
+	if (!error)
+		return;
+	job->reason = REASON_NONE;
+	job_fail(job, job_spool_reason(error), "the ledger of what stays: %s", strerror(-error));
+}
+
+/* `uids_fd`: what its source still lists. */
+static void compact(const struct courier *courier, const struct ask_head *head, int uids_fd)
+{
+	struct stat found;
+	if (fstat(uids_fd, &found) < 0 || found.st_size > UIDS_MAX)
+		return;
+	size_t size = (size_t)found.st_size;
+	auto_free uint32_t *uids = malloc(size + 1);
+	if (!uids || pread(uids_fd, uids, size, 0) != (ssize_t)size)
+		return;
+	int error = kept_compact(courier->spool.kept_fd, head->origin.source,
+				 (uint32_t)head->place[0], uids, size / sizeof *uids);
+	if (error)
+		log_say(LOG_WARNING, "spool", "the ledger of %s can't be compacted: %s",
+			head->origin.source, strerror(-error));
+}
+
 /* --- what is put aside ------------------------------------------------------------------------ */
 
 /* What could not be put aside is still the sender's: nobody may tell him that it is kept. */
@@ -259,26 +374,12 @@ static enum reason deliver_message(struct job *job)
 	return reason;
 }
 
-static void run_job(struct job *job, int message_fd)
+/* Counted before the try: it may bring us down. */
+static void try_message(struct job *job)
 {
 	struct courier *courier = job->courier;
 	unsigned tries = 0;
-	enum reason reason = name_job(job);
-	if (*courier->stopping)
-		reason = job_fail(job, REASON_SHUTDOWN, "the gateway is ending");
-	if (!reason)
-		reason = open_message(job, message_fd);
-	if (!reason) {
-		take_facts(job);
-		reason = make_key(job);
-	}
-	if (!reason)
-		reason = look_back(job);
-	if (job->doubt)
-		life_forget_tries(&courier->spool, job->key);
-	if (reason || job->doubt)
-		return;
-	if (!check_tries(job, &tries)) {
+	if (!check_size(job) && !check_tries(job, &tries)) {
 		life_set_current(&courier->life, job->key);
 		deliver_message(job);
 		life_set_current(&courier->life, "");
@@ -287,6 +388,31 @@ static void run_job(struct job *job, int message_fd)
 		put_message_aside(job);
 	if (tries > 0 && verdict_row(job->reason)->outcome != OUTCOME_LATER)
 		life_forget_tries(&courier->spool, job->key);
+}
+
+static void run_job(struct job *job, int message_fd)
+{
+	struct courier *courier = job->courier;
+	enum reason reason = name_job(job);
+	if (*courier->stopping)
+		reason = job_fail(job, REASON_SHUTDOWN, "the gateway is ending");
+	if (!reason)
+		reason = open_message(job, message_fd);
+	if (!reason) {
+		take_facts(job);
+		reason = know_message(job);
+	}
+	if (!reason)
+		reason = look_back(job);
+	if (reason)
+		return;
+	if (job->doubt)
+		life_forget_tries(&courier->spool, job->key);
+	else
+		recall(job);
+	if (!job->doubt && !job->known)
+		try_message(job);
+	remember(job);
 }
 
 static void explain_job(struct job *job, int message_fd)
@@ -349,6 +475,11 @@ void courier_answer(struct courier *courier, const struct ask *ask, const int *f
 			settle(courier, fds[0], fds[1]);
 		return;
 	}
+	if (ask->head->kind == ASK_COMPACT) {
+		if (fds_count == 2)
+			compact(courier, ask->head, fds[0]);
+		return;
+	}
 	bool dry = ask->head->kind == ASK_EXPLAIN;
 	if (fds_count != (dry ? 3u : 2u))
 		return;
@@ -357,6 +488,7 @@ void courier_answer(struct courier *courier, const struct ask *ask, const int *f
 		abort();
 	job->courier = courier;
 	job->ask = ask;
+	job->started_ms = monotonic_ms();
 	job->message_fd = -1;
 	job->answer_fd = fds[1];
 	job->report_fd = dry ? fds[2] : -1;

@@ -154,7 +154,9 @@ static enum reason make_plan(struct job *job, struct plan *plan)
 	memcpy(plan->key, job->key, sizeof plan->key);
 	memcpy(plan->job, job->id, sizeof plan->job);
 	plan->clock_s = clock_now(job->courier);
-	plan->short_doubt = !job->facts.has_message_id && !job->facts.has_date;
+	/* what is pulled has a key of its own, however much it is like another */
+	plan->short_doubt =
+		!job_is_pulled(job) && !job->facts.has_message_id && !job->facts.has_date;
 	plan->shares = calloc(job->shares_count, sizeof *plan->shares);
 	plan->parts = calloc(job->parts_count * job->routes_count + 1, sizeof *plan->parts);
 	if (!plan->shares || !plan->parts)

@@ -26,6 +26,7 @@ struct courier {
 	char run[LIFE_RUN_SIZE]; /* of our boss */
 	struct extractor extractor;
 	int64_t started_ms; /* monotonic */
+	uint64_t revision;  /* of the rules (config_revision) */
 	unsigned seats;     /* of each share; 0: no need for them */
 	uint64_t clock_s;   /* the spool's clock at clock_ms */
 	int64_t clock_ms;   /* monotonic */
@@ -74,7 +75,9 @@ struct job {
 	const struct ask *ask;
 	int message_fd, answer_fd, report_fd; /* borrowed; report_fd -1: deliver */
 	char id[PLAN_JOB_SIZE], key[PLAN_KEY_SIZE];
+	int64_t started_ms; /* monotonic */
 	uint64_t bytes;
+	uint8_t sha256[DIGEST_SIZE]; /* of the message, where somebody needs it; else zero */
 
 	struct facts facts;
 	struct checkpoint_texts texts;
@@ -102,6 +105,7 @@ struct job {
 	char why[256];      /* for the log, in more words than the panel gets; "" : none */
 	unsigned stored;    /* files written */
 	bool doubt;         /* answered from a mark */
+	bool known;         /* answered from the ledger of what stays at its source */
 };
 
 /* The first reason counts. Always returns `reason`. */
@@ -111,6 +115,12 @@ enum reason job_fail(struct job *job, enum reason reason, const char *format, ..
 /* Somebody still waits for its answer, and the gateway is not ending. `job`: a struct job; for
  * those who are told what to ask now and then. */
 bool job_has_time(const void *job);
+
+/* It waits at its source, which asks again: nobody stands there and waits. */
+static inline bool job_is_pulled(const struct job *job)
+{
+	return job->ask->head->origin.kind >= ASK_SOURCE_IMAP;
+}
 
 /* Work on its shares goes on. */
 void job_touch_seats(struct job *job);

@@ -20,7 +20,7 @@ struct life {
 /* The spool as a courier has it; descriptors of folders. */
 struct spool {
 	int lives_fd, publishing_fd, done_fd, tries_fd, folders_fd, shares_fd, quarantine_fd,
-		root_fd;
+		root_fd, kept_fd;
 };
 
 /* A message that spoiled so many couriers, and a plan that failed in so many lives, is put aside.

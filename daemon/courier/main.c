@@ -86,6 +86,7 @@ static bool open_spool(struct courier *courier)
 		{ SPOOL_DONE, &courier->spool.done_fd },
 		{ SPOOL_TRIES, &courier->spool.tries_fd },
 		{ SPOOL_FOLDERS, &courier->spool.folders_fd },
+		{ SPOOL_KEPT, &courier->spool.kept_fd },
 		{ SPOOL_SHARES, &courier->spool.shares_fd },
 		{ SPOOL_QUARANTINE, &courier->spool.quarantine_fd },
 	};
@@ -179,13 +180,30 @@ static bool renew_life(struct courier *courier)
 
 /* --- questions -------------------------------------------------------------------------------- */
 
-static _Alignas(8) char message[ASK_MAX];
+static union {
+	struct ask_head head;
+	char room[ASK_MAX];
+} question;
 
 /* Who asks belongs to the socket. The listener and the door know their sessions and say it
- * themselves; the name must still be the one that the socket was made for. */
-static bool is_from(const struct ask *ask, const char *name)
+ * themselves; the name must still be the one that the socket was made for. Who pulls says nothing
+ * of himself. */
+static bool is_from(const struct courier *courier, struct ask_head *head, const char *name)
 {
-	return strcmp(name, "*") == 0 || strcmp(ask->head->origin.source, name) == 0;
+	bool imap = config_find_account(&courier->config, name) != NULL;
+	bool pulled = imap || config_find_maildir(&courier->config, name) != NULL;
+	if (pulled) {
+		head->origin = (struct ask_origin){
+			.kind = imap ? ASK_SOURCE_IMAP : ASK_SOURCE_MAILDIR,
+		};
+		snprintf(head->origin.source, sizeof head->origin.source, "%s", name);
+		head->login[0] = '\0';
+		return head->kind == ASK_DELIVER || head->kind == ASK_SETTLE ||
+		       head->kind == ASK_COMPACT;
+	}
+	return head->kind != ASK_COMPACT && head->origin.kind >= ASK_SOURCE_SMTP &&
+	       head->origin.kind < ASK_SOURCE_IMAP &&
+	       (strcmp(name, "*") == 0 || strcmp(head->origin.source, name) == 0);
 }
 
 /* No question, and yet not the end of the socket: another courier was faster, or what came was cut.
@@ -205,14 +223,14 @@ static bool take_question(struct courier *courier, int fd, const char *name)
 	int fds[FDIO_PASS_MAX];
 	size_t count = FDIO_PASS_MAX;
 	struct ask ask;
-	ssize_t size = receive_fds(fd, message, sizeof message, fds, &count, MSG_DONTWAIT);
+	ssize_t size = receive_fds(fd, &question, sizeof question, fds, &count, MSG_DONTWAIT);
 	if (size == 0)
 		return false;
 	if (size < 0) {
 		heed_silence(name, (int)size);
 		return true;
 	}
-	if (ask_read(message, (size_t)size, &ask) && is_from(&ask, name))
+	if (ask_read(&question, (size_t)size, &ask) && is_from(courier, &question.head, name))
 		courier_answer(courier, &ask, fds, count);
 	else
 		log_say(LOG_ERROR, "ask", "source %s asked nonsense", name);
@@ -404,7 +422,7 @@ static int check(struct courier *courier, bool forget)
 int main(int argc, char **argv)
 {
 	static struct courier courier = {
-		.spool = { -1, -1, -1, -1, -1, -1, -1, -1 },
+		.spool = { -1, -1, -1, -1, -1, -1, -1, -1, -1 },
 		.life = { .lock_fd = -1 },
 		.extractor = EXTRACTOR_INIT,
 		.stopping = &stopping,
@@ -417,6 +435,7 @@ int main(int argc, char **argv)
 		log_say(LOG_ERROR, "config", "%s", error);
 		return EXIT_CONFIG;
 	}
+	courier.revision = config_revision(&courier.config);
 	if (strcmp(argv[1], "keep") == 0)
 		prctl(PR_SET_NAME, "letterchute-keeper", 0, 0, 0);
 	name_run(argc > 2 ? argv[2] : "*", courier.run);

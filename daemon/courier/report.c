@@ -25,9 +25,11 @@ static void add_list(char *text, size_t size, const char *item)
 	snprintf(text + used, size - used, "%s%s", used ? "," : "", item);
 }
 
+/* What is pulled may have been received days ago. */
 static int64_t took_ms(const struct job *job)
 {
-	int64_t took = wall_ms() - job->ask->head->received_ms;
+	int64_t took = job_is_pulled(job) ? monotonic_ms() - job->started_ms
+					  : wall_ms() - job->ask->head->received_ms;
 	return took > 0 ? took : 0;
 }
 
@@ -62,7 +64,7 @@ void report_log(const struct job *job)
 		log_add(&line, "reason", "%s", row->name);
 	if (job->reason)
 		log_quote(&line, "text", *job->why ? job->why : row->words);
-	if (job->doubt)
+	if (job->doubt || job->known)
 		log_add(&line, "known", "yes");
 	log_add(&line, "took_ms", "%lld", (long long)took_ms(job));
 	log_send(job->reason ? LOG_WARNING : LOG_INFO, &line);
@@ -76,7 +78,7 @@ void report_answer(const struct job *job)
 	memcpy(answer.job, job->id, sizeof job->id);
 	if (job->reason)
 		snprintf(answer.text, sizeof answer.text, "%s", verdict_row(job->reason)->words);
-	else if (job->doubt)
+	else if (job->doubt || job->known)
 		snprintf(answer.text, sizeof answer.text, "Stored before");
 	else
 		snprintf(answer.text, sizeof answer.text, "%u file%s stored", job->stored,

@@ -6,7 +6,7 @@
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
-#include "daemon/smtp/spill.h"
+#include "daemon/spill.h"
 #include "daemon/smtp/wire.h"
 
 /* Line ends that are none (data.h). */

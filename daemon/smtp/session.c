@@ -15,7 +15,7 @@
 #include "daemon/smtp/line.h"
 #include "daemon/smtp/record.h"
 #include "daemon/smtp/reply.h"
-#include "daemon/smtp/spill.h"
+#include "daemon/spill.h"
 #include "daemon/smtp/wire.h"
 
 #define ERRORS_MAX   20   /* 5xx replies since the last delivery */

@@ -13,6 +13,8 @@
 
 #define GOOD "[smtp lan]\nlisten = 127.0.0.1:2525\n[share]\npath = /srv/scans\n[route all]\n"
 
+#define IMAP "[imap o]\nhost = x\nuser = u\n"
+
 /* Each fault is told with its line, and with what is expected. */
 static const struct {
 	const char *name, *text;
@@ -51,8 +53,32 @@ static const struct {
 	{ "a template with an unknown name", GOOD "name = {nmae}\n", 6, "nmae" },
 	{ "a template that is not closed", GOOD "name = {name\n", 6, "name" },
 	{ "a notify, which is not built yet", GOOD "notify = phone\n", 6, "not available" },
-	{ "an [imap], which is not built yet", GOOD "[imap office]\nhost = x\n", 6,
-	  "not available" },
+	{ "an account without a login", GOOD "[imap o]\nhost = x\nuser = u\n", 6, "password_file" },
+	{ "an account with two", GOOD IMAP "password = p\ntoken_command = t\n", 6,
+	  "more than one" },
+	{ "an account without a host", GOOD "[imap o]\nuser = u\npassword = p\n", 6, "host" },
+	{ "an account without a user", GOOD "[imap o]\nhost = x\npassword = p\n", 6, "user" },
+	{ "an account without a mailbox", GOOD IMAP "password = p\nmailbox =\n", 6, "mailbox" },
+	{ "a password with a line of its own", GOOD IMAP "password = a\n  b\n", 6, "control" },
+	{ "a password file that is missing", GOOD IMAP "password_file = /no/such\n", 9,
+	  "/no/such" },
+	{ "a CA file that is missing", GOOD IMAP "password = p\nca_file = /no/such\n", 10,
+	  "ca_file" },
+	{ "a pin that is none", GOOD IMAP "password = p\npin_sha256 = abc\n", 10, "64 hex digits" },
+	{ "a fate that is none", GOOD IMAP "password = p\nafter = burn\n", 10,
+	  "expunge, move:NAME" },
+	{ "a move to nowhere", GOOD IMAP "password = p\nafter = move:\n", 10, "move:NAME" },
+	{ "a flag without a name", GOOD IMAP "password = p\nrefused = flag:\n", 10, "flag:NAME" },
+	{ "seen, for what was refused", GOOD IMAP "password = p\nrefused = seen\n", 10,
+	  "move:NAME" },
+	{ "a password in clear over the network", GOOD IMAP "password = p\ntls = off\n", 6,
+	  "this machine alone" },
+	{ "a custom provider without its address", GOOD IMAP "oauth = custom\nclient_id = c\n", 6,
+	  "token_url" },
+	{ "a provider without a client", GOOD IMAP "oauth = google\n", 6, "client_id" },
+	{ "a source twice", GOOD "[maildir lan]\npath = /m\n", 6, "lan" },
+	{ "a Maildir without a path", GOOD "[maildir m]\n", 6, "path" },
+	{ "a Maildir that keeps", GOOD "[maildir m]\npath = /m\nafter = keep\n", 8, "delete" },
 	{ "hold, which is not built yet", "[gateway]\nhold = yes\n" GOOD, 2, "not available" },
 	{ "TLS, which is not built yet", "[smtp lan]\nlisten = 127.0.0.1:1\ntls = implicit\n", 1,
 	  "not available" },
@@ -126,6 +152,47 @@ static void test_values(void **state)
 	config_done(&config);
 }
 
+static void test_accounts(void **state)
+{
+	const char *text = GOOD
+		"[imap office]\nhost = imap.example.org\nport =\nca_file =\nuser = scans@example.org\n"
+		"password = \"p #1\"\nafter = move:Archive/Done\nrefused = flag:Bad\nrefresh = 5m\n"
+		"[imap home]\nhost = 127.0.0.1\ntls = off\nuser = u\noauth = microsoft\nclient_id = c\n"
+		"[maildir m]\npath = /srv/mail/\n";
+	struct config config, role;
+	char error[CONFIG_ERROR_MAX] = "";
+	int fd = -1;
+	(void)state;
+	assert_int_equal(config_load_text(text, "f", &config, error), 0);
+	const struct config_account *office = config_find_account(&config, "office");
+	assert_int_equal(office->port, 993);
+	assert_string_equal(office->password, "p #1");
+	assert_string_equal(office->mailbox, "INBOX");
+	assert_int_equal(office->after.kind, CONFIG_FATE_MOVE);
+	assert_string_equal(office->after.name, "Archive/Done");
+	assert_int_equal(office->refused.kind, CONFIG_FATE_FLAG);
+	assert_string_equal(office->refused.name, "Bad");
+	assert_int_equal(office->refresh_s, 300);
+	assert_int_equal(office->poll_s, 60);
+	assert_int_equal(config_find_account(&config, "home")->port, 143);
+	assert_int_equal(config_find_account(&config, "home")->refused.kind, CONFIG_FATE_MOVE);
+	const struct config_maildir *maildir = config_find_maildir(&config, "m");
+	assert_string_equal(maildir->path, "/srv/mail");
+	assert_int_equal(maildir->after.kind, CONFIG_FATE_EXPUNGE);
+	assert_string_equal(maildir->refused.name, "/srv/refused");
+	/* no role reads a secret in its configuration */
+	assert_int_equal(config_write(&config, &fd), 0);
+	char handed[8192] = "";
+	assert_true(pread(fd, handed, sizeof handed - 1, 0) > 0);
+	assert_null(strstr(handed, "p #1"));
+	assert_int_equal(config_read(fd, &role, error), 0);
+	assert_string_equal(config_find_account(&role, "office")->password, "");
+	assert_string_equal(config_find_account(&role, "office")->user, "scans@example.org");
+	close(fd);
+	config_done(&config);
+	config_done(&role);
+}
+
 /* A role reads what the boss resolved. */
 static void test_hand_over(void **state)
 {
@@ -164,7 +231,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_faults), cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_values), cmocka_unit_test(test_hand_over),
-		cmocka_unit_test(test_table),
+		cmocka_unit_test(test_table),  cmocka_unit_test(test_accounts),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

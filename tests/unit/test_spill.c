@@ -13,7 +13,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "daemon/fdio.h"
-#include "daemon/smtp/spill.h"
+#include "daemon/spill.h"
 
 #define MEGA (1024 * 1024)
 

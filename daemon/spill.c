@@ -1,7 +1,7 @@
 /* spill.c: keeps the octets of a message. Never gives them a name that outlives this function's
  * caller. */
 #define _GNU_SOURCE
-#include "daemon/smtp/spill.h"
+#include "daemon/spill.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

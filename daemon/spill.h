@@ -1,5 +1,5 @@
-/* spill.h: the message while it arrives: in memory up to 1 MB, then in a nameless file. Room
- * daemon/smtp.
+/* spill.h: the message while it arrives: in memory up to 1 MB, then in a nameless file. Ground
+ * of daemon.
  *
  * A crash frees it wherever it lies. What goes wrong is remembered and told at the end, since a
  * device must be heard out before it can be answered. */
