@@ -71,7 +71,7 @@ def main():
     parser.add_argument("--only")
     parser.add_argument("--without")
     parser.add_argument("wanted", nargs="*")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     base = os.environ.get("LETTERCHUTE_TMP") or tempfile.gettempdir()
     sys.path.insert(1, os.path.join(harness.HERE, options.folder))
     tests = [test for test in find_tests(options.folder, options.wanted)
