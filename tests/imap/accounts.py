@@ -6,7 +6,8 @@ import threading
 import time
 
 from certs import certs
-from dovecot import PASSWORD, USER, Dovecot
+from client import PASSWORD, USER
+from dovecot import Dovecot
 from harness import EXE, equal, mail, part, pdf, require, tree, wait_for
 
 FAST = "poll = 1s\nrefresh = 3s\n"  # what a test waits for should not take minutes

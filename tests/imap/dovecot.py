@@ -7,7 +7,6 @@
 import contextlib
 import getpass
 import grp
-import imaplib
 import os
 import pwd
 import random
@@ -16,12 +15,11 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 
 from certs import certs
+from client import PASSWORD, USER, Mailboxes
 from harness import IS_ROOT, tree, wait_for
 
-USER, PASSWORD = "scans", "s3cret-word"
 MAIL_ID = 64010  # whose files the mails are, when we are root: Dovecot serves none of root's
 
 ALL = "IMAP4rev1 SASL-IR LITERAL+ ENABLE IDLE NAMESPACE UIDPLUS LIST-EXTENDED UNSELECT CHILDREN MOVE"
@@ -103,7 +101,7 @@ def free_port():
             return port
 
 
-class Dovecot:
+class Dovecot(Mailboxes):
     """`without`: capabilities that it does not announce. `cert`: the name of what it shows (certs.py); None: no TLS.
     `passdb`, `mechanisms`, `more`: text for the configuration. `wrapper`: a command that it is started by."""
 
@@ -181,92 +179,7 @@ class Dovecot:
                     text += log.read()
         return text
 
-    # --- a client of it -------------------------------------------------------------------------------------------
-
-    @contextlib.contextmanager
-    def client(self, user=USER, mailbox=None, readonly=True):
-        client = imaplib.IMAP4(self.address, self.port, timeout=30)
-        try:
-            client.login(user, PASSWORD)
-            if mailbox:
-                good(client.select(quoted(mailbox), readonly))
-            yield client
-        finally:
-            with contextlib.suppress(Exception):
-                client.logout()
-
-    def append(self, message, mailbox="INBOX", flags=(), date=None, user=USER):
-        """The UID that it got."""
-        return self.append_all([message], mailbox, flags, date, user)[0]
-
-    def append_all(self, messages, mailbox="INBOX", flags=(), date=None, user=USER):
-        """Several over one connection, as fast as they go."""
-        found = []
-        with self.client(user) as client:
-            for message in messages:
-                text = good(client.append(quoted(mailbox), " ".join(flags), date, message))
-                found.append(int(re.search(rb"APPENDUID \d+ (\d+)", text[0]).group(1)))
-        return found
-
-    def uids(self, mailbox="INBOX", criteria="ALL", user=USER):
-        with self.client(user, mailbox) as client:
-            return [int(uid) for uid in good(client.uid("SEARCH", criteria))[0].split()]
-
-    def count(self, mailbox="INBOX", user=USER):
-        """0 also for a mailbox that there isn't."""
-        if mailbox not in self.mailboxes(user):
-            return 0
-        return len(self.uids(mailbox, user=user))
-
-    def flags(self, mailbox="INBOX", user=USER):
-        """UID -> its flags, \\Recent apart."""
-        with self.client(user, mailbox) as client:
-            lines = good(client.uid("FETCH", "1:*", "(FLAGS)"))
-        found = {}
-        for line in filter(None, lines):
-            uid = int(re.search(rb"UID (\d+)", line).group(1))
-            words = re.search(rb"FLAGS \((.*?)\)", line).group(1).decode().split()
-            found[uid] = sorted(set(words) - {"\\Recent"})
-        return found
-
-    def messages(self, mailbox="INBOX", user=USER):
-        """UID -> octets."""
-        with self.client(user, mailbox) as client:
-            parts = good(client.uid("FETCH", "1:*", "(BODY.PEEK[])"))
-        return {int(re.search(rb"UID (\d+)", part[0]).group(1)): part[1] for part in parts if isinstance(part, tuple)}
-
-    def store(self, uid, flags, mailbox="INBOX", how="+FLAGS", user=USER):
-        with self.client(user, mailbox, False) as client:
-            good(client.uid("STORE", str(uid), how, "(" + " ".join(flags) + ")"))
-
-    def expunge(self, uid, mailbox="INBOX", user=USER):
-        self.store(uid, ["\\Deleted"], mailbox, user=user)
-        with self.client(user, mailbox, False) as client:
-            good(client.expunge())
-
-    def mailboxes(self, user=USER):
-        """Names as they are on the wire, in modified UTF-7."""
-        with self.client(user) as client:
-            lines = good(client.list())
-        return [re.search(rb'\) (?:"."|NIL) (?:"(.*)"|(.*))$', line).expand(rb"\1\2").decode() for line in lines if line]
-
-    def create(self, mailbox, user=USER):
-        with self.client(user) as client:
-            good(client.create(quoted(mailbox)))
-
-    def recreate(self, mailbox, user=USER):
-        """Empty, and with another UIDVALIDITY. Not for INBOX: see `new_validity`."""
-        before = self.validity(mailbox, user)
-        while self.validity(mailbox, user) == before:
-            with self.client(user) as client:
-                good(client.delete(quoted(mailbox)))
-                time.sleep(1)  # it takes the time in seconds
-                good(client.create(quoted(mailbox)))
-
-    def validity(self, mailbox="INBOX", user=USER):
-        with self.client(user) as client:
-            text = good(client.status(quoted(mailbox), "(UIDVALIDITY)"))[0]
-        return int(re.search(rb"UIDVALIDITY (\d+)", text).group(1))
+    # --- what no client can do ---------------------------------------------------------------------------------------
 
     def new_validity(self, mailbox="INBOX", user=USER):
         """The same messages under the same UIDs, with another UIDVALIDITY."""
@@ -308,13 +221,3 @@ class Dovecot:
         """Everything of this user is gone."""
         self.kick(user)
         shutil.rmtree(os.path.join(self.run, "mail", user), ignore_errors=True)
-
-
-def good(answer):
-    if answer[0] != "OK":
-        raise AssertionError(f"Dovecot says {answer}")
-    return answer[1]
-
-
-def quoted(mailbox):
-    return '"' + mailbox.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -127,9 +127,35 @@ class Server:
         with self.lock:
             return self.boxes[box].add(octets, flags, date)
 
+    # by the names that client.py has
+
+    def append(self, octets, mailbox="INBOX", flags=(), date=DATE):
+        return self.arrive(octets, flags, mailbox, date).uid
+
+    def create(self, mailbox):
+        with self.lock:
+            self.boxes[mailbox] = Box(mailbox, 1000 + len(self.boxes))
+
+    def store(self, uid, flags, mailbox="INBOX"):
+        self.boxes[mailbox].messages[uid].flags |= set(flags)
+
     def count(self, box="INBOX"):
         with self.lock:
             return len(self.boxes[box].messages) if box in self.boxes else 0
+
+    def uids(self, mailbox="INBOX"):
+        with self.lock:
+            return list(self.boxes[mailbox].messages)
+
+    def flags(self, mailbox="INBOX"):
+        with self.lock:
+            return {uid: sorted(message.flags) for uid, message in self.boxes[mailbox].messages.items()}
+
+    def mailboxes(self):
+        return list(self.boxes)
+
+    def new_validity(self, mailbox="INBOX"):
+        self.boxes[mailbox].validity += 7
 
     def octets(self, box="INBOX"):
         with self.lock:

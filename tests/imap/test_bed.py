@@ -5,7 +5,8 @@ import ssl
 
 from accounts import WAYS
 from certs import certs
-from dovecot import PASSWORD, USER, Dovecot
+from client import PASSWORD, USER
+from dovecot import Dovecot
 from harness import equal, require, rows, scan, wait_for
 from hostile import Server
 
