@@ -79,6 +79,7 @@ def main():
              not (options.without and getattr(test[1], options.without, False))]
     alone = [t for t in tests if getattr(t[1], "alone", False)]
     together = [t for t in tests if not getattr(t[1], "alone", False)]
+    together.sort(key=lambda test: not getattr(test[1], "slow", False))  # those that mostly wait, first
     counts = {"ok": 0, "FAIL": 0, "skip": 0}
 
     def tell(label, result):

@@ -8,7 +8,7 @@ import time
 from certs import certs
 from client import PASSWORD, USER
 from dovecot import Dovecot
-from harness import EXE, equal, mail, part, pdf, require, tree, wait_for
+from harness import EXE, mail, part, pdf, require, tree, wait_for
 
 FAST = "poll = 1s\nrefresh = 3s\n"  # what a test waits for should not take minutes
 WAYS = ("implicit", "starttls", "off")
@@ -54,18 +54,19 @@ def delivered(gateway, source="office", outcome="delivered"):
     return [line for line in gateway.lines() if line.get("source") == source and line.get("outcome") == outcome]
 
 
-def wait_files(place, files, seconds=20, gateway=None, share=None):
+def wait_files(place, files, seconds=20):
     """All of them are there, and nothing else."""
-    def text():
-        found = place.files(share)
-        missing, more = sorted(set(files) - set(found)), sorted(set(found) - set(files))
-        return f"missing {missing[:10]}, too many {more[:10]}"
-    wait_for(lambda: set(place.files(share)) >= set(files), seconds, text)
-    same(place.files(share), files)
+    wait_for(lambda: set(place.files()) >= set(files), seconds, lambda: difference(place.files(), files))
+    same(place.files(), files)
+
+
+def difference(found, wanted):
+    missing, more = sorted(set(wanted) - set(found)), sorted(set(found) - set(wanted))
+    return f"on the share {len(missing)} are missing {missing[:10]}, {len(more)} too many {more[:10]}"
 
 
 def same(found, wanted):
-    equal(sorted(found), sorted(wanted), "the names on the share")
+    require(set(found) == set(wanted), lambda: difference(found, wanted))
     for name, content in wanted.items():
         require(found[name] == content, f"{name} has {len(found[name])} octets that differ from the {len(content)} sent")
 

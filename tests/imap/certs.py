@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import threading
 
-NETWORK = "10.213.7.2"  # where the server of the tests of the network is
+NETWORK = "10.213.7.1"  # where the server of the tests of the network is
 NAMES = f"DNS:localhost,IP:127.0.0.1,IP:{NETWORK}"
 DAY = "%02d0101000000Z"
 

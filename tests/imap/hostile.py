@@ -78,6 +78,7 @@ class Server:
         self.lock = threading.RLock()
         self.boxes = {"INBOX": Box("INBOX")}
         self.sessions, self.calls, self.removed, self.marked, self.violations = [], [], [], [], []
+        self.offered_tokens = ("AUTH=XOAUTH2", "AUTH=OAUTHBEARER") if tokens else ()
         self.spares = []  # what a trick lets arrive
         self.hits, self.poured, self.stalls, self.ending = 0, 0, [], False
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=200)
@@ -419,7 +420,7 @@ class Session(threading.Thread):
         if not self.is_known:
             if self.server.tls == "starttls" and not self.secured:
                 words.append("STARTTLS")
-            words += ["AUTH=PLAIN"] + (["AUTH=XOAUTH2", "AUTH=OAUTHBEARER"] if self.server.tokens else [])
+            words += ["AUTH=PLAIN", *self.server.offered_tokens]
         return " ".join(words)
 
     def code(self):
