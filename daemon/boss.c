@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/magic.h>
-#include <netdb.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,57 +15,40 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "daemon/ask.h"
 #include "daemon/fdio.h"
 #include "daemon/jail.h"
 #include "daemon/keep.h"
 #include "daemon/log.h"
 #include "daemon/role.h"
 #include "daemon/scout.h"
+#include "daemon/source.h"
 #include "daemon/spool.h"
-#include "policy/value.h"
+#include "daemon/status.h"
 
-#define SOURCES_MAX      32 /* listeners and the door */
-#define SOCKETS_MAX      16 /* of one listener */
-#define BACKLOG          256
 #define BACKOFF_LEAST_MS 100
 #define BACKOFF_MOST_MS  10000
 #define LIVED_MS         10000 /* a role that lived so long did not fail at its start */
 #define END_SLACK_MS     2000
 #define LOOK_MS          2000 /* a share that says nothing for so long hangs */
 
-enum { EXIT_DONE = 0, EXIT_CANT_LISTEN = 69, EXIT_CANT_START = 70 };
-
-/* An address, compared octet for octet: what is not used of it is zero. */
-struct address {
-	struct sockaddr_storage octets;
-	socklen_t size;
-};
-
-struct listening {
-	int fd;
-	struct address wanted; /* as configured: port 0 for any that is free */
-	bool told;             /* the log says that it is ready for this source */
-	bool taken;            /* by a new configuration */
-};
-
-/* Where questions come from: a listener, or the door. */
-struct source {
-	char *name; /* "*" for the door */
-	bool is_door;
-	int asks[2]; /* the source's end, the couriers' end */
-	struct listening sockets[SOCKETS_MAX];
-	size_t sockets_count;
+enum {
+	EXIT_DONE = 0,
+	EXIT_CANT_LISTEN = 69,
+	EXIT_CANT_START = 70,
+	EXIT_WAITS = 75,
+	EXIT_LOGIN = 77
 };
 
 enum child_state { CHILD_WANTED, CHILD_RUNNING, CHILD_DRAINING };
 
 struct child {
 	enum role role;
-	const struct source *source; /* NULL for a courier */
+	struct source *source;         /* NULL for a courier, and once it drains */
+	char name[ASK_SOURCE_MAX + 1]; /* of its source; "": none */
 	enum child_state state;
 	pid_t pid;
 	int64_t started_ms, start_at_ms;
@@ -82,238 +64,15 @@ struct boss {
 	struct config config;
 	struct scout scouts[RULES_SHARES_MAX]; /* one a share */
 	struct identity courier;
-	int config_fd, extract_fd, receiving_fd, signal_fd;
-	struct source *sources;
-	size_t sources_count;
+	int config_fd, extract_fd, signal_fd;
+	int receiving_fd, kept_fd, sources_fd, tokens_fd; /* folders of the spool */
+	struct sources sources;
 	struct child *children;
 	size_t children_count;
 	bool ending;
+	bool once;  /* only until those who pull have found nothing more */
+	int status; /* of the worst of them */
 };
-
-/* --- sockets ---------------------------------------------------------------------------------- */
-
-static bool get_bound(int fd, struct address *bound_out)
-{
-	*bound_out = (struct address){ .size = sizeof bound_out->octets };
-	return getsockname(fd, (struct sockaddr *)&bound_out->octets, &bound_out->size) == 0;
-}
-
-static bool is_same(const struct address *a, const struct address *b)
-{
-	return a->size == b->size && memcmp(&a->octets, &b->octets, a->size) == 0;
-}
-
-static void log_ready(const char *name, int fd, int sandbox)
-{
-	struct address bound;
-	char host[64], port[8];
-	struct log_line line;
-	if (!get_bound(fd, &bound) ||
-	    getnameinfo((struct sockaddr *)&bound.octets, bound.size, host, sizeof host, port,
-			sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) != 0)
-		return;
-	log_start(&line, "ready");
-	log_add(&line, "source", "%s", name);
-	log_add(&line, "addr", bound.octets.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host,
-		port);
-	if (sandbox == JAIL_OFF)
-		log_add(&line, "sandbox", "off");
-	log_send(LOG_INFO, &line);
-}
-
-static int listen_at(const struct address *wanted, int *fd_out)
-{
-	int family = wanted->octets.ss_family, yes = 1;
-	auto_close int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-	/* [::] and 0.0.0.0 are listened to by two sockets, each for its own kind */
-	if (family == AF_INET6)
-		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof yes);
-	if (bind(fd, (const struct sockaddr *)&wanted->octets, wanted->size) < 0 ||
-	    listen(fd, BACKLOG) < 0)
-		return -errno;
-	*fd_out = take_fd(&fd);
-	return 0;
-}
-
-/* ADDRESS:PORT or [ADDRESS]:PORT; config.c has checked the shape. */
-static bool find_address(const char *item, struct address *address_out)
-{
-	char host[128];
-	snprintf(host, sizeof host, "%s", item);
-	char *port = strrchr(host, ':');
-	*port++ = '\0';
-	char *name = host;
-	if (*name == '[') {
-		name++;
-		name[strlen(name) - 1] = '\0';
-	}
-	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
-					.ai_flags = AI_PASSIVE | AI_NUMERICSERV };
-	struct addrinfo *found;
-	int failed = getaddrinfo(name, port, &hints, &found);
-	if (failed) {
-		log_say(LOG_ERROR, "listen", "%s: %s", item, gai_strerror(failed));
-		return false;
-	}
-	*address_out = (struct address){ .size = found->ai_addrlen };
-	memcpy(&address_out->octets, found->ai_addr, found->ai_addrlen);
-	freeaddrinfo(found);
-	return true;
-}
-
-static void close_source(struct source *source)
-{
-	for (size_t i = 0; i < source->sockets_count; i++)
-		close_fd(&source->sockets[i].fd);
-	close_fd(&source->asks[0]);
-	close_fd(&source->asks[1]);
-	free(source->name);
-	*source = (struct source){ .asks = { -1, -1 } };
-}
-
-static struct source *add_source(struct boss *boss, const char *name, bool is_door)
-{
-	if (boss->sources_count == SOURCES_MAX) {
-		log_say(LOG_ERROR, "start", "more than %d listeners", SOURCES_MAX - 1);
-		return NULL;
-	}
-	struct source *source = &boss->sources[boss->sources_count];
-	*source = (struct source){ .asks = { -1, -1 }, .name = strdup(name), .is_door = is_door };
-	if (!source->name || socket_pair(source->asks) != 0) {
-		close_source(source);
-		return NULL;
-	}
-	boss->sources_count++;
-	return source;
-}
-
-/* Port 0 is any port, so the one that the source of the same name has got; else the port must be
- * this one, whoever has it. */
-static bool serves(const struct source *source, const struct listening *listening, const char *name,
-		   const struct address *wanted)
-{
-	struct address bound;
-	if (source->is_door || listening->taken)
-		return false;
-	if (strcmp(source->name, name) == 0 && is_same(&listening->wanted, wanted))
-		return true;
-	return get_bound(listening->fd, &bound) && is_same(&bound, wanted);
-}
-
-/* A socket that a new configuration still wants is handed over, so that no connection is refused
- * meanwhile, and since nobody else could have its address. */
-static bool inherit(struct boss *old, const char *name, struct listening *listening)
-{
-	for (size_t i = 0; i < old->sources_count; i++) {
-		struct source *source = &old->sources[i];
-		for (size_t s = 0; s < source->sockets_count; s++) {
-			struct listening *from = &source->sockets[s];
-			if (!serves(source, from, name, &listening->wanted))
-				continue;
-			listening->fd = fcntl(from->fd, F_DUPFD_CLOEXEC, 0);
-			listening->told = strcmp(source->name, name) == 0;
-			from->taken = true;
-			return listening->fd >= 0;
-		}
-	}
-	return false;
-}
-
-static bool open_socket(const char *item, const char *name, struct boss *old,
-			struct listening *listening_out)
-{
-	*listening_out = (struct listening){ .fd = -1 };
-	if (!find_address(item, &listening_out->wanted))
-		return false;
-	if (old && inherit(old, name, listening_out))
-		return true;
-	int error = listen_at(&listening_out->wanted, &listening_out->fd);
-	if (error)
-		log_say(LOG_ERROR, "listen", "%s can't be listened to: %s", item, strerror(-error));
-	return !error;
-}
-
-/* `old`: whose sockets may be taken; NULL at start. */
-static bool open_listener(struct boss *boss, const struct config_listener *listener,
-			  struct boss *old)
-{
-	struct source *source = add_source(boss, listener->name, false);
-	const char *cursor = listener->listen;
-	char item[128];
-	bool fits, good = source != NULL;
-	while (good && value_next(&cursor, item, sizeof item, &fits)) {
-		if (source->sockets_count == SOCKETS_MAX) {
-			log_say(LOG_ERROR, "listen", "more than %d addresses for %s", SOCKETS_MAX,
-				listener->name);
-			good = false;
-		} else
-			good = open_socket(item, listener->name, old,
-					   &source->sockets[source->sockets_count]);
-		source->sockets_count += good;
-	}
-	return good;
-}
-
-int boss_connect(const char *state, int *fd_out)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int error = spool_socket_path(state, address.sun_path, sizeof address.sun_path);
-	if (error)
-		return error;
-	auto_close int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
-		return -errno;
-	*fd_out = take_fd(&fd);
-	return 0;
-}
-
-static int bind_door(const char *state, int *fd_out)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int error = spool_socket_path(state, address.sun_path, sizeof address.sun_path);
-	if (error)
-		return error;
-	auto_close int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	auto_close int other = -1;
-	if (fd < 0)
-		return -errno;
-	if (boss_connect(state, &other) == 0)
-		return -EADDRINUSE;
-	unlink(address.sun_path);
-	if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, BACKLOG) < 0)
-		return -errno;
-	/* who may come in is decided by who it is, not by the mode */
-	if (chmod(address.sun_path, 0666) < 0)
-		return -errno;
-	*fd_out = take_fd(&fd);
-	return 0;
-}
-
-/* The door is a convenience: a gateway without it still does its work. */
-static void open_door(struct boss *boss)
-{
-	int fd = -1;
-	int error = bind_door(boss->config.gateway.state, &fd);
-	if (error) {
-		log_say(LOG_WARNING, "door",
-			"%s/gateway.sock: %s: `drop` and `smtp-session` will work on their own",
-			boss->config.gateway.state,
-			error == -EADDRINUSE ? "another gateway runs on this state"
-					     : strerror(-error));
-		return;
-	}
-	struct source *source = add_source(boss, "*", true);
-	if (!source) {
-		close(fd);
-		return;
-	}
-	source->sockets[source->sockets_count++] = (struct listening){ .fd = fd, .told = true };
-}
 
 /* --- identity of couriers --------------------------------------------------------------------- */
 
@@ -393,14 +152,15 @@ static int start_courier(struct boss *boss, const struct child *child, pid_t *pi
 {
 	const char *arguments[SOURCES_MAX + 2] = { child->keeps ? "keep" : "run" };
 	int fds[SOURCES_MAX + 1] = { boss->extract_fd };
-	for (size_t i = 0; i < boss->sources_count; i++) {
-		arguments[i + 1] = boss->sources[i].name;
-		fds[i + 1] = boss->sources[i].asks[1];
+	const struct sources *sources = &boss->sources;
+	for (size_t i = 0; i < sources->count; i++) {
+		arguments[i + 1] = sources->list[i].name;
+		fds[i + 1] = sources->list[i].asks[1];
 	}
 	const struct role_start start = { .role = ROLE_COURIER,
 					  .arguments = arguments,
 					  .fds = fds,
-					  .fds_count = boss->sources_count + 1,
+					  .fds_count = sources->count + 1,
 					  .config_fd = boss->config_fd,
 					  .program_fd = -1,
 					  .uid = boss->courier.uid,
@@ -409,10 +169,11 @@ static int start_courier(struct boss *boss, const struct child *child, pid_t *pi
 	return role_start(&start, pid_out);
 }
 
-static int start_source(struct boss *boss, const struct source *source, pid_t *pid_out)
+/* A listener, or the door. */
+static int start_listener(struct boss *boss, const struct source *source, pid_t *pid_out)
 {
-	const char *arguments[] = { source->is_door ? "door" : "listen",
-				    source->is_door ? NULL : source->name, NULL };
+	bool door = source->kind == SOURCE_DOOR;
+	const char *arguments[] = { door ? "door" : "listen", door ? NULL : source->name, NULL };
 	int fds[SOCKETS_MAX + 2] = { source->asks[0], boss->receiving_fd };
 	for (size_t i = 0; i < source->sockets_count; i++)
 		fds[i + 2] = source->sockets[i].fd;
@@ -427,9 +188,47 @@ static int start_source(struct boss *boss, const struct source *source, pid_t *p
 	return role_start(&start, pid_out);
 }
 
+/* Who pulls gets a new pair for its questions about passwords: an answer to who was before it must
+ * not wait there. */
+static int start_puller(struct boss *boss, struct source *source, pid_t *pid_out)
+{
+	const char *arguments[] = { boss->once ? "once" : "run", source->name, NULL };
+	int pair[2];
+	auto_close int status_fd = -1;
+	int error = status_open(boss->sources_fd, source->name, &status_fd);
+	if (!error)
+		error = socket_pair(pair);
+	if (error)
+		return error;
+	auto_close int theirs = pair[0];
+	close_fd(&source->secret_fd);
+	source->secret_fd = pair[1];
+	const int fds[] = { source->asks[0], boss->receiving_fd, boss->kept_fd, status_fd, theirs };
+	const struct role_start start = { .role = ROLE_PULL,
+					  .arguments = arguments,
+					  .fds = fds,
+					  .fds_count = sizeof fds / sizeof fds[0],
+					  .config_fd = boss->config_fd,
+					  .program_fd = -1,
+					  .uid = boss->config.uid,
+					  .gid = boss->config.gid };
+	return role_start(&start, pid_out);
+}
+
+static int start_source(struct boss *boss, struct source *source, pid_t *pid_out)
+{
+	switch (source->kind) {
+	case SOURCE_LISTENER:
+	case SOURCE_DOOR: return start_listener(boss, source, pid_out);
+	case SOURCE_IMAP: return start_puller(boss, source, pid_out);
+	case SOURCE_MAILDIR: break;
+	}
+	return -ENOSYS;
+}
+
 static const char *child_name(const struct child *child)
 {
-	return child->source ? child->source->name : child->keeps ? "keeper" : "courier";
+	return *child->name ? child->name : child->keeps ? "keeper" : "courier";
 }
 
 /* `meant`: it ended of its own accord. */
@@ -458,12 +257,30 @@ static void start_child(struct boss *boss, struct child *child)
 	delay_start(child, false);
 }
 
+static bool is_puller(const struct child *child)
+{
+	return child->role == ROLE_PULL || child->role == ROLE_WATCH;
+}
+
+/* Two who empty one mailbox would both deliver what is in it. */
+static bool has_predecessor(const struct boss *boss, const struct child *child)
+{
+	for (size_t i = 0; is_puller(child) && i < boss->children_count; i++) {
+		const struct child *other = &boss->children[i];
+		if (other->state == CHILD_DRAINING && other->role == child->role &&
+		    strcmp(other->name, child->name) == 0)
+			return true;
+	}
+	return false;
+}
+
 static void start_wanted(struct boss *boss)
 {
 	bool chosen = false;
 	for (size_t i = 0; i < boss->children_count && !boss->ending; i++) {
 		struct child *child = &boss->children[i];
-		if (child->state != CHILD_WANTED || child->start_at_ms > monotonic_ms())
+		if (child->state != CHILD_WANTED || child->start_at_ms > monotonic_ms() ||
+		    has_predecessor(boss, child))
 			continue;
 		/* one look for all that start now: it may take its time */
 		if (child->role == ROLE_COURIER && !chosen) {
@@ -474,15 +291,17 @@ static void start_wanted(struct boss *boss)
 	}
 }
 
-static void add_child(struct boss *boss, enum role role, const struct source *source, bool keeps)
+static struct child *add_child(struct boss *boss, enum role role, struct source *source, bool keeps)
 {
 	struct child *children =
 		realloc(boss->children, (boss->children_count + 1) * sizeof *children);
 	if (!children)
 		abort();
 	boss->children = children;
-	children[boss->children_count++] =
-		(struct child){ .role = role, .source = source, .keeps = keeps };
+	struct child *child = &children[boss->children_count++];
+	*child = (struct child){ .role = role, .source = source, .keeps = keeps };
+	snprintf(child->name, sizeof child->name, "%s", source ? source->name : "");
+	return child;
 }
 
 static void want_children(struct boss *boss)
@@ -490,8 +309,14 @@ static void want_children(struct boss *boss)
 	add_child(boss, ROLE_COURIER, NULL, true);
 	for (uint64_t i = 0; i < config_couriers(&boss->config); i++)
 		add_child(boss, ROLE_COURIER, NULL, false);
-	for (size_t i = 0; i < boss->sources_count; i++)
-		add_child(boss, ROLE_SMTP, &boss->sources[i], false);
+	static const enum role roles[] = { [SOURCE_LISTENER] = ROLE_SMTP,
+					   [SOURCE_DOOR] = ROLE_SMTP,
+					   [SOURCE_IMAP] = ROLE_PULL,
+					   [SOURCE_MAILDIR] = ROLE_WATCH };
+	for (size_t i = 0; i < boss->sources.count; i++) {
+		struct source *source = &boss->sources.list[i];
+		add_child(boss, roles[source->kind], source, false);
+	}
 }
 
 static void drop_child(struct boss *boss, struct child *child)
@@ -509,6 +334,41 @@ static void log_end(const struct child *child, int status)
 			WEXITSTATUS(status));
 }
 
+/* What comes first in this list outranks what follows: a source that failed, before mail that
+ * waits. */
+static void note_status(struct boss *boss, const struct child *child, int status)
+{
+	static const int ranks[] = { EXIT_LOGIN, EXIT_CANT_LISTEN, EXIT_WAITS, EXIT_DONE };
+	int code = WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_CANT_LISTEN;
+	if (!is_puller(child))
+		return;
+	if (code != EXIT_LOGIN && code != EXIT_WAITS && code != EXIT_DONE)
+		code = EXIT_CANT_LISTEN;
+	for (size_t i = 0; i < sizeof ranks / sizeof ranks[0]; i++) {
+		if (ranks[i] == boss->status)
+			return;
+		if (ranks[i] == code)
+			boss->status = code;
+	}
+}
+
+static void reap_child(struct boss *boss, struct child *child, int status)
+{
+	bool last = child->state == CHILD_DRAINING || boss->ending || child->role == ROLE_TOKEN;
+	if (boss->once && is_puller(child)) {
+		note_status(boss, child, status);
+		last = true;
+	}
+	if (last && (WIFSIGNALED(status) || child->role == ROLE_TOKEN))
+		log_end(child, status);
+	if (last) {
+		drop_child(boss, child);
+		return;
+	}
+	log_end(child, status);
+	delay_start(child, status == 0);
+}
+
 static void reap(struct boss *boss)
 {
 	int status;
@@ -517,14 +377,7 @@ static void reap(struct boss *boss)
 			struct child *child = &boss->children[i];
 			if (child->pid != pid || child->state == CHILD_WANTED)
 				continue;
-			if (child->state == CHILD_DRAINING || boss->ending) {
-				if (WIFSIGNALED(status))
-					log_end(child, status);
-				drop_child(boss, child);
-			} else {
-				log_end(child, status);
-				delay_start(child, status == 0);
-			}
+			reap_child(boss, child, status);
 			break;
 		}
 	}
@@ -580,60 +433,6 @@ static bool can_lock_in(const struct config *config)
 
 /* --- reload ----------------------------------------------------------------------------------- */
 
-/* Opens what `boss->config` asks for; `old` NULL at start. */
-static bool open_sources(struct boss *boss, struct boss *old)
-{
-	boss->sources = calloc(SOURCES_MAX, sizeof *boss->sources);
-	if (!boss->sources)
-		abort();
-	for (size_t i = 0; old && i < old->sources_count; i++) {
-		for (size_t s = 0; s < old->sources[i].sockets_count; s++)
-			old->sources[i].sockets[s].taken = false;
-	}
-	for (size_t i = 0; i < boss->config.listeners_count; i++) {
-		if (!open_listener(boss, &boss->config.listeners[i], old))
-			return false;
-	}
-	return true;
-}
-
-static void tell_ready(struct boss *boss)
-{
-	for (size_t i = 0; i < boss->sources_count; i++) {
-		struct source *source = &boss->sources[i];
-		for (size_t s = 0; s < source->sockets_count; s++) {
-			if (!source->sockets[s].told)
-				log_ready(source->name, source->sockets[s].fd,
-					  boss->config.gateway.sandbox);
-			source->sockets[s].told = true;
-		}
-	}
-}
-
-static void close_sources(struct boss *boss)
-{
-	for (size_t i = 0; i < boss->sources_count; i++)
-		close_source(&boss->sources[i]);
-	free(boss->sources);
-	boss->sources = NULL;
-	boss->sources_count = 0;
-}
-
-/* The door stays the same: its socket has the same name. */
-static void inherit_door(struct boss *fresh, struct boss *old)
-{
-	for (size_t i = 0; i < old->sources_count; i++) {
-		if (!old->sources[i].is_door)
-			continue;
-		struct source *taken = add_source(fresh, "*", true);
-		if (taken)
-			taken->sockets[taken->sockets_count++] = (struct listening){
-				.fd = fcntl(old->sources[i].sockets[0].fd, F_DUPFD_CLOEXEC, 0),
-				.told = true,
-			};
-	}
-}
-
 /* The roles of the old configuration take nothing new and end when they are done. Their sockets
  * stay open in them. */
 static void drain_children(struct boss *boss)
@@ -650,14 +449,27 @@ static void drain_children(struct boss *boss)
 	}
 }
 
+static void close_folders(struct boss *boss)
+{
+	close_fd(&boss->receiving_fd);
+	close_fd(&boss->kept_fd);
+	close_fd(&boss->sources_fd);
+	close_fd(&boss->tokens_fd);
+}
+
 static bool prepare(struct boss *boss)
 {
 	char path[PATH_MAX];
-	int error =
-		spool_make(boss->config.gateway.state, boss->config.uid, boss->config.gid, path);
+	const char *state = boss->config.gateway.state;
+	int error = spool_make(state, boss->config.uid, boss->config.gid, path);
 	if (!error)
-		error = spool_open(boss->config.gateway.state, SPOOL_RECEIVING,
-				   &boss->receiving_fd);
+		error = spool_open(state, SPOOL_RECEIVING, &boss->receiving_fd);
+	if (!error)
+		error = spool_open(state, SPOOL_KEPT, &boss->kept_fd);
+	if (!error)
+		error = spool_open(state, SPOOL_SOURCES, &boss->sources_fd);
+	if (!error)
+		error = spool_open(state, SPOOL_TOKENS, &boss->tokens_fd);
 	if (error) {
 		log_say(LOG_ERROR, "state", "%s: %s; give `state` a folder that we can write to",
 			path, strerror(-error));
@@ -670,29 +482,15 @@ static bool prepare(struct boss *boss)
 	return !error;
 }
 
-/* An old listener goes on asking for its sessions: the couriers of the new configuration read its
- * questions too. */
-static void keep_asks(struct boss *fresh, struct boss *old)
-{
-	for (size_t i = 0; i < fresh->sources_count; i++) {
-		for (size_t o = 0; o < old->sources_count; o++) {
-			struct source *from = &old->sources[o], *to = &fresh->sources[i];
-			if (from->asks[0] < 0 || strcmp(from->name, to->name) != 0)
-				continue;
-			close_fd(&to->asks[0]);
-			close_fd(&to->asks[1]);
-			to->asks[0] = take_fd(&from->asks[0]);
-			to->asks[1] = take_fd(&from->asks[1]);
-		}
-	}
-}
-
 static void reload(struct boss *boss,
 		   int (*again)(const void *context, struct config *config_out, char *error_out),
 		   const void *context)
 {
 	struct boss fresh = { .config_fd = -1,
 			      .receiving_fd = -1,
+			      .kept_fd = -1,
+			      .sources_fd = -1,
+			      .tokens_fd = -1,
 			      .extract_fd = boss->extract_fd,
 			      .signal_fd = boss->signal_fd };
 	char error[CONFIG_ERROR_MAX];
@@ -706,32 +504,31 @@ static void reload(struct boss *boss,
 		config_done(&fresh.config);
 		return;
 	}
-	if (!can_lock_in(&fresh.config) || !prepare(&fresh) || !open_sources(&fresh, boss)) {
+	if (!can_lock_in(&fresh.config) || !prepare(&fresh) ||
+	    !sources_open(&fresh.sources, &fresh.config, &boss->sources, true)) {
 		log_say(LOG_ERROR, "reload", "the old configuration stays");
-		close_sources(&fresh);
+		sources_close(&fresh.sources);
 		close_fd(&fresh.config_fd);
-		close_fd(&fresh.receiving_fd);
+		close_folders(&fresh);
 		config_done(&fresh.config);
 		return;
 	}
-	inherit_door(&fresh, boss);
+	sources_inherit_door(&fresh.sources, &boss->sources);
 	drain_children(boss);
-	keep_asks(&fresh, boss);
+	sources_keep_asks(&fresh.sources, &boss->sources);
 	fresh.children = boss->children;
 	fresh.children_count = boss->children_count;
 	want_children(&fresh);
-	close_sources(boss);
+	sources_close(&boss->sources);
 	forget_scouts(boss->scouts);
 	close_fd(&boss->config_fd);
-	close_fd(&boss->receiving_fd);
+	close_folders(boss);
 	config_done(&boss->config);
 	*boss = fresh;
 	start_wanted(boss);
-	tell_ready(boss);
+	sources_tell_ready(&boss->sources, boss->config.gateway.sandbox);
 	log_say(LOG_INFO, "reload", "the new configuration holds");
 }
-
-/* --- the loop --------------------------------------------------------------------------------- */
 
 static int open_signals(void)
 {
@@ -760,13 +557,97 @@ static int next_start(const struct boss *boss)
 	return left < 0 ? 0 : (int)left;
 }
 
-/* The next signal, 0 for none within the time (milliseconds, -1: for ever). */
-static int next_signal(const struct boss *boss, int timeout_ms)
+/* --- passwords -------------------------------------------------------------------------------- */
+
+static bool is_answering(const struct boss *boss, const struct source *source)
 {
-	struct pollfd wait = { .fd = boss->signal_fd, .events = POLLIN };
+	for (size_t i = 0; i < boss->children_count; i++) {
+		if (boss->children[i].role == ROLE_TOKEN && boss->children[i].source == source)
+			return true;
+	}
+	return false;
+}
+
+/* A file of the configuration may be for root alone: we open it, and another reads it. */
+static int open_secret(const struct config_account *account, int *fd_out)
+{
+	const char *text = *account->password ? account->password : account->client_secret;
+	const char *path =
+		*account->password_file ? account->password_file : account->client_secret_file;
+	auto_close int fd = -1;
+	int error = 0;
+	if (*path)
+		fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	else
+		error = memory_file("secret", &fd);
+	if (*path && fd < 0)
+		error = -errno;
+	if (!error && !*path)
+		error = write_all(fd, text, strlen(text));
+	if (!error)
+		*fd_out = take_fd(&fd);
+	return error;
+}
+
+/* Starts who answers the question that waits on the source's socket. */
+static void start_token(struct boss *boss, struct source *source)
+{
+	const struct config_account *account = config_find_account(&boss->config, source->name);
+	const char *arguments[] = { "answer", source->name, NULL };
+	auto_close int secret_fd = -1;
+	int error = open_secret(account, &secret_fd);
+	if (error) {
+		log_say(LOG_ERROR, "secret", "source %s: the file of its secret: %s", source->name,
+			strerror(-error));
+		/* whoever answers finds nothing in it, and says so */
+		secret_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	}
+	const int fds[] = { source->secret_fd, secret_fd, boss->tokens_fd };
+	const struct role_start start = { .role = ROLE_TOKEN,
+					  .arguments = arguments,
+					  .fds = fds,
+					  .fds_count = sizeof fds / sizeof fds[0],
+					  .config_fd = boss->config_fd,
+					  .program_fd = -1,
+					  .uid = boss->config.uid,
+					  .gid = boss->config.gid };
+	struct child *child = add_child(boss, ROLE_TOKEN, source, false);
+	child->started_ms = monotonic_ms();
+	child->state = CHILD_RUNNING;
+	error = role_start(&start, &child->pid);
+	if (!error)
+		return;
+	log_say(LOG_ERROR, "start", "%s: its password can't be had: %s", source->name,
+		strerror(-error));
+	drop_child(boss, child);
+	/* who asked reads the end of file */
+	close_fd(&source->secret_fd);
+}
+
+/* --- the loop --------------------------------------------------------------------------------- */
+
+/* The next signal, 0 for none within the time (milliseconds, -1: for ever); questions for passwords
+ * are seen to. */
+static int next_signal(struct boss *boss, int timeout_ms)
+{
+	static struct pollfd waits[SOURCES_MAX + 1];
+	const struct sources *sources = &boss->sources;
 	struct signalfd_siginfo info;
-	if (poll(&wait, 1, timeout_ms) <= 0)
+	waits[0] = (struct pollfd){ .fd = boss->signal_fd, .events = POLLIN };
+	for (size_t i = 0; i < sources->count; i++) {
+		struct source *source = &sources->list[i];
+		bool asks = source->secret_fd >= 0 && !boss->ending && !is_answering(boss, source);
+		waits[i + 1] =
+			(struct pollfd){ .fd = asks ? source->secret_fd : -1, .events = POLLIN };
+	}
+	if (poll(waits, sources->count + 1, timeout_ms) <= 0)
 		return 0;
+	for (size_t i = 0; i < sources->count; i++) {
+		if (waits[i + 1].revents & POLLIN)
+			start_token(boss, &sources->list[i]);
+		else if (waits[i + 1].revents)
+			close_fd(&sources->list[i].secret_fd);
+	}
 	return read(boss->signal_fd, &info, sizeof info) == sizeof info ? (int)info.ssi_signo : 0;
 }
 
@@ -785,10 +666,7 @@ static void end(struct boss *boss)
 	}
 	signal_children(boss, SIGTERM);
 	/* questions that no courier has taken are dropped with the last of the couriers' ends */
-	for (size_t i = 0; i < boss->sources_count; i++) {
-		close_fd(&boss->sources[i].asks[0]);
-		close_fd(&boss->sources[i].asks[1]);
-	}
+	sources_hush(&boss->sources);
 	while (boss->children_count > 0 && monotonic_ms() < limit) {
 		next_signal(boss, 500);
 		reap(boss);
@@ -800,6 +678,15 @@ static void end(struct boss *boss)
 	}
 }
 
+static bool has_pullers(const struct boss *boss)
+{
+	for (size_t i = 0; i < boss->children_count; i++) {
+		if (is_puller(&boss->children[i]))
+			return true;
+	}
+	return false;
+}
+
 static void loop(struct boss *boss,
 		 int (*again)(const void *context, struct config *config_out, char *error_out),
 		 const void *context)
@@ -809,9 +696,11 @@ static void loop(struct boss *boss,
 		int signal = next_signal(boss, next_start(boss));
 		if (signal == SIGTERM || signal == SIGINT)
 			return;
-		if (signal == SIGHUP)
+		if (signal == SIGHUP && again)
 			reload(boss, again, context);
 		reap(boss);
+		if (boss->once && !has_pullers(boss))
+			return;
 	}
 }
 
@@ -827,42 +716,64 @@ static int start(struct boss *boss)
 	}
 	if (!prepare(boss))
 		return EXIT_CANT_LISTEN;
-	if (!open_sources(boss, NULL))
+	if (!sources_open(&boss->sources, &boss->config, NULL, !boss->once))
 		return EXIT_CANT_LISTEN;
-	open_door(boss);
+	if (!boss->once)
+		sources_open_door(&boss->sources, boss->config.gateway.state);
 	want_children(boss);
 	start_wanted(boss);
-	tell_ready(boss);
+	sources_tell_ready(&boss->sources, boss->config.gateway.sandbox);
 	return EXIT_DONE;
+}
+
+static int run(struct boss *boss,
+	       int (*again)(const void *context, struct config *config_out, char *error_out),
+	       const void *context)
+{
+	raise_file_limit();
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	int status = start(boss);
+	if (status == EXIT_DONE)
+		loop(boss, again, context);
+	if (status == EXIT_DONE)
+		end(boss);
+	char path[PATH_MAX];
+	if (sources_have_door(&boss->sources) &&
+	    spool_socket_path(boss->config.gateway.state, path, sizeof path) == 0)
+		unlink(path);
+	sources_close(&boss->sources);
+	free(boss->children);
+	config_done(&boss->config);
+	return status == EXIT_DONE ? boss->status : status;
+}
+
+static struct boss boss_of(struct config *config)
+{
+	struct boss boss = { .config = *config,
+			     .config_fd = -1,
+			     .extract_fd = -1,
+			     .signal_fd = -1,
+			     .receiving_fd = -1,
+			     .kept_fd = -1,
+			     .sources_fd = -1,
+			     .tokens_fd = -1 };
+	*config = (struct config){ 0 };
+	return boss;
 }
 
 int boss_run(struct config *config,
 	     int (*again)(const void *context, struct config *config_out, char *error_out),
 	     const void *context)
 {
-	struct boss boss = { .config = *config,
-			     .config_fd = -1,
-			     .extract_fd = -1,
-			     .receiving_fd = -1,
-			     .signal_fd = -1 };
-	*config = (struct config){ 0 };
-	raise_file_limit();
-	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	int status = start(&boss);
-	if (status == EXIT_DONE)
-		loop(&boss, again, context);
-	if (status == EXIT_DONE)
-		end(&boss);
-	char path[PATH_MAX];
-	bool door = false;
-	for (size_t i = 0; i < boss.sources_count; i++)
-		door |= boss.sources[i].is_door;
-	if (door && spool_socket_path(boss.config.gateway.state, path, sizeof path) == 0)
-		unlink(path);
-	close_sources(&boss);
-	free(boss.children);
-	config_done(&boss.config);
-	return status;
+	struct boss boss = boss_of(config);
+	return run(&boss, again, context);
+}
+
+int boss_run_once(struct config *config)
+{
+	struct boss boss = boss_of(config);
+	boss.once = true;
+	return run(&boss, NULL, NULL);
 }
 
 int boss_start_courier(const struct config *config, const char *mode, int fd, pid_t *pid_out)

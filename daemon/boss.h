@@ -13,10 +13,10 @@ int boss_run(struct config *config,
 	     int (*again)(const void *context, struct config *config_out, char *error_out),
 	     const void *context);
 
+/* Empties every mailbox and Maildir once. Returns the exit status: 0; 75: something waits; 69, 77:
+ * a source failed. `config` is taken over. */
+int boss_run_once(struct config *config);
+
 /* Starts one courier. `mode`: "run", "explain", "check" or "adopt" (daemon/courier/main.c); its
  * socket or report is `fd`, borrowed. 0 or -errno. */
 int boss_start_courier(const struct config *config, const char *mode, int fd, pid_t *pid_out);
-
-/* Connects to the gateway that runs on this state. 0; -ENOENT, -ECONNREFUSED: none does; or -errno.
- */
-int boss_connect(const char *state, int *fd_out);

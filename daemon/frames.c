@@ -12,6 +12,7 @@ void frames_init(struct frames *frames)
 	frames->have = 0;
 	frames->parts = 0;
 	frames->addresses = 0;
+	frames->results = 0;
 	frames->cap = 0;
 }
 
@@ -40,6 +41,26 @@ static int take_address(struct frames *frames, const struct frames_sink *sink)
 		return -EPROTO;
 	frames->gathered[frames->head.length] = '\0';
 	return sink->address(sink->context, (const char *)frames->gathered);
+}
+
+static bool are_texts(const struct frame_results *results)
+{
+	for (uint32_t i = 0; i < FRAME_SIGNERS_MAX; i++) {
+		if (!is_text(results->signer[i], sizeof results->signer[i]))
+			return false;
+	}
+	return is_text(results->id, sizeof results->id) &&
+	       is_text(results->dmarc_from, sizeof results->dmarc_from);
+}
+
+static int take_results(struct frames *frames, const struct frames_sink *sink)
+{
+	const struct frame_results *results = (const void *)frames->gathered;
+	if (results->form > FRAME_RESULTS_MICROSOFT || results->signers > FRAME_SIGNERS_MAX ||
+	    results->dmarc_pass > 1 || results->dmarc < results->dmarc_pass ||
+	    !are_texts(results) || ++frames->results > FRAME_RESULTS_MAX)
+		return -EPROTO;
+	return sink->results(sink->context, results);
 }
 
 static int take_message(struct frames *frames, const struct frames_sink *sink)
@@ -114,6 +135,8 @@ static const struct frame_rule {
 	int (*take)(struct frames *frames, const struct frames_sink *sink);
 } rules[FRAME_TYPE_COUNT] = {
 	[FRAME_ADDRESS] = { IN(FRAMES_HEADER), 1, FRAME_ADDRESS_MAX, take_address },
+	[FRAME_RESULTS] = { IN(FRAMES_HEADER), sizeof(struct frame_results),
+			    sizeof(struct frame_results), take_results },
 	[FRAME_MESSAGE] = { IN(FRAMES_HEADER), sizeof(struct frame_message),
 			    sizeof(struct frame_message), take_message },
 	[FRAME_PART] = { IN(FRAMES_LEAVES), sizeof(struct frame_part),

@@ -14,6 +14,7 @@
 struct frames_sink {
 	void *context;
 	int (*address)(void *context, const char *address);
+	int (*results)(void *context, const struct frame_results *results);
 	int (*message)(void *context, const struct frame_message *message);
 	/* `name` ends in NUL; "" where the part has none */
 	int (*part)(void *context, const struct frame_part *part, const char *name);
@@ -42,7 +43,7 @@ struct frames {
 	size_t head_have;
 	size_t have; /* octets of its payload that have come */
 	uint64_t part_size;
-	uint32_t parts, addresses;
+	uint32_t parts, addresses, results;
 	uint32_t cap; /* enum frame_cap_kind, with FRAMES_CAPPED */
 	_Alignas(8) uint8_t gathered[FRAMES_GATHER_MAX + 1];
 };

@@ -22,9 +22,9 @@
 #include "daemon/log.h"
 
 static const char *const programs[ROLE_COUNT] = {
-	[ROLE_EXTRACT] = "letterchute-extract",
-	[ROLE_COURIER] = "letterchute-courier",
-	[ROLE_SMTP] = "letterchute-smtp",
+	[ROLE_EXTRACT] = "letterchute-extract", [ROLE_COURIER] = "letterchute-courier",
+	[ROLE_SMTP] = "letterchute-smtp",       [ROLE_PULL] = "letterchute-pull",
+	[ROLE_WATCH] = "letterchute-watch",     [ROLE_TOKEN] = "letterchute-token",
 };
 
 /* What a role may know of our environment. */
@@ -83,7 +83,7 @@ int role_settle(const char *name)
 /* Puts fds[i] at first + i. Two passes, since a place may still be held by another of them. */
 static int place_fds(const int *fds, size_t count, int first)
 {
-	int high[FDIO_PASS_MAX + 64];
+	int high[ROLE_FDS_MAX];
 	assert(count <= sizeof high / sizeof high[0]);
 	for (size_t i = 0; i < count; i++) {
 		high[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, first + (int)count);
@@ -214,7 +214,7 @@ static void reset_signals(void)
 static int become(const struct role_start *start, int program_fd, pid_t parent, int report_fd)
 {
 	int first = start->role == ROLE_EXTRACT ? ROLE_FD_CONFIG : ROLE_FD_FIRST;
-	int fds[FDIO_PASS_MAX + 64];
+	int fds[ROLE_FDS_MAX];
 	size_t count = 0;
 	if (start->config_fd >= 0) {
 		first = ROLE_FD_CONFIG;
@@ -240,7 +240,7 @@ static int become(const struct role_start *start, int program_fd, pid_t parent, 
 		char room[PASSED_ON + 3][256];
 		char *environment[PASSED_ON + 3];
 		/* exec takes them as they are, though its type says that it might write */
-		char *arguments[64] = { (char *)(uintptr_t)programs[start->role] };
+		char *arguments[ROLE_FDS_MAX] = { (char *)(uintptr_t)programs[start->role] };
 		for (size_t i = 0; start->arguments && start->arguments[i]; i++) {
 			assert(i + 2 < sizeof arguments / sizeof arguments[0]);
 			arguments[i + 1] = (char *)(uintptr_t)start->arguments[i];

@@ -13,7 +13,9 @@
 /* Descriptors that every role finds. */
 enum { ROLE_FD_CONFIG = 3, ROLE_FD_FIRST = 4 };
 
-enum role { ROLE_EXTRACT, ROLE_COURIER, ROLE_SMTP, ROLE_COUNT };
+enum role { ROLE_EXTRACT, ROLE_COURIER, ROLE_SMTP, ROLE_PULL, ROLE_WATCH, ROLE_TOKEN, ROLE_COUNT };
+
+#define ROLE_FDS_MAX 600 /* descriptors, and arguments */
 
 struct role_start {
 	enum role role;

@@ -24,6 +24,7 @@ static const char *const folder_names[] = {
 	[SPOOL_SOURCES] = "spool/sources",
 	[SPOOL_SHARES] = "shares",
 	[SPOOL_QUARANTINE] = "quarantine",
+	[SPOOL_TOKENS] = "tokens",
 };
 #define FOLDERS_COUNT (sizeof folder_names / sizeof folder_names[0])
 

@@ -16,6 +16,7 @@
  *       clock                   seconds that couriers have run, for the age of doubts
  *     shares/                   the identity of every share we know
  *     quarantine/               what must not vanish
+ *     tokens/<source>           OAuth2: what refreshes an access token
  *
  * Names are fixed here; everybody else gets descriptors. */
 #pragma once
@@ -38,7 +39,8 @@ enum spool_folder {
 	SPOOL_KEPT,
 	SPOOL_SOURCES,
 	SPOOL_SHARES,
-	SPOOL_QUARANTINE
+	SPOOL_QUARANTINE,
+	SPOOL_TOKENS
 };
 int spool_open(const char *state, enum spool_folder folder, int *fd_out);
 

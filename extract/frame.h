@@ -13,7 +13,8 @@
  *   template -> us   struct frame_exit when the child of that job has ended
  *
  * Frames pipe: a struct frame_head, then `length` bytes of payload. The order of one message:
- *   ADDRESS* MESSAGE (PART BYTES* END)* SHOWN* DONE   wholly parsed, valid only with exit status 0
+ *   (ADDRESS | RESULTS)* MESSAGE (PART BYTES* END)* SHOWN* DONE
+ *                                                     wholly parsed, valid only with exit status 0
  *   ... CAP                                           a cap was hit; nothing follows
  * Exit status 74 (EX_IOERR): the message could not be read, or nobody reads the pipe; 71
  * (EX_OSERR): the child could not close its jail.
@@ -21,7 +22,7 @@
 #pragma once
 #include <stdint.h>
 
-#define FRAME_VERSION    1
+#define FRAME_VERSION    2
 #define FRAME_CONTROL_FD 3 /* the template's control socket */
 
 #define FRAME_BYTES_MAX     (256 * 1024) /* payload of one BYTES frame (octets) */
@@ -30,6 +31,9 @@
 #define FRAME_SUBJECT_MAX   998  /* decoded Subject (octets of UTF-8), cut at a character */
 #define FRAME_NAME_MAX      8192 /* decoded file name (octets of UTF-8); cut like the Subject */
 #define FRAME_TYPE_MAX      128  /* type/subtype (octets) */
+#define FRAME_DOMAIN_MAX    255  /* domain, or what stands in its place (octets) */
+#define FRAME_RESULTS_MAX   16   /* Authentication-Results fields, from the top; no others */
+#define FRAME_SIGNERS_MAX   10   /* signatures of one such field that passed; no others */
 
 /* How an ambiguous mail is read: where one thing has two values that differ, the first or the last
  * of them counts. A mail whose two readings give the same names and bytes is not ambiguous in
@@ -70,6 +74,7 @@ enum frame_type {
 	FRAME_SHOWN,   /* struct frame_shown: an HTML body refers to this part by cid: */
 	FRAME_CAP,     /* struct frame_cap */
 	FRAME_DONE,    /* struct frame_done */
+	FRAME_RESULTS, /* struct frame_results: before MESSAGE, the topmost field first */
 	FRAME_TYPE_COUNT
 };
 
@@ -98,6 +103,25 @@ struct frame_message {
 	int64_t date_s; /* Date (seconds since 1970 UTC), with FRAME_HAS_DATE */
 	char from[FRAME_ADDRESS_MAX + 1];
 	char subject[FRAME_SUBJECT_MAX + 1]; /* RFC 2047 decoded, UTF-8, no NUL inside */
+};
+
+/* Which grammar an Authentication-Results field follows. */
+enum frame_form {
+	FRAME_RESULTS_BAD,      /* none: all the rest is zero */
+	FRAME_RESULTS_RFC,      /* RFC 8601, with an authserv-id */
+	FRAME_RESULTS_MICROSOFT /* starts with a result at once */
+};
+
+/* What one Authentication-Results field says, whoever wrote it. Texts are ASCII in lower case. */
+struct frame_results {
+	uint32_t form;       /* enum frame_form */
+	uint32_t dmarc;      /* results of the method dmarc */
+	uint32_t dmarc_pass; /* 1: there is one, and it is `pass` */
+	uint32_t signers;    /* how many of `signer` are there */
+	char id[FRAME_DOMAIN_MAX + 1];
+	char dmarc_from[FRAME_DOMAIN_MAX + 1]; /* of the one result: domain of header.from, or "" */
+	/* of each result of dkim that is `pass`: header.d, or else the domain of header.i */
+	char signer[FRAME_SIGNERS_MAX][FRAME_DOMAIN_MAX + 1];
 };
 
 enum frame_disposition {

@@ -52,6 +52,7 @@ bool header_next(struct span *rest, struct header_field *field_out)
 		if (!colon)
 			continue;
 		field_out->name = span_trim_right(span_between(field.at, colon));
+		field_out->spaced = field_out->name.at + field_out->name.size < colon;
 		field_out->value = span_trim(span_between(colon + 1, field.at + field.size));
 		return true;
 	}

@@ -19,6 +19,7 @@ enum header_line header_line_kind(struct span line);
 
 struct header_field {
 	struct span name;  /* without the blanks before the colon, which old devices write */
+	bool spaced;       /* they were there */
 	struct span value; /* everything behind the colon, folds included, trimmed */
 };
 

@@ -30,6 +30,9 @@
 /* A From field (octets, folding included). */
 #define LIMIT_FROM_MAX 4096
 
+/* Comments inside each other in an Authentication-Results field. Receivers need 1. */
+#define LIMIT_COMMENTS_MAX 20
+
 /* Windows on the message and on an encoded message inside it (octets). */
 #define LIMIT_WINDOW       (128 * 1024)
 #define LIMIT_LAYER_WINDOW (64 * 1024)

@@ -171,6 +171,7 @@ void mime_layer_init(struct mime_layer *layer, struct mime_stack *stack)
 	layer->fresh = true;
 	layer->line_start = true;
 	layer->glued = false;
+	layer->sealed = false;
 	layer->stopped = false;
 	layer->stop = MIME_END;
 	layer->cut = false;
@@ -267,17 +268,28 @@ static bool is_unfolded(struct span line, const struct text *block)
 	return name.size > 0;
 }
 
-/* Junk is passed over where the header goes on behind it; else it is the first line of the body. */
+/* Junk is passed over where the header goes on behind it; else it is the first line of the body.
+ * Behind a sealed field it is kept as junk: what is folded onto it must not come to be folded onto
+ * the field. */
 static enum step judge_junk(struct mime_layer *layer, struct span line, const struct text *block)
 {
 	bool blank;
 	if (line.size >= 2 && memcmp(line.at, "--", 2) == 0)
 		return STEP_BODY;
 	if (is_unfolded(line, block))
-		return STEP_FOLD;
+		return layer->sealed ? STEP_TAKE : STEP_FOLD;
 	enum header_line kind = kind_behind(layer, line.size, &blank);
-	return kind == HEADER_FIELD || (block->size > 0 && kind != HEADER_JUNK) ? STEP_DROP
-										: STEP_BODY;
+	if (kind != HEADER_FIELD && (block->size == 0 || kind == HEADER_JUNK))
+		return STEP_BODY;
+	return layer->sealed ? STEP_TAKE : STEP_DROP;
+}
+
+/* The last field that a receiver put on top may say who sent the message (results.h). The sender's
+ * own first lines follow it, and he would make them a part of it. */
+static enum step judge_field(struct mime_layer *layer, struct span line)
+{
+	layer->sealed = span_starts_alike(line, SPAN("authentication-results"));
+	return STEP_TAKE;
 }
 
 static enum step judge_header_line(struct mime_layer *layer, struct span line,
@@ -285,7 +297,7 @@ static enum step judge_header_line(struct mime_layer *layer, struct span line,
 {
 	switch (header_line_kind(line)) {
 	case HEADER_BLANK: return judge_blank(layer, line.size, block);
-	case HEADER_FIELD: return STEP_TAKE;
+	case HEADER_FIELD: return judge_field(layer, line);
 	case HEADER_FOLD: return judge_fold(layer, line, block);
 	default: return judge_junk(layer, line, block);
 	}
@@ -336,6 +348,7 @@ static void skip_mark(struct mime_layer *layer)
 
 enum mime_header mime_read_header(struct mime_layer *layer, struct text *block)
 {
+	layer->sealed = false;
 	layer->stopped = false;
 	skip_mark(layer);
 	while (!block->cut) {

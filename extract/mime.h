@@ -71,6 +71,7 @@ struct mime_layer {
 	bool fresh;    /* nothing was read yet */
 	bool line_start;
 	bool glued;   /* the body is base64: a delimiter may stand behind it in its line */
+	bool sealed;  /* the field above is one that no junk behind it may be joined to */
 	bool stopped; /* at `stop` */
 	enum mime_stop stop;
 	bool cut; /* ... within a multipart that was not closed: its last part may not be whole */

@@ -10,6 +10,9 @@
 #include <time.h>
 
 #define FACTS_RECIPIENTS_MAX 100
+#define FACTS_RESULTS_MAX    16
+#define FACTS_SIGNERS_MAX    10
+#define FACTS_DOMAIN_MAX     255 /* octets */
 
 /* What proves the sender (notes of INTERFACE.md section 2, `auth`). A set of bits. */
 enum { PROOF_PEER = 1, PROOF_LOGIN = 2, PROOF_RESULTS = 4, PROOF_DKIM = 8 };
@@ -28,6 +31,24 @@ enum facts_from {
 	FACTS_FROM_BAD
 };
 
+/* Which grammar an Authentication-Results field follows. */
+enum facts_form {
+	FACTS_RESULTS_BAD, /* none: it says nothing */
+	FACTS_RESULTS_RFC, /* RFC 8601 */
+	FACTS_RESULTS_MICROSOFT
+};
+
+/* What one Authentication-Results field says, whoever wrote it. Texts are ASCII in lower case. */
+struct facts_results {
+	enum facts_form form;
+	char id[FACTS_DOMAIN_MAX + 1];         /* authserv-id; "" but with FACTS_RESULTS_RFC */
+	unsigned dmarc;                        /* results of the method dmarc */
+	bool dmarc_pass;                       /* there is one, and it is `pass` */
+	char dmarc_from[FACTS_DOMAIN_MAX + 1]; /* of the one: domain of header.from, or "" */
+	char signer[FACTS_SIGNERS_MAX][FACTS_DOMAIN_MAX + 1]; /* whose dkim result is `pass` */
+	size_t signers;
+};
+
 struct facts {
 	const char *source; /* name of the source: of its [smtp NAME], `drop`, `session` … */
 	struct facts_peer peer;
@@ -44,6 +65,10 @@ struct facts {
 	enum facts_from from_state;
 	const char *from;    /* the one addr-spec of From, with FACTS_FROM_ONE */
 	const char *subject; /* "" where there is none */
+
+	const struct facts_results
+		*results;     /* Authentication-Results, from the top of the header */
+	size_t results_count; /* FACTS_RESULTS_MAX at most */
 
 	uint64_t bytes;     /* octets of the message */
 	struct tm received; /* local time */

@@ -51,6 +51,13 @@ static int take_address(void *context, const char *address)
 	return 0;
 }
 
+static int take_results(void *context, const struct frame_results *results)
+{
+	(void)context;
+	(void)results;
+	return 0;
+}
+
 static int take_message(void *context, const struct frame_message *message)
 {
 	(void)context;
@@ -232,7 +239,7 @@ static int run_extractor(struct extractor *extractor, struct taking *taking, int
 			    .header_bytes = limits.limits.header_bytes },
 		.deadline_ms = -1,
 	};
-	struct frames_sink sink = { taking,     take_address, take_message, take_part,
+	struct frames_sink sink = { taking,     take_address, take_results, take_message, take_part,
 				    take_bytes, take_end,     take_shown,   take_done };
 	uint32_t cap = 0;
 	int stop = 0;

@@ -13,6 +13,7 @@
 #include "daemon/boss.h"
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
+#include "daemon/source.h"
 #include "daemon/spool.h"
 
 #define IN_MEMORY_MAX (1 << 20)  /* octets; a longer message goes to a disk */
@@ -48,7 +49,7 @@ int single_open(const struct config *config, const char *mode, struct single *si
 {
 	*single_out = (struct single){ .ask_fd = -1 };
 	if (strcmp(mode, "run") == 0 &&
-	    boss_connect(config->gateway.state, &single_out->ask_fd) == 0)
+	    source_connect(config->gateway.state, &single_out->ask_fd) == 0)
 		return EXIT_OK;
 	return start_own(config, mode, single_out);
 }

@@ -33,6 +33,7 @@ struct options {
 };
 
 int verb_run(const struct options *options);
+int verb_once(const struct options *options);
 int verb_drop(const struct options *options);
 int verb_smtp_session(const struct options *options);
 int verb_extract(const struct options *options);

@@ -92,6 +92,54 @@ void checkpoint_message(const struct frame_message *message, struct checkpoint_t
 	facts->has_message_id = message->flags & FRAME_HAS_MESSAGE_ID;
 }
 
+/* Octets that a domain or an authserv-id may have in a field that was read well; none is longer
+ * than its place. */
+static bool is_made_of(const char *text, const char *octets)
+{
+	return text[strspn(text, octets)] == '\0';
+}
+
+static const char domain_octets[] = "abcdefghijklmnopqrstuvwxyz0123456789-_.";
+static const char id_octets[] = "abcdefghijklmnopqrstuvwxyz0123456789-_.!#$%&'*+^`{|}~";
+
+static bool are_fit(const struct frame_results *results)
+{
+	for (uint32_t i = 0; i < results->signers; i++) {
+		if (!results->signer[i][0] || !is_made_of(results->signer[i], domain_octets))
+			return false;
+	}
+	bool rfc = results->form == FRAME_RESULTS_RFC;
+	return is_made_of(results->id, id_octets) && (results->id[0] != '\0') == rfc &&
+	       is_made_of(results->dmarc_from, domain_octets);
+}
+
+void checkpoint_results(const struct frame_results *results, struct checkpoint_texts *texts,
+			struct facts *facts)
+{
+	static const enum facts_form forms[] = {
+		[FRAME_RESULTS_BAD] = FACTS_RESULTS_BAD,
+		[FRAME_RESULTS_RFC] = FACTS_RESULTS_RFC,
+		[FRAME_RESULTS_MICROSOFT] = FACTS_RESULTS_MICROSOFT,
+	};
+	_Static_assert(FACTS_RESULTS_MAX == FRAME_RESULTS_MAX, "all that may come have a place");
+	_Static_assert(FACTS_SIGNERS_MAX == FRAME_SIGNERS_MAX, "all that may come have a place");
+	_Static_assert(FACTS_DOMAIN_MAX == FRAME_DOMAIN_MAX, "what may come fits");
+	facts->results = texts->results;
+	if (facts->results_count == FACTS_RESULTS_MAX)
+		return;
+	struct facts_results *field = &texts->results[facts->results_count++];
+	memset(field, 0, sizeof *field);
+	if (results->form == FRAME_RESULTS_BAD || !are_fit(results))
+		return;
+	field->form = forms[results->form];
+	field->dmarc = results->dmarc;
+	field->dmarc_pass = results->dmarc_pass;
+	memcpy(field->id, results->id, sizeof field->id);
+	memcpy(field->dmarc_from, results->dmarc_from, sizeof field->dmarc_from);
+	memcpy(field->signer, results->signer, sizeof field->signer);
+	field->signers = results->signers;
+}
+
 void checkpoint_type(const char *mime, char *type_out)
 {
 	static const char fit[] = "abcdefghijklmnopqrstuvwxyz0123456789!#$&-^_.+/";

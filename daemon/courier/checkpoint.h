@@ -15,10 +15,16 @@
 struct checkpoint_texts {
 	char from[FRAME_ADDRESS_MAX + 1];
 	char subject[FRAME_SUBJECT_MAX + 1];
+	struct facts_results results[FACTS_RESULTS_MAX];
 };
 
 /* Fills from_state, from, subject, date and the has_… of `facts`. `facts->received` must be set. */
 void checkpoint_message(const struct frame_message *message, struct checkpoint_texts *texts,
+			struct facts *facts);
+
+/* Adds one field to the results of `facts`, of which there may be FACTS_RESULTS_MAX; a further one
+ * is dropped. An id or a domain that is none makes the field as good as malformed. */
+void checkpoint_results(const struct frame_results *results, struct checkpoint_texts *texts,
 			struct facts *facts);
 
 /* Is it fit to be an address that rules are matched against? */

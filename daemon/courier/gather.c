@@ -8,6 +8,7 @@
 #include "daemon/courier/stage.h"
 #include "daemon/keep.h"
 #include "policy/filetype.h"
+#include "policy/proof.h"
 
 #define STOP 1 /* the job has failed, with its reason */
 
@@ -49,6 +50,28 @@ static int take_address(void *context, const char *address)
 	return 0;
 }
 
+static int take_results(void *context, const struct frame_results *results)
+{
+	struct job *job = context;
+	checkpoint_results(results, &job->texts, &job->facts);
+	return 0;
+}
+
+/* How the job's source wants senders to be proven by Authentication-Results; NULL: it does not. */
+static const struct proof_settings *proof_settings_of(const struct job *job)
+{
+	(void)job;
+	return NULL;
+}
+
+/* All that the header says is known, and nothing is decided yet. */
+static void prove_sender(struct job *job)
+{
+	const struct proof_settings *settings = proof_settings_of(job);
+	if (settings && proof_results(settings, &job->facts))
+		job->facts.proofs |= PROOF_RESULTS;
+}
+
 /* Without an envelope, To and Cc say where it goes. */
 static void choose_recipients(struct job *job)
 {
@@ -81,6 +104,7 @@ static int take_message(void *context, const struct frame_message *message)
 	struct decide_route found[DECIDE_ROUTES_MAX];
 	size_t count = 0;
 	checkpoint_message(message, &job->texts, &job->facts);
+	prove_sender(job);
 	choose_recipients(job);
 	struct verdict verdict = decide_routes(rules_of(job), &job->facts, found, &count);
 	if (verdict.reason) {
@@ -281,6 +305,13 @@ static int reread_address(void *context, const char *address)
 	return 0;
 }
 
+static int reread_results(void *context, const struct frame_results *results)
+{
+	(void)context;
+	(void)results;
+	return 0;
+}
+
 static int reread_message(void *context, const struct frame_message *message)
 {
 	(void)context;
@@ -358,8 +389,9 @@ static enum extractor_result run(struct job *job, enum frame_reading reading,
 static enum reason read_again(struct job *job)
 {
 	struct reread reread = { .job = job };
-	struct frames_sink sink = { &reread,      reread_address, reread_message, reread_part,
-				    reread_bytes, reread_end,     reread_shown,   reread_done };
+	struct frames_sink sink = { &reread,        reread_address, reread_results,
+				    reread_message, reread_part,    reread_bytes,
+				    reread_end,     reread_shown,   reread_done };
 	char why[EXTRACTOR_ERROR_MAX] = "";
 	uint32_t cap = 0;
 	switch (run(job, FRAME_READ_LAST, &sink, &cap, why)) {
@@ -393,6 +425,8 @@ static void forget(struct job *job)
 		free(job->addresses[i]);
 	if (job->facts.recipients_count == job->addresses_count && job->ask->head->recipients == 0)
 		job->facts.recipients_count = 0;
+	job->facts.results_count = 0;
+	job->facts.proofs &= ~(unsigned)PROOF_RESULTS;
 	job->parts_count = 0;
 	job->addresses_count = 0;
 	job->routes_count = 0;
@@ -403,7 +437,7 @@ static void forget(struct job *job)
 
 static enum extractor_result read_first(struct job *job, uint32_t *cap_out, char *why_out)
 {
-	struct frames_sink sink = { job,        take_address, take_message, take_part,
+	struct frames_sink sink = { job,        take_address, take_results, take_message, take_part,
 				    take_bytes, take_end,     take_shown,   take_done };
 	return run(job, FRAME_READ_FIRST, &sink, cap_out, why_out);
 }

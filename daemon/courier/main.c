@@ -38,7 +38,7 @@
 #include "daemon/role.h"
 #include "daemon/spool.h"
 
-#define ASKS_MAX     64
+#define ASKS_MAX     ROLE_FDS_MAX
 #define TIDY_MS      30000 /* between looks at the age of what is kept */
 #define ADOPT_MS     3000  /* between looks for lives whose courier died, or waits for its share */
 #define STOP_LOOK_MS 500   /* between looks at the time while we are ending */

@@ -13,6 +13,8 @@ struct told {
 	uint64_t bytes;
 	uint32_t parts;
 	bool in_part, message, done;
+	struct checkpoint_texts texts;
+	struct facts facts;
 };
 
 static void promise(bool kept)
@@ -29,15 +31,38 @@ static int take_address(void *context, const char *address)
 	return 0;
 }
 
+static bool is_plain(const char *text)
+{
+	for (; *text; text++) {
+		if (*text <= ' ' || *text > '~' || (*text >= 'A' && *text <= 'Z'))
+			return false;
+	}
+	return true;
+}
+
+static int take_results(void *context, const struct frame_results *results)
+{
+	struct told *told = context;
+	size_t before = told->facts.results_count;
+	promise(!told->message);
+	checkpoint_results(results, &told->texts, &told->facts);
+	promise(told->facts.results_count == before + 1 && before < FACTS_RESULTS_MAX);
+	const struct facts_results *field = &told->facts.results[before];
+	promise(is_plain(field->id) && is_plain(field->dmarc_from));
+	promise((field->form == FACTS_RESULTS_RFC) == (field->id[0] != '\0'));
+	promise(field->signers <= FACTS_SIGNERS_MAX);
+	for (size_t i = 0; i < field->signers; i++)
+		promise(field->signer[i][0] && is_plain(field->signer[i]));
+	return 0;
+}
+
 static int take_message(void *context, const struct frame_message *message)
 {
 	struct told *told = context;
-	struct checkpoint_texts texts;
-	struct facts facts = { 0 };
 	promise(!told->message);
 	told->message = true;
-	checkpoint_message(message, &texts, &facts);
-	promise((facts.from_state == FACTS_FROM_ONE) == (facts.from != NULL));
+	checkpoint_message(message, &told->texts, &told->facts);
+	promise((told->facts.from_state == FACTS_FROM_ONE) == (told->facts.from != NULL));
 	return 0;
 }
 
@@ -93,8 +118,9 @@ static int take_done(void *context, const struct frame_done *done)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct frames frames;
-	struct told told = { 0 };
-	struct frames_sink sink = { &told,      take_address, take_message, take_part,
+	static struct told told;
+	memset(&told, 0, sizeof told);
+	struct frames_sink sink = { &told,      take_address, take_results, take_message, take_part,
 				    take_bytes, take_end,     take_shown,   take_done };
 	if (size < 1)
 		return 0;

@@ -42,7 +42,7 @@ enum state { HEADER, LEAVES, CONTENT, SHOWN, OVER };
 
 struct reader {
 	enum state state;
-	uint32_t parts, addresses;
+	uint32_t parts, addresses, results;
 	uint64_t size;
 	bool text_body;
 	struct text text; /* of a text body, to see that it is UTF-8 */
@@ -71,6 +71,15 @@ static void take_address(struct reader *reader, struct span payload)
 {
 	assert(reader->state == HEADER && payload.size > 0 && payload.size <= FRAME_ADDRESS_MAX);
 	assert(!span_has(payload, '\0') && ++reader->addresses <= FRAME_ADDRESSES_MAX);
+}
+
+static void take_results(struct reader *reader, struct span payload)
+{
+	struct frame_results results;
+	assert(reader->state == HEADER && payload.size == sizeof results);
+	memcpy(&results, payload.at, sizeof results);
+	assert(results.form <= FRAME_RESULTS_MICROSOFT && results.signers <= FRAME_SIGNERS_MAX);
+	assert(++reader->results <= FRAME_RESULTS_MAX);
 }
 
 static void take_part(struct reader *reader, struct span payload)
@@ -138,9 +147,11 @@ static void take_done(struct reader *reader, struct span payload)
 
 typedef void take_frame(struct reader *reader, struct span payload);
 static take_frame *const takes[FRAME_TYPE_COUNT] = {
-	[FRAME_ADDRESS] = take_address, [FRAME_MESSAGE] = take_message, [FRAME_PART] = take_part,
-	[FRAME_BYTES] = take_bytes,     [FRAME_END] = take_end,         [FRAME_SHOWN] = take_shown,
+	[FRAME_ADDRESS] = take_address, [FRAME_MESSAGE] = take_message,
+	[FRAME_PART] = take_part,       [FRAME_BYTES] = take_bytes,
+	[FRAME_END] = take_end,         [FRAME_SHOWN] = take_shown,
 	[FRAME_CAP] = take_cap,         [FRAME_DONE] = take_done,
+	[FRAME_RESULTS] = take_results,
 };
 
 static void check_frames(struct span frames)

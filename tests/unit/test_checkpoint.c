@@ -72,6 +72,75 @@ static void test_message(void **state)
 	assert_null(facts.from);
 }
 
+/* Fields that frames.h lets through; what is no id and no domain makes them worth nothing. */
+static const struct {
+	const char *cause;
+	struct frame_results results;
+	enum facts_form form;
+} fields[] = {
+	{ "RFC 8601",
+	  { FRAME_RESULTS_RFC, 1, 1, 2, "mx_1.example.net", "example.org", { "a.example", "b" } },
+	  FACTS_RESULTS_RFC },
+	{ "Microsoft",
+	  { FRAME_RESULTS_MICROSOFT, 1, 0, 0, "", "example.org", { "" } },
+	  FACTS_RESULTS_MICROSOFT },
+	{ "malformed", { FRAME_RESULTS_BAD, 0, 0, 0, "", "", { "" } }, FACTS_RESULTS_BAD },
+	{ "malformed, and yet a pass",
+	  { FRAME_RESULTS_BAD, 1, 1, 1, "", "example.org", { "example.org" } },
+	  FACTS_RESULTS_BAD },
+	{ "malformed, with an id",
+	  { FRAME_RESULTS_BAD, 0, 0, 0, "mx", "", { "" } },
+	  FACTS_RESULTS_BAD },
+	{ "no id", { FRAME_RESULTS_RFC, 1, 1, 0, "", "example.org", { "" } }, FACTS_RESULTS_BAD },
+	{ "an id where there is none",
+	  { FRAME_RESULTS_MICROSOFT, 1, 1, 0, "mx", "example.org", { "" } },
+	  FACTS_RESULTS_BAD },
+	{ "a blank in an id",
+	  { FRAME_RESULTS_RFC, 0, 0, 0, "m x", "", { "" } },
+	  FACTS_RESULTS_BAD },
+	{ "a comma in an id",
+	  { FRAME_RESULTS_RFC, 0, 0, 0, "m,x", "", { "" } },
+	  FACTS_RESULTS_BAD },
+	{ "upper case", { FRAME_RESULTS_RFC, 0, 0, 0, "MX", "", { "" } }, FACTS_RESULTS_BAD },
+	{ "8-bit",
+	  { FRAME_RESULTS_RFC, 1, 1, 0, "mx", "ex\xc3\xa4mple.org", { "" } },
+	  FACTS_RESULTS_BAD },
+	{ "an address for a domain",
+	  { FRAME_RESULTS_RFC, 1, 1, 0, "mx", "a@example.org", { "" } },
+	  FACTS_RESULTS_BAD },
+	{ "a control in a signer",
+	  { FRAME_RESULTS_RFC, 0, 0, 1, "mx", "", { "example.org\n" } },
+	  FACTS_RESULTS_BAD },
+	{ "a signer that is empty",
+	  { FRAME_RESULTS_RFC, 0, 0, 2, "mx", "", { "a" } },
+	  FACTS_RESULTS_BAD },
+};
+
+static void test_results(void **state)
+{
+	static struct checkpoint_texts texts;
+	struct facts facts = { 0 };
+	(void)state;
+	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+		const struct frame_results *results = &fields[i].results;
+		print_message("%s\n", fields[i].cause);
+		checkpoint_results(results, &texts, &facts);
+		assert_int_equal(facts.results_count, i + 1);
+		const struct facts_results *field = &facts.results[i];
+		bool good = fields[i].form != FACTS_RESULTS_BAD;
+		assert_int_equal(field->form, fields[i].form);
+		assert_string_equal(field->id, good ? results->id : "");
+		assert_string_equal(field->dmarc_from, good ? results->dmarc_from : "");
+		assert_string_equal(field->signer[0], good ? results->signer[0] : "");
+		assert_int_equal(field->dmarc, good ? results->dmarc : 0);
+		assert_int_equal(field->dmarc_pass, good && results->dmarc_pass);
+		assert_int_equal(field->signers, good ? results->signers : 0);
+	}
+	for (size_t i = 0; i < FACTS_RESULTS_MAX; i++)
+		checkpoint_results(&fields[0].results, &texts, &facts);
+	assert_int_equal(facts.results_count, FACTS_RESULTS_MAX);
+}
+
 static const struct {
 	const char *mime, *type;
 } types[] = {
@@ -100,6 +169,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_message),
+		cmocka_unit_test(test_results),
 		cmocka_unit_test(test_types),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

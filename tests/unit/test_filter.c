@@ -542,6 +542,71 @@ static void top_header(void **state)
 	assert_int_equal(message.from_state, FRAME_FROM_NONE);
 }
 
+/* Which fields of a header are taken for Authentication-Results, and where each ends: their ids, or
+ * `bad`, and the domain whose dmarc they tell. */
+static const struct {
+	const char *cause, *header, *said;
+} results[] = {
+	{ "none", "From: a@b\r\n\r\n", "" },
+	{ "from the top",
+	  "Authentication-Results: a; none\r\nTo: a@b\r\nauthentication-RESULTS:b;none\r\n\r\n",
+	  "a b " },
+	{ "a blank before the colon",
+	  "Authentication-Results : a; none\r\nAuthentication-Results\t:\r\n\r\n", "bad bad " },
+	{ "names that are longer",
+	  "ARC-Authentication-Results: i=1; a; none\r\nX-Authentication-Results: a; none\r\n"
+	  "Authentication-Results-Original: a; none\r\n\r\n",
+	  "" },
+	{ "only those of the top header",
+	  "Authentication-Results: a; none\r\nContent-Type: message/rfc822\r\n\r\n"
+	  "Authentication-Results: b; none\r\n\r\n",
+	  "a " },
+	{ "folded", "Authentication-Results: a;\r\n dmarc=pass\r\n\theader.from=b\r\n\r\n",
+	  "a(b) " },
+	/* what a sender writes on top of his mail comes right below the receiver's field */
+	{ "junk that has its shape",
+	  "Authentication-Results: a;\r\ndmarc=pass\r\nFrom: a@b\r\n\r\n", "a " },
+	{ "junk, and more folded onto it",
+	  "Authentication-Results: a;\r\njunk\r\n dmarc=pass header.from=b\r\nFrom: a@b\r\n\r\n",
+	  "a " },
+	{ "junk that has its shape, and more folded onto it",
+	  "Authentication-Results: a;\r\ndmarc=pass\r\n header.from=b\r\nFrom: a@b\r\n\r\n", "a " },
+	{ "junk of both kinds",
+	  "Authentication-Results: a;\r\nx=y;\r\ndmarc=pass;\r\n \r\n header.from=b\r\nFrom: a@b\r\n\r\n",
+	  "a " },
+	{ "junk behind a later field is none of its business",
+	  "Authentication-Results: a; none\r\nFrom: a@b;\r\njunk\r\n x\r\n\r\n", "a " },
+};
+
+static void top_results(void **state)
+{
+	static char frames[1 << 16];
+	const struct frame_limits limits = { 4, 3, 100000 };
+	(void)state;
+	for (size_t i = 0; i < sizeof results / sizeof results[0]; i++) {
+		struct source source = { span_of(results[i].header, strlen(results[i].header)), 7 };
+		struct text out = text_in(frames, sizeof frames);
+		struct frame_head head;
+		struct frame_results found;
+		char said[2000] = "";
+		assert_int_equal(filter_run(&filter, FRAME_READ_FIRST, &limits, read_source,
+					    &source, append, &out),
+				 0);
+		for (size_t at = 0; at < out.size; at += sizeof head + head.length) {
+			memcpy(&head, frames + at, sizeof head);
+			if (head.type != FRAME_RESULTS)
+				continue;
+			memcpy(&found, frames + at + sizeof head, sizeof found);
+			strcat(said, found.form ? found.id : "bad");
+			if (found.dmarc)
+				strcat(strcat(strcat(said, "("), found.dmarc_from), ")");
+			strcat(said, " ");
+		}
+		if (strcmp(said, results[i].said) != 0)
+			fail_msg("%s: %s", results[i].cause, said);
+	}
+}
+
 /* ---- what goes wrong outside ---- */
 
 static ssize_t read_error(void *context, char *at, size_t size)
@@ -754,10 +819,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_rows),        cmocka_unit_test(top_header),
-		cmocka_unit_test(errors),          cmocka_unit_test(read_errors),
-		cmocka_unit_test(write_errors),    cmocka_unit_test(caps_of_fields),
-		cmocka_unit_test(many_containers), cmocka_unit_test(much_to_look_at),
-		cmocka_unit_test(many_layers),
+		cmocka_unit_test(top_results),     cmocka_unit_test(errors),
+		cmocka_unit_test(read_errors),     cmocka_unit_test(write_errors),
+		cmocka_unit_test(caps_of_fields),  cmocka_unit_test(many_containers),
+		cmocka_unit_test(much_to_look_at), cmocka_unit_test(many_layers),
 	};
 	return cmocka_run_group_tests(tests, prepare, finish);
 }

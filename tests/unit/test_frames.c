@@ -35,6 +35,13 @@ static int tell_address(void *context, const char *address)
 	return tell(context, word);
 }
 
+static int tell_results(void *context, const struct frame_results *results)
+{
+	char word[300];
+	snprintf(word, sizeof word, "r(%.255s) ", results->id);
+	return tell(context, word);
+}
+
 static int tell_message(void *context, const struct frame_message *message)
 {
 	(void)message;
@@ -92,6 +99,16 @@ static void put_message(struct stream *stream)
 	put(stream, FRAME_MESSAGE, &message, sizeof message);
 }
 
+static struct frame_results some_results(void)
+{
+	return (struct frame_results){ .form = FRAME_RESULTS_RFC, .id = "mx" };
+}
+
+static void put_results(struct stream *stream, const struct frame_results *results)
+{
+	put(stream, FRAME_RESULTS, results, sizeof *results);
+}
+
 static void put_part(struct stream *stream, uint32_t number, const char *name)
 {
 	uint8_t payload[sizeof(struct frame_part) + 100];
@@ -124,7 +141,7 @@ static void put_done(struct stream *stream, uint32_t parts)
 static int feed(const struct stream *stream, size_t step, struct told *told,
 		enum frames_state *state_out)
 {
-	struct frames_sink sink = { told,       tell_address, tell_message, tell_part,
+	struct frames_sink sink = { told,       tell_address, tell_results, tell_message, tell_part,
 				    tell_bytes, tell_end,     tell_shown,   tell_done };
 	static struct frames frames;
 	frames_init(&frames);
@@ -139,6 +156,8 @@ static int feed(const struct stream *stream, size_t step, struct told *told,
 
 static void put_whole(struct stream *stream)
 {
+	struct frame_results results = some_results();
+	put_results(stream, &results);
 	put(stream, FRAME_ADDRESS, "x@y", 3);
 	put_message(stream);
 	put_part(stream, 1, "one.pdf");
@@ -161,7 +180,7 @@ static void test_whole(void **state)
 		struct told told = { "", 0, 0 };
 		enum frames_state end;
 		assert_int_equal(feed(&stream, step, &told, &end), 0);
-		assert_string_equal(told.words, "a(x@y) m p1(one.pdf) e5 p2() e0 s2 d ");
+		assert_string_equal(told.words, "r(mx) a(x@y) m p1(one.pdf) e5 p2() e0 s2 d ");
 		assert_int_equal(end, FRAMES_COMPLETE);
 	}
 }
@@ -171,7 +190,7 @@ static void test_stop(void **state)
 	static struct stream stream;
 	(void)state;
 	put_whole(&stream);
-	for (int at = 1; at <= 8; at++) {
+	for (int at = 1; at <= 9; at++) {
 		struct told told = { "", at, 0 };
 		enum frames_state end;
 		assert_int_equal(feed(&stream, 100, &told, &end), 7);
@@ -323,6 +342,65 @@ static void bad_addresses(struct stream *s)
 	for (int i = 0; i <= FRAME_ADDRESSES_MAX; i++)
 		put(s, FRAME_ADDRESS, "a@b", 3);
 }
+static void bad_results_form(struct stream *s)
+{
+	struct frame_results results = some_results();
+	results.form = 3;
+	put_results(s, &results);
+}
+static void bad_results_signers(struct stream *s)
+{
+	struct frame_results results = some_results();
+	results.signers = FRAME_SIGNERS_MAX + 1;
+	put_results(s, &results);
+}
+static void bad_results_pass(struct stream *s)
+{
+	struct frame_results results = some_results();
+	results.dmarc_pass = 1;
+	put_results(s, &results);
+}
+static void bad_results_two_passes(struct stream *s)
+{
+	struct frame_results results = some_results();
+	results.dmarc = results.dmarc_pass = 2;
+	put_results(s, &results);
+}
+static void bad_results_text(struct stream *s)
+{
+	struct frame_results results = some_results();
+	memset(results.signer[FRAME_SIGNERS_MAX - 1], 'x', FRAME_DOMAIN_MAX + 1);
+	put_results(s, &results);
+}
+static void bad_results_id(struct stream *s)
+{
+	struct frame_results results = some_results();
+	memset(results.id, 'x', sizeof results.id);
+	put_results(s, &results);
+}
+static void bad_results_from(struct stream *s)
+{
+	struct frame_results results = some_results();
+	memcpy(results.dmarc_from, "\xC3(", 2);
+	put_results(s, &results);
+}
+static void bad_results_short(struct stream *s)
+{
+	struct frame_results results = some_results();
+	put(s, FRAME_RESULTS, &results, sizeof results - 1);
+}
+static void bad_results_late(struct stream *s)
+{
+	struct frame_results results = some_results();
+	put_message(s);
+	put_results(s, &results);
+}
+static void bad_results_many(struct stream *s)
+{
+	struct frame_results results = some_results();
+	for (int i = 0; i <= FRAME_RESULTS_MAX; i++)
+		put_results(s, &results);
+}
 
 static const struct {
 	const char *name;
@@ -351,6 +429,16 @@ static const struct {
 	{ "a disposition that is none", bad_disposition },
 	{ "a cap that is none", bad_cap },
 	{ "too many addresses", bad_addresses },
+	{ "results of a form that is none", bad_results_form },
+	{ "more signers than fit", bad_results_signers },
+	{ "a pass without a result", bad_results_pass },
+	{ "two passes", bad_results_two_passes },
+	{ "a signer that does not end", bad_results_text },
+	{ "an id that does not end", bad_results_id },
+	{ "a domain that is no UTF-8", bad_results_from },
+	{ "results that are too short", bad_results_short },
+	{ "results behind the message", bad_results_late },
+	{ "too many results", bad_results_many },
 };
 
 static void test_bad(void **state)

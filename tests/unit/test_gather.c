@@ -39,8 +39,11 @@ static int tell_part(const struct frames_sink *sink, const struct story *story, 
 static int tell(const struct frames_sink *sink, const struct story *story)
 {
 	struct frame_message message = { .from_state = FRAME_FROM_ONE, .from = "a@b" };
+	struct frame_results results = { .form = FRAME_RESULTS_RFC, .id = "mx" };
 	struct frame_done done = { .parts = story->parts, .flags = story->ending };
-	int stop = sink->message(sink->context, &message);
+	int stop = sink->results(sink->context, &results);
+	if (!stop)
+		stop = sink->message(sink->context, &message);
 	for (uint32_t i = 1; !stop && i <= story->parts; i++)
 		stop = tell_part(sink, story, i);
 	return stop ? stop : sink->done(sink->context, &done);
@@ -121,6 +124,9 @@ static void check(const struct row *row, const char *rules)
 	enum reason reason = gather(&job);
 	if (reason != row->reason || runs != row->runs)
 		fail_msg("%s: reason %d after %d runs", row->name, reason, runs);
+	/* what an earlier run said is forgotten, and a second reading says nothing new */
+	assert_int_equal(job.facts.results_count, 1);
+	assert_int_equal(job.facts.proofs, 0);
 	free_job(&job);
 	rules_done(&courier.config.rules);
 }

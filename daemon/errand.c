@@ -1,0 +1,191 @@
+/* errand.c: asks couriers and hears them. Never decides what an answer means to the message. */
+#define _GNU_SOURCE
+#include "daemon/errand.h"
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include "daemon/fdio.h"
+#include "daemon/keep.h"
+
+#define SILENCE_MS 60000
+
+static char question[ASK_MAX]; /* one process, one question at a time */
+
+void errands_init(struct errands *errands, int ask_fd)
+{
+	errands->ask_fd = ask_fd;
+	for (size_t i = 0; i < ERRANDS_MAX; i++)
+		errands->list[i] =
+			(struct errand){ .answer_fd = -1, .message_fd = -1, .mark_fd = -1 };
+}
+
+static void forget(struct errand *errand)
+{
+	close_fd(&errand->answer_fd);
+	close_fd(&errand->message_fd);
+	close_fd(&errand->mark_fd);
+}
+
+void errands_done(struct errands *errands)
+{
+	for (size_t i = 0; i < ERRANDS_MAX; i++)
+		forget(&errands->list[i]);
+}
+
+size_t errands_count(const struct errands *errands)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < ERRANDS_MAX; i++)
+		count += errands->list[i].answer_fd >= 0;
+	return count;
+}
+
+bool errands_have(const struct errands *errands, const uint64_t place[2], const char *item)
+{
+	for (size_t i = 0; i < ERRANDS_MAX; i++) {
+		const struct errand *errand = &errands->list[i];
+		if (errand->answer_fd >= 0 && errand->head.place[0] == place[0] &&
+		    errand->head.place[1] == place[1] && strcmp(errand->head.item, item) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool errands_have_room(const struct errands *errands, uint64_t bytes)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < ERRANDS_MAX; i++) {
+		if (errands->list[i].answer_fd < 0)
+			continue;
+		count++;
+		bytes += errands->list[i].head.bytes;
+	}
+	return count == 0 || (count < ERRANDS_MAX && bytes <= ERRANDS_BYTES);
+}
+
+/* Sends the question of an errand anew. */
+static int send_question(const struct errands *errands, struct errand *errand)
+{
+	int pair[2];
+	ssize_t size = ask_write(&errand->head, "", NULL, question);
+	int error = size < 0 ? (int)size : socket_pair(pair);
+	if (error)
+		return error;
+	close_fd(&errand->answer_fd);
+	close_fd(&errand->mark_fd);
+	errand->answer_fd = pair[0];
+	auto_close int theirs = pair[1];
+	const int fds[] = { errand->message_fd, theirs };
+	errand->tries++;
+	errand->limit_ms =
+		monotonic_ms() + SILENCE_MS + (int64_t)(errand->head.bytes / (10 << 20)) * 1000;
+	return pass_fds(errands->ask_fd, question, (size_t)size, fds, 2);
+}
+
+int errands_ask(struct errands *errands, const struct ask_head *head, int message_fd)
+{
+	struct errand *errand = errands->list;
+	while (errand->answer_fd >= 0 && errand + 1 < errands->list + ERRANDS_MAX)
+		errand++;
+	*errand = (struct errand){
+		.answer_fd = -1, .message_fd = message_fd, .mark_fd = -1, .head = *head
+	};
+	int error = send_question(errands, errand);
+	if (error)
+		forget(errand);
+	return error;
+}
+
+static bool end(struct errand *errand, enum reason reason, struct errand_end *end_out)
+{
+	*end_out = (struct errand_end){ .head = errand->head, .reason = reason, .mark_fd = -1 };
+	/* a promise that was not kept left nothing behind */
+	if (reason == REASON_NONE)
+		end_out->mark_fd = take_fd(&errand->mark_fd);
+	forget(errand);
+	return true;
+}
+
+/* Another courier may do better than one that died over it. */
+static bool ask_again(const struct errands *errands, struct errand *errand,
+		      struct errand_end *end_out)
+{
+	if (errand->tries < ASK_TRIES && send_question(errands, errand) == 0)
+		return false;
+	return end(errand, REASON_IO, end_out);
+}
+
+static bool hear(const struct errands *errands, struct errand *errand, struct errand_end *end_out)
+{
+	struct ask_answer answer;
+	auto_close int came = -1;
+	size_t count = 1;
+	ssize_t got =
+		receive_fds(errand->answer_fd, &answer, sizeof answer, &came, &count, MSG_DONTWAIT);
+	if (got == -EAGAIN || got == -EINTR)
+		return false;
+	if (got <= 0 || !ask_answer_valid(&answer, (size_t)got) || answer.kind == ASK_SETTLED ||
+	    answer.reason >= REASON_COUNT)
+		return ask_again(errands, errand, end_out);
+	if (count == 1) {
+		close_fd(&errand->mark_fd);
+		errand->mark_fd = take_fd(&came);
+	}
+	return answer.kind == ASK_FINAL && end(errand, (enum reason)answer.reason, end_out);
+}
+
+/* Until one of them, or `wake_fd`, can be read, or the time of one is up. */
+static void wait_for_word(const struct errands *errands, int64_t until_ms, int wake_fd)
+{
+	struct pollfd waits[ERRANDS_MAX + 1] = { { .fd = wake_fd, .events = POLLIN } };
+	for (size_t i = 0; i < ERRANDS_MAX; i++) {
+		const struct errand *errand = &errands->list[i];
+		waits[i + 1] = (struct pollfd){ .fd = errand->answer_fd, .events = POLLIN };
+		if (errand->answer_fd >= 0 && errand->limit_ms < until_ms)
+			until_ms = errand->limit_ms;
+	}
+	int64_t left = until_ms - monotonic_ms();
+	poll(waits, ERRANDS_MAX + 1, left > 0 ? (int)(left < 1 << 30 ? left : 1 << 30) : 0);
+}
+
+static bool hear_any(struct errands *errands, struct errand_end *end_out)
+{
+	for (size_t i = 0; i < ERRANDS_MAX; i++) {
+		struct errand *errand = &errands->list[i];
+		if (errand->answer_fd < 0)
+			continue;
+		if (hear(errands, errand, end_out))
+			return true;
+		if (monotonic_ms() > errand->limit_ms)
+			return end(errand, REASON_DEADLINE, end_out);
+	}
+	return false;
+}
+
+bool errands_take(struct errands *errands, int64_t until_ms, int wake_fd,
+		  struct errand_end *end_out)
+{
+	while (errands_count(errands) > 0) {
+		if (hear_any(errands, end_out))
+			return true;
+		if (monotonic_ms() >= until_ms || (wake_fd >= 0 && wait_readable(wake_fd, 0) == 0))
+			return false;
+		wait_for_word(errands, until_ms, wake_fd);
+	}
+	return false;
+}
+
+void errand_settle(const struct errands *errands, int mark_fd)
+{
+	auto_close int mark = mark_fd;
+	const struct ask_head head = { .kind = ASK_SETTLE };
+	int pair[2];
+	ssize_t size = ask_write(&head, "", NULL, question);
+	if (size < 0 || socket_pair(pair) != 0)
+		return;
+	auto_close int ours = pair[0];
+	auto_close int theirs = pair[1];
+	const int fds[] = { mark, theirs };
+	pass_fds(errands->ask_fd, question, (size_t)size, fds, 2);
+}

@@ -1,0 +1,356 @@
+/* box.c: acts on messages that were decided about. Never fetches one. */
+#define _GNU_SOURCE
+#include "daemon/imap/box.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "daemon/fdio.h"
+#include "daemon/keep.h"
+#include "daemon/kept.h"
+#include "daemon/log.h"
+
+#define POSTPONE_LEAST_MS 2000
+#define POSTPONE_MOST_MS  600000
+#define REMOVE_AGAIN_MS   30000
+
+void box_init(struct box *box, const struct config_account *account)
+{
+	*box = (struct box){ .account = account };
+}
+
+static void forget(struct box *box)
+{
+	for (size_t i = 0; i < box->decided_count; i++)
+		close_fd(&box->decided[i].mark_fd);
+	box->decided_count = 0;
+	box->postponed_count = 0;
+	uidset_done(&box->known);
+}
+
+void box_done(struct box *box)
+{
+	forget(box);
+	free(box->postponed);
+	box->postponed = NULL;
+}
+
+static int learn(struct box *box, int kept_fd, uint64_t revision)
+{
+	struct kept kept;
+	int error = kept_read(kept_fd, box->account->name, &kept);
+	if (error)
+		return error;
+	for (size_t i = 0; i < kept.count; i++) {
+		const struct kept_record *record = &kept.records[i];
+		if (record->validity != box->validity)
+			continue;
+		if (record->outcome == KEPT_DELIVERED || record->revision == revision)
+			uidset_add(&box->known, record->uid);
+		else
+			uidset_remove(&box->known, record->uid);
+	}
+	kept_done(&kept);
+	return 0;
+}
+
+int box_enter(struct box *box, uint32_t validity, int kept_fd, uint64_t revision)
+{
+	if (box->validity == validity)
+		return 0;
+	if (box->validity != 0)
+		log_say(LOG_WARNING, "mailbox",
+			"source %s: the server has numbered its messages anew (UIDVALIDITY %u)",
+			box->account->name, validity);
+	forget(box);
+	box->validity = validity;
+	int error = learn(box, kept_fd, revision);
+	if (error)
+		box->validity = 0;
+	return error;
+}
+
+/* --- what is known of a message --------------------------------------------------------------- */
+
+static struct box_postponed *find_postponed(const struct box *box, uint32_t uid)
+{
+	for (size_t i = 0; i < box->postponed_count; i++) {
+		if (box->postponed[i].uid == uid)
+			return &box->postponed[i];
+	}
+	return NULL;
+}
+
+bool box_wants(const struct box *box, uint32_t uid, const struct errands *errands)
+{
+	const uint64_t place[2] = { box->validity, uid };
+	for (size_t i = 0; i < box->decided_count; i++) {
+		if (box->decided[i].uid == uid)
+			return false;
+	}
+	const struct box_postponed *postponed = find_postponed(box, uid);
+	return !uidset_has(&box->known, uid) && !errands_have(errands, place, "") &&
+	       (!postponed || postponed->until_ms <= monotonic_ms());
+}
+
+void box_postpone(struct box *box, uint32_t uid, int64_t least_ms)
+{
+	struct box_postponed *postponed = find_postponed(box, uid);
+	if (!postponed) {
+		struct box_postponed *grown = realloc(
+			box->postponed, (box->postponed_count + 1) * sizeof *box->postponed);
+		if (!grown)
+			abort();
+		box->postponed = grown;
+		postponed = &box->postponed[box->postponed_count++];
+		*postponed = (struct box_postponed){ .uid = uid };
+	}
+	postponed->delay_ms = postponed->delay_ms ? postponed->delay_ms * 2 : POSTPONE_LEAST_MS;
+	if (postponed->delay_ms < least_ms)
+		postponed->delay_ms = least_ms;
+	if (postponed->delay_ms > POSTPONE_MOST_MS)
+		postponed->delay_ms = POSTPONE_MOST_MS;
+	postponed->until_ms = monotonic_ms() + postponed->delay_ms;
+}
+
+static void forget_postponed(struct box *box, uint32_t uid)
+{
+	struct box_postponed *postponed = find_postponed(box, uid);
+	if (postponed)
+		*postponed = box->postponed[--box->postponed_count];
+}
+
+void box_decide(struct box *box, uint32_t uid, bool refused, int mark_fd)
+{
+	forget_postponed(box, uid);
+	box->decided[box->decided_count++] =
+		(struct box_decided){ .uid = uid, .refused = refused, .mark_fd = mark_fd };
+}
+
+size_t box_due(const struct box *box, int64_t now_ms)
+{
+	size_t due = 0;
+	for (size_t i = 0; i < box->decided_count; i++)
+		due += box->decided[i].again_ms <= now_ms;
+	return due;
+}
+
+int64_t box_next_ms(const struct box *box)
+{
+	int64_t next = -1;
+	for (size_t i = 0; i < box->postponed_count; i++) {
+		if (next < 0 || box->postponed[i].until_ms < next)
+			next = box->postponed[i].until_ms;
+	}
+	for (size_t i = 0; i < box->decided_count; i++) {
+		if (next < 0 || box->decided[i].again_ms < next)
+			next = box->decided[i].again_ms;
+	}
+	return next;
+}
+
+/* --- acting on a set -------------------------------------------------------------------------- */
+
+static bool leaves(const struct config_fate *fate)
+{
+	return fate->kind == CONFIG_FATE_EXPUNGE || fate->kind == CONFIG_FATE_MOVE;
+}
+
+static bool can_leave(const struct config_fate *fate, const struct conn *conn)
+{
+	return conn_has(conn, "UIDPLUS") ||
+	       (fate->kind == CONFIG_FATE_MOVE && conn_has(conn, "MOVE"));
+}
+
+uint32_t box_stays(const struct config_account *account, const struct conn *conn)
+{
+	uint32_t stays = 0;
+	if (!leaves(&account->after) || !can_leave(&account->after, conn))
+		stays |= ASK_STAYS_DELIVERED;
+	if (!leaves(&account->refused) || !can_leave(&account->refused, conn))
+		stays |= ASK_STAYS_REFUSED;
+	return stays;
+}
+
+static bool is_subset(const uint32_t *some, size_t count, const struct uidset *all)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (!uidset_has(all, some[i]))
+			return false;
+	}
+	return true;
+}
+
+/* Without UIDPLUS an EXPUNGE removes what anybody has flagged: only if all of that is ours. Else
+ * ours stay flagged, and are not listed to us any more. */
+static enum conn_result expunge_ours(struct conn *conn, const uint32_t *uids, size_t count)
+{
+	auto_free uint32_t *flagged = NULL;
+	size_t flagged_count = 0;
+	const struct uidset ours = { .uids = (uint32_t *)(uintptr_t)uids, .count = count };
+	enum conn_result result = conn_search(conn, CONN_DELETED, NULL, &flagged, &flagged_count);
+	if (result != CONN_OK || !is_subset(flagged, flagged_count, &ours))
+		return result;
+	return conn_expunge(conn, NULL, 0);
+}
+
+static enum conn_result expunge(struct conn *conn, const uint32_t *uids, size_t count)
+{
+	enum conn_result result = conn_flag(conn, uids, count, "\\Deleted");
+	if (result != CONN_OK)
+		return result;
+	return conn_has(conn, "UIDPLUS") ? conn_expunge(conn, uids, count)
+					 : expunge_ours(conn, uids, count);
+}
+
+static enum conn_result move(struct conn *conn, const uint32_t *uids, size_t count,
+			     const char *mailbox)
+{
+	bool all = false;
+	if (conn_has(conn, "MOVE"))
+		return conn_move(conn, uids, count, mailbox);
+	enum conn_result result = conn_copy(conn, uids, count, mailbox, &all);
+	if (result != CONN_OK)
+		return result;
+	/* a server that tells what it copies and does not tell it of all has not copied all */
+	if (conn_has(conn, "UIDPLUS") && !all)
+		return CONN_NO;
+	return expunge(conn, uids, count);
+}
+
+static enum conn_result apply(struct conn *conn, const struct config_fate *fate,
+			      const uint32_t *uids, size_t count)
+{
+	switch (fate->kind) {
+	case CONFIG_FATE_EXPUNGE: return expunge(conn, uids, count);
+	case CONFIG_FATE_MOVE: return move(conn, uids, count, fate->name);
+	case CONFIG_FATE_SEEN: return conn_flag(conn, uids, count, "\\Seen");
+	case CONFIG_FATE_FLAG: return conn_flag(conn, uids, count, fate->name);
+	case CONFIG_FATE_KEEP: return CONN_OK;
+	}
+	return CONN_OK;
+}
+
+/* --- those that are due ----------------------------------------------------------------------- */
+
+struct group {
+	uint32_t uids[CONN_SET_MAX];
+	size_t count;
+};
+
+static int compare_uids(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+	return x < y ? -1 : x > y;
+}
+
+static void collect(const struct box *box, bool refused, int64_t now_ms, struct group *group)
+{
+	group->count = 0;
+	for (size_t i = 0; i < box->decided_count && group->count < CONN_SET_MAX; i++) {
+		const struct box_decided *one = &box->decided[i];
+		if (one->refused == refused && one->again_ms <= now_ms)
+			group->uids[group->count++] = one->uid;
+	}
+	qsort(group->uids, group->count, sizeof group->uids[0], compare_uids);
+}
+
+static void put_off(struct box *box, const struct group *group)
+{
+	const struct uidset set = { .uids = (uint32_t *)(uintptr_t)group->uids,
+				    .count = group->count };
+	for (size_t i = 0; i < box->decided_count; i++) {
+		struct box_decided *one = &box->decided[i];
+		if (!uidset_has(&set, one->uid))
+			continue;
+		one->tries++;
+		one->again_ms = monotonic_ms() + REMOVE_AGAIN_MS;
+	}
+}
+
+/* The source has it no more, or knows about it. `stays`: it is still listed. */
+static void settle(struct box *box, uint32_t uid, bool stays, const struct errands *errands)
+{
+	for (size_t i = 0; i < box->decided_count; i++) {
+		struct box_decided *one = &box->decided[i];
+		if (one->uid != uid)
+			continue;
+		if (one->mark_fd >= 0)
+			errand_settle(errands, take_fd(&one->mark_fd));
+		*one = box->decided[--box->decided_count];
+		if (stays)
+			uidset_add(&box->known, uid);
+		return;
+	}
+}
+
+static void tell_stuck(struct box *box, const struct conn *conn, const char *what)
+{
+	if (!box->told)
+		log_say(LOG_ERROR, "mailbox", "source %s: %s%s%s", box->account->name, what,
+			conn ? ": " : "", conn ? conn_why(conn) : "");
+	box->told = true;
+}
+
+/* An OK to EXPUNGE is no proof: what is still listed is tried again later. Where it can only be
+ * flagged it stays, and is in the ledger. */
+static enum conn_result verify(struct box *box, struct conn *conn, const struct group *group,
+			       bool single, const struct errands *errands)
+{
+	auto_free uint32_t *left = NULL;
+	size_t left_count = 0;
+	struct group stuck = { .count = 0 };
+	enum conn_result result =
+		conn_search_set(conn, group->uids, group->count, &left, &left_count);
+	if (result != CONN_OK)
+		return result;
+	const struct uidset listed = { .uids = left, .count = left_count };
+	for (size_t i = 0; i < group->count; i++) {
+		uint32_t uid = group->uids[i];
+		if (!uidset_has(&listed, uid))
+			settle(box, uid, false, errands);
+		else if (!single)
+			settle(box, uid, true, errands);
+		else
+			stuck.uids[stuck.count++] = uid;
+	}
+	put_off(box, &stuck);
+	if (stuck.count > 0)
+		tell_stuck(box, NULL,
+			   "the server says that it removed messages, but still lists them");
+	return CONN_OK;
+}
+
+static enum conn_result act_on(struct box *box, struct conn *conn, bool refused,
+			       const struct errands *errands)
+{
+	const struct config_fate *fate = refused ? &box->account->refused : &box->account->after;
+	struct group group;
+	collect(box, refused, monotonic_ms(), &group);
+	if (group.count == 0)
+		return CONN_OK;
+	enum conn_result result = apply(conn, fate, group.uids, group.count);
+	if (result == CONN_NO) {
+		tell_stuck(box, conn, "what was decided about its messages can't be done");
+		put_off(box, &group);
+		return CONN_OK;
+	}
+	if (result != CONN_OK)
+		return result;
+	if (leaves(fate))
+		return verify(box, conn, &group, can_leave(fate, conn), errands);
+	for (size_t i = 0; i < group.count; i++)
+		settle(box, group.uids[i], true, errands);
+	return CONN_OK;
+}
+
+enum conn_result box_act(struct box *box, struct conn *conn, const struct errands *errands)
+{
+	enum conn_result result = CONN_OK;
+	while (result == CONN_OK && box_due(box, monotonic_ms()) > 0) {
+		result = act_on(box, conn, false, errands);
+		if (result == CONN_OK)
+			result = act_on(box, conn, true, errands);
+	}
+	return result;
+}

@@ -1,0 +1,61 @@
+/* main.c: letterchute-pull: run NAME | once NAME | check NAME. Never does more than read its
+ * configuration and choose. */
+#define _GNU_SOURCE
+#include <malloc.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include "daemon/config.h"
+#include "daemon/imap/cage.h"
+#include "daemon/imap/pull.h"
+#include "daemon/log.h"
+#include "daemon/role.h"
+
+enum { FD_ASK = ROLE_FD_FIRST, FD_RECEIVING, FD_KEPT, FD_STATUS, FD_SECRET };
+
+/* SIGTERM and SIGHUP end us, in order: they can be waited for beside everything else. */
+static int open_signals(void)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+int main(int argc, char **argv)
+{
+	static struct config config; /* freed by the end of the process */
+	char error[CONFIG_ERROR_MAX];
+	log_open(false);
+	if (argc < 3) {
+		log_say(LOG_ERROR, "usage", "letterchute-pull run NAME | once NAME | check NAME");
+		return 64;
+	}
+	if (role_settle("letterchute-pull") != 0)
+		return 70;
+	int status = config_read(ROLE_FD_CONFIG, &config, error);
+	if (status != 0) {
+		log_say(LOG_ERROR, "configuration", "%s", error);
+		return status;
+	}
+	const struct config_account *account = config_find_account(&config, argv[2]);
+	const struct pull_fds fds = { .ask = FD_ASK,
+				      .receiving = FD_RECEIVING,
+				      .kept = FD_KEPT,
+				      .status = FD_STATUS,
+				      .secret = FD_SECRET,
+				      .wake = open_signals() };
+	if (!account || fds.wake < 0)
+		return 70;
+	tzset();
+	if (!cage_enter(&config, account, FD_RECEIVING, FD_KEPT))
+		return 70;
+	malloc_trim(0);
+	if (strcmp(argv[1], "check") == 0)
+		return 70;
+	return pull_run(&config, account, &fds, strcmp(argv[1], "once") == 0);
+}

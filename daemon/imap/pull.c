@@ -1,0 +1,705 @@
+/* pull.c: connect, search, fetch, ask, settle, wait: one account, read from top to bottom. Never
+ * removes a message before a courier has answered for it. */
+#define _GNU_SOURCE
+#include "daemon/imap/pull.h"
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+#include "daemon/errand.h"
+#include "daemon/fdio.h"
+#include "daemon/imap/box.h"
+#include "daemon/imap/conn.h"
+#include "daemon/keep.h"
+#include "daemon/log.h"
+#include "daemon/secret.h"
+#include "daemon/spill.h"
+#include "daemon/status.h"
+
+#define RANGE        (16u << 20) /* octets of one FETCH */
+#define ACT_AT       32          /* so many decided messages are acted on at once */
+#define SECRET_MS    60000
+#define ANSWER_MS    20000 /* for couriers, before the server is asked whether it is still there */
+#define FIRST_MS     1000  /* between failures; doubled up to the most of its kind */
+#define NETWORK_MS   5000
+#define REFUSAL_MS   60000
+#define LOGIN_MS     300000
+#define PAUSE_MS     30000 /* between looks at a share that is away */
+#define TROUBLES_MAX 3     /* messages in a row that have to wait: it is not them */
+#define TOLD_MS      600000
+
+enum exit { EXIT_DONE = 0, EXIT_UNREACHED = 69, EXIT_WAITS = 75, EXIT_LOGIN = 77 };
+
+struct puller {
+	const struct config *config;
+	const struct config_account *account;
+	struct pull_fds fds;
+	bool once, stopping;
+	uint64_t revision;
+	struct status status;
+	struct errands errands;
+	struct box box;
+
+	struct conn *conn;
+	uint32_t stays; /* ASK_STAYS_… of this server */
+	bool idles;
+
+	int64_t delay_ms;                 /* the last wait between failures */
+	int64_t told_ms;                  /* when the last one was told */
+	int64_t pause_ms, pause_until_ms; /* the couriers have trouble: no fetching before that */
+	unsigned troubles;
+	bool careful; /* about messages that can't be asked for together */
+	bool left;    /* something could not be done */
+};
+
+/* --- words ------------------------------------------------------------------------------------ */
+
+static void set_error(struct puller *puller, const char *why)
+{
+	snprintf(puller->status.error, sizeof puller->status.error, "%.299s", why);
+}
+
+static void touch(struct puller *puller)
+{
+	puller->status.contact_ms = wall_ms();
+	puller->status.error[0] = '\0';
+	status_write(puller->fds.status, &puller->status,
+		     puller->pause_until_ms ? STATUS_WAITING : STATUS_UP);
+}
+
+static void log_connected(const struct puller *puller)
+{
+	struct log_line line;
+	char text[1000];
+	conn_describe(puller->conn, text, sizeof text);
+	log_start(&line, "ready");
+	log_add(&line, "source", "%s", puller->account->name);
+	log_add(&line, "addr", "%s:%llu", puller->account->host,
+		(unsigned long long)puller->account->port);
+	log_quote(&line, "mailbox", puller->account->mailbox);
+	log_add(&line, "idle", "%s", puller->idles ? "yes" : "no");
+	log_quote(&line, "tls", text);
+	log_send(LOG_INFO, &line);
+}
+
+/* The same trouble is told again now and then, not at every try. */
+static void log_failure(struct puller *puller, enum log_level level, int64_t wait_ms)
+{
+	static char last[STATUS_ERROR_MAX];
+	struct log_line line;
+	bool again = strcmp(last, puller->status.error) == 0 &&
+		     monotonic_ms() - puller->told_ms < TOLD_MS;
+	log_start(&line, "source");
+	log_add(&line, "source", "%s", puller->account->name);
+	log_quote(&line, "text", puller->status.error);
+	log_add(&line, "next_try_ms", "%lld", (long long)wait_ms);
+	log_send(again ? LOG_DEBUG : level, &line);
+	if (again)
+		return;
+	puller->told_ms = monotonic_ms();
+	snprintf(last, sizeof last, "%s", puller->status.error);
+}
+
+/* A quarter more or less, so that accounts of one server do not knock together. */
+static int64_t jitter(int64_t ms)
+{
+	uint32_t number = 0;
+	if (getrandom(&number, sizeof number, 0) != sizeof number)
+		return ms;
+	return ms - ms / 4 + (int64_t)(number % (uint32_t)(ms / 2 + 1));
+}
+
+/* --- waking ----------------------------------------------------------------------------------- */
+
+/* Was a signal sent? It stays readable: from then on only what is hushed is waited for. */
+static bool is_woken(struct puller *puller)
+{
+	if (!puller->stopping && wait_readable(puller->fds.wake, 0) == 0)
+		puller->stopping = true;
+	return puller->stopping;
+}
+
+static void nap_until(struct puller *puller, int64_t until_ms)
+{
+	while (!is_woken(puller) && monotonic_ms() < until_ms)
+		wait_readable(puller->fds.wake, until_ms);
+}
+
+/* --- what couriers answer --------------------------------------------------------------------- */
+
+/* These are not the message's trouble: all others would have it too. */
+static bool is_everybodys(enum reason reason)
+{
+	static const enum reason reasons[] = { REASON_SHARE, REASON_FULL,     REASON_SPOOL,
+					       REASON_DNS,   REASON_DEADLINE, REASON_SHUTDOWN };
+	for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++) {
+		if (reasons[i] == reason)
+			return true;
+	}
+	return false;
+}
+
+static void pause_all(struct puller *puller, enum reason reason)
+{
+	char why[100];
+	puller->pause_ms = puller->pause_ms ? puller->pause_ms * 2 : FIRST_MS;
+	if (puller->pause_ms > PAUSE_MS)
+		puller->pause_ms = PAUSE_MS;
+	int64_t wait_ms = jitter(puller->pause_ms);
+	puller->pause_until_ms = monotonic_ms() + wait_ms;
+	snprintf(why, sizeof why, "mail waits in the mailbox: %s", verdict_row(reason)->words);
+	set_error(puller, why);
+	puller->status.until_ms = wall_ms() + wait_ms;
+	status_write(puller->fds.status, &puller->status, STATUS_WAITING);
+	log_failure(puller, LOG_WARNING, wait_ms);
+}
+
+static void take_end(struct puller *puller, struct errand_end *end)
+{
+	uint32_t uid = (uint32_t)end->head.place[1];
+	/* the server has numbered anew meanwhile: the mark becomes a doubt, and ages */
+	if (end->head.place[0] != puller->box.validity) {
+		close_fd(&end->mark_fd);
+		return;
+	}
+	enum outcome outcome = verdict_row(end->reason)->outcome;
+	if (outcome == OUTCOME_DELIVERED || outcome == OUTCOME_REFUSED) {
+		box_decide(&puller->box, uid, outcome == OUTCOME_REFUSED, take_fd(&end->mark_fd));
+		puller->troubles = 0;
+		puller->pause_ms = 0;
+		puller->pause_until_ms = 0;
+		if (outcome == OUTCOME_DELIVERED)
+			puller->status.delivery_ms = wall_ms();
+		return;
+	}
+	puller->left = true;
+	if (is_everybodys(end->reason) || ++puller->troubles >= TROUBLES_MAX)
+		pause_all(puller, end->reason);
+	if (!is_everybodys(end->reason))
+		box_postpone(&puller->box, uid, 0);
+	close_fd(&end->mark_fd);
+}
+
+static bool is_paused(const struct puller *puller)
+{
+	return puller->pause_until_ms > monotonic_ms();
+}
+
+/* Those answers that are there. */
+static void take_ready(struct puller *puller)
+{
+	struct errand_end end;
+	while (errands_take(&puller->errands, 0, -1, &end))
+		take_end(puller, &end);
+}
+
+/* One answer, however long it takes: meanwhile the server is kept awake. */
+static enum conn_result await_one(struct puller *puller)
+{
+	struct errand_end end;
+	for (;;) {
+		if (errands_take(&puller->errands, monotonic_ms() + ANSWER_MS, puller->fds.wake,
+				 &end)) {
+			take_end(puller, &end);
+			return CONN_OK;
+		}
+		if (errands_count(&puller->errands) == 0 || is_woken(puller))
+			return CONN_OK;
+		enum conn_result result = conn_noop(puller->conn);
+		if (result == CONN_LOST || result == CONN_WOKEN)
+			return result;
+	}
+}
+
+static enum conn_result await_all(struct puller *puller)
+{
+	enum conn_result result = CONN_OK;
+	while (result == CONN_OK && errands_count(&puller->errands) > 0 && !puller->stopping)
+		result = await_one(puller);
+	return result;
+}
+
+/* --- fetching --------------------------------------------------------------------------------- */
+
+static void take_octets(void *context, const char *bytes, size_t size)
+{
+	spill_add(context, bytes, size);
+}
+
+/* The whole message, range by range. `told`: what the server says its size is; it is asked for more
+ * as long as it has given less, or full ranges. */
+static enum conn_result fetch(struct puller *puller, uint32_t uid, uint64_t told,
+			      struct spill *spill)
+{
+	for (;;) {
+		uint64_t got = 0, from = spill->bytes;
+		enum conn_result result =
+			conn_fetch(puller->conn, uid, from, RANGE, take_octets, spill, &got);
+		if (result != CONN_OK)
+			return result;
+		if (got == 0 || spill->too_big || spill->error ||
+		    (got < RANGE && spill->bytes >= told))
+			return CONN_OK;
+	}
+}
+
+static void fill_head(const struct puller *puller, const struct conn_message *message,
+		      uint64_t bytes, struct ask_head *head)
+{
+	*head = (struct ask_head){ .kind = ASK_DELIVER };
+	head->bytes = bytes;
+	head->received_ms = message->received_ms ? message->received_ms : wall_ms();
+	head->place[0] = puller->box.validity;
+	head->place[1] = message->uid;
+	head->stays = puller->stays;
+}
+
+static void tell_scratch(struct puller *puller, int error)
+{
+	log_say(LOG_ERROR, "spool", "source %s: a message can't be kept meanwhile: %s",
+		puller->account->name, strerror(-error));
+	puller->left = true;
+	pause_all(puller, error == -ENOSPC || error == -EDQUOT ? REASON_SPOOL : REASON_IO);
+}
+
+/* Hands over what was fetched; of a message that is too big no octet goes to a courier: it is
+ * refused by its size. */
+static void ask(struct puller *puller, const struct conn_message *message, struct spill *spill)
+{
+	struct ask_head head;
+	int fd = -1;
+	uint64_t bytes = spill->bytes > message->bytes ? spill->bytes : message->bytes;
+	fill_head(puller, message, spill->too_big ? bytes : spill->bytes, &head);
+	int error = spill->error;
+	if (!error && spill->too_big) {
+		spill_done(spill);
+		spill_init(spill, -1, 0, 0);
+	}
+	if (!error)
+		error = spill_open(spill, &fd);
+	if (!error)
+		error = errands_ask(&puller->errands, &head, fd);
+	if (error)
+		tell_scratch(puller, error);
+}
+
+/* Should we die over it, the next of us knows on which. */
+static void take_in_hand(struct puller *puller, uint32_t uid)
+{
+	struct status *status = &puller->status;
+	if (uid && (status->in_hand[0] != puller->box.validity || status->in_hand[1] != uid))
+		status->deaths = 0;
+	if (uid) {
+		status->in_hand[0] = puller->box.validity;
+		status->in_hand[1] = uid;
+		status->deaths++;
+	} else
+		status->deaths = 0;
+	status_write(puller->fds.status, status, (enum status_state)status->state);
+}
+
+static enum conn_result fetch_and_ask(struct puller *puller, const struct conn_message *message)
+{
+	uint64_t most = puller->config->rules.limits.message_bytes;
+	struct spill spill;
+	spill_init(&spill, puller->fds.receiving, most, message->bytes);
+	enum conn_result result = CONN_OK;
+	if (message->bytes > most) {
+		spill.too_big = true;
+		spill.bytes = message->bytes;
+	} else {
+		take_in_hand(puller, message->uid);
+		result = fetch(puller, message->uid, message->bytes, &spill);
+		take_in_hand(puller, 0);
+	}
+	/* none at all: somebody else has removed it. A connection that broke over it, or a no: the
+	 * others come first */
+	if (result == CONN_OK && spill.bytes > 0)
+		ask(puller, message, &spill);
+	else
+		box_postpone(&puller->box, message->uid, 0);
+	puller->left |= result != CONN_OK;
+	spill_done(&spill);
+	return result == CONN_NO ? CONN_OK : result;
+}
+
+/* Makes room for one more, in the window and among those that are decided. */
+static enum conn_result make_room(struct puller *puller, uint64_t bytes)
+{
+	enum conn_result result = CONN_OK;
+	take_ready(puller);
+	while (result == CONN_OK && !errands_have_room(&puller->errands, bytes) &&
+	       !is_woken(puller))
+		result = await_one(puller);
+	if (result == CONN_OK && box_due(&puller->box, monotonic_ms()) >= ACT_AT)
+		result = box_act(&puller->box, puller->conn, &puller->errands);
+	return result;
+}
+
+static bool is_stuck(const struct puller *puller)
+{
+	return puller->box.decided_count + ERRANDS_MAX >= BOX_DECIDED_MAX;
+}
+
+/* Those of which the server says nothing wait by themselves. */
+static void postpone_untold(struct puller *puller, const uint32_t *uids, size_t count,
+			    const struct conn_message *messages, size_t told)
+{
+	for (size_t i = 0; i < count; i++) {
+		bool found = false;
+		for (size_t m = 0; m < told; m++)
+			found |= messages[m].uid == uids[i];
+		if (!found)
+			box_postpone(&puller->box, uids[i], 0);
+	}
+}
+
+/* A handful of messages: their sizes, then one after the other. */
+static enum conn_result take_batch(struct puller *puller, const uint32_t *uids, size_t count)
+{
+	struct conn_message messages[CONN_SET_MAX];
+	size_t told = 0;
+	enum conn_result result = conn_look(puller->conn, uids, count, messages, &told);
+	/* the server, or libetpan, stumbles over one of them: which one is found out by asking for
+	 * each alone */
+	puller->careful |= result != CONN_OK && count > 1;
+	if (result == CONN_OK || count == 1)
+		postpone_untold(puller, uids, count, messages, told);
+	puller->left |= told < count;
+	for (size_t i = 0; result == CONN_OK && i < told; i++) {
+		result = make_room(puller, messages[i].bytes);
+		/* while the couriers have trouble one message at a time finds out whether they
+		 * still have */
+		if (puller->pause_ms && result == CONN_OK)
+			result = await_all(puller);
+		if (is_paused(puller) || is_stuck(puller) || is_woken(puller))
+			break;
+		if (result == CONN_OK)
+			result = fetch_and_ask(puller, &messages[i]);
+		touch(puller);
+	}
+	return result == CONN_NO ? CONN_OK : result;
+}
+
+/* --- one pass over the mailbox ---------------------------------------------------------------- */
+
+static enum conn_criterion criterion_of(const struct config_account *account)
+{
+	switch (account->after.kind) {
+	case CONFIG_FATE_SEEN: return CONN_UNSEEN;
+	case CONFIG_FATE_FLAG: return CONN_UNFLAGGED;
+	case CONFIG_FATE_KEEP: return CONN_ALL;
+	case CONFIG_FATE_EXPUNGE:
+	case CONFIG_FATE_MOVE: break;
+	}
+	return CONN_UNDELETED;
+}
+
+/* Those that are to be fetched now, to the front; how many. */
+static size_t choose(const struct puller *puller, uint32_t *uids, size_t count)
+{
+	size_t chosen = 0;
+	for (size_t i = 0; i < count; i++) {
+		if (box_wants(&puller->box, uids[i], &puller->errands))
+			uids[chosen++] = uids[i];
+	}
+	return chosen;
+}
+
+/* *more_out: there was something, so there may be more. */
+static enum conn_result pass(struct puller *puller, bool *more_out)
+{
+	auto_free uint32_t *uids = NULL;
+	size_t count = 0;
+	enum conn_result result = conn_search(puller->conn, criterion_of(puller->account),
+					      puller->account->after.name, &uids, &count);
+	if (result != CONN_OK)
+		return result;
+	count = choose(puller, uids, count);
+	puller->status.waiting = (uint32_t)count;
+	touch(puller);
+	*more_out = count > 0;
+	for (size_t i = 0; i < count && result == CONN_OK; i += CONN_SET_MAX) {
+		size_t left = count - i;
+		if (is_paused(puller) || is_stuck(puller) || is_woken(puller))
+			break;
+		result = take_batch(puller, uids + i, left < CONN_SET_MAX ? left : CONN_SET_MAX);
+		puller->status.waiting = (uint32_t)(left < CONN_SET_MAX ? 0 : left - CONN_SET_MAX);
+	}
+	if (result == CONN_OK)
+		result = await_all(puller);
+	if (result == CONN_OK && !puller->stopping)
+		result = box_act(&puller->box, puller->conn, &puller->errands);
+	return result;
+}
+
+/* Until nothing is left that can be done now. */
+static enum conn_result drain(struct puller *puller)
+{
+	enum conn_result result = CONN_OK;
+	bool more = true;
+	puller->left = false;
+	while (result == CONN_OK && more && !is_paused(puller) && !is_stuck(puller) &&
+	       !is_woken(puller))
+		result = pass(puller, &more);
+	return result;
+}
+
+/* --- between passes --------------------------------------------------------------------------- */
+
+/* How long at most nobody has to look. */
+static int64_t rest_until(const struct puller *puller)
+{
+	const struct config_account *account = puller->account;
+	uint64_t safety_s = account->poll_s * 10;
+	uint64_t within_s = !puller->idles                  ? account->poll_s
+			    : account->refresh_s < safety_s ? account->refresh_s
+							    : safety_s;
+	int64_t until_ms = monotonic_ms() + (int64_t)within_s * 1000,
+		next_ms = box_next_ms(&puller->box);
+	if (next_ms >= 0 && next_ms < until_ms)
+		until_ms = next_ms;
+	if (puller->pause_until_ms > 0 && puller->pause_until_ms < until_ms)
+		until_ms = puller->pause_until_ms;
+	return until_ms;
+}
+
+static enum conn_result rest(struct puller *puller)
+{
+	int64_t until_ms = rest_until(puller);
+	touch(puller);
+	if (puller->idles) {
+		enum conn_result result = conn_idle(puller->conn, until_ms);
+		if (result != CONN_NO)
+			return result;
+		log_say(LOG_WARNING, "source", "%s: %s; its mailbox is looked at every %llu s",
+			puller->account->name, conn_why(puller->conn),
+			(unsigned long long)puller->account->poll_s);
+		puller->idles = false;
+		until_ms = rest_until(puller);
+	}
+	nap_until(puller, until_ms);
+	if (puller->stopping)
+		return CONN_OK;
+	enum conn_result result = conn_noop(puller->conn);
+	return result == CONN_NO ? CONN_OK : result;
+}
+
+/* We are to end: what couriers have promised is heard, and acted on. */
+static void finish(struct puller *puller)
+{
+	int64_t within_ms = (int64_t)puller->config->gateway.answer_within_s * 1000;
+	int64_t until_ms = monotonic_ms() + within_ms / 2;
+	struct errand_end end;
+	while (errands_take(&puller->errands, until_ms, -1, &end))
+		take_end(puller, &end);
+	conn_hush(puller->conn);
+	box_act(&puller->box, puller->conn, &puller->errands);
+}
+
+/* --- a visit ---------------------------------------------------------------------------------- */
+
+/* How a visit ended, and so how long until the next. */
+enum visit { VISIT_OVER, VISIT_BROKEN, VISIT_REFUSED, VISIT_LOGIN };
+
+static enum visit broken(struct puller *puller, enum conn_result result)
+{
+	set_error(puller, conn_why(puller->conn));
+	if (result == CONN_WOKEN)
+		puller->stopping = true;
+	return puller->stopping ? VISIT_OVER : VISIT_BROKEN;
+}
+
+static enum visit no_secret(struct puller *puller, const struct secret_answer *answer, int error)
+{
+	if (error == -EINTR)
+		puller->stopping = true;
+	set_error(puller, error == -ETIMEDOUT ? "the password or token did not come in time"
+			  : error             ? "the password or token could not be had"
+					      : answer->text);
+	return puller->stopping ? VISIT_OVER : VISIT_LOGIN;
+}
+
+static enum conn_result login_with(struct puller *puller, const struct secret_answer *answer)
+{
+	return answer->kind == SECRET_TOKEN ? conn_login_token(puller->conn, answer->text)
+					    : conn_login_password(puller->conn, answer->text);
+}
+
+/* A token that is refused may just have run out: once more, with a new one. */
+static enum visit log_in(struct puller *puller)
+{
+	static struct secret_answer answer;
+	enum conn_result result = CONN_NO;
+	for (int tries = 0; tries < 2 && result == CONN_NO; tries++) {
+		int error = secret_ask(puller->fds.secret, tries > 0, monotonic_ms() + SECRET_MS,
+				       puller->fds.wake, &answer);
+		if (error || answer.kind > SECRET_TOKEN)
+			return no_secret(puller, &answer, error);
+		bool token = answer.kind == SECRET_TOKEN;
+		result = login_with(puller, &answer);
+		explicit_bzero(&answer, sizeof answer);
+		if (!token)
+			break;
+	}
+	if (result == CONN_NO) {
+		set_error(puller, conn_why(puller->conn));
+		return VISIT_LOGIN;
+	}
+	return result == CONN_OK ? VISIT_OVER : broken(puller, result);
+}
+
+static enum visit refused(struct puller *puller, const char *why)
+{
+	set_error(puller, why);
+	return VISIT_REFUSED;
+}
+
+/* What was asked for must be possible here. */
+static enum visit check_mailbox(struct puller *puller, const struct conn_mailbox *mailbox)
+{
+	const struct config_account *account = puller->account;
+	bool keeps = account->after.kind == CONFIG_FATE_KEEP &&
+		     account->refused.kind == CONFIG_FATE_KEEP;
+	bool flags = account->after.kind == CONFIG_FATE_FLAG ||
+		     account->refused.kind == CONFIG_FATE_FLAG;
+	if (mailbox->read_only && !keeps)
+		return refused(puller,
+			       "the mailbox can only be read: set after = keep and refused = keep");
+	if (flags && !mailbox->keeps_flags)
+		return refused(
+			puller,
+			"the mailbox keeps no flags of ours: another `after` or `refused` is needed");
+	return VISIT_OVER;
+}
+
+#define DEATH_MS 60000
+
+/* We, or who was us before, died twice or more over one message: the others come first. */
+static void heed_deaths(struct puller *puller)
+{
+	const struct status *status = &puller->status;
+	if (status->deaths < 2 || status->in_hand[0] != puller->box.validity)
+		return;
+	log_say(LOG_ERROR, "mailbox",
+		"source %s: message %llu brought its puller down %u times, it is tried again later",
+		puller->account->name, (unsigned long long)status->in_hand[1], status->deaths);
+	box_postpone(&puller->box, (uint32_t)status->in_hand[1],
+		     (int64_t)DEATH_MS * status->deaths);
+}
+
+static enum visit enter(struct puller *puller)
+{
+	struct conn_mailbox mailbox;
+	enum conn_result result = conn_select(puller->conn, puller->account->mailbox, &mailbox);
+	if (result == CONN_NO) {
+		char why[STATUS_ERROR_MAX];
+		snprintf(why, sizeof why, "mailbox %.60s: %.200s", puller->account->mailbox,
+			 conn_why(puller->conn));
+		return refused(puller, why);
+	}
+	if (result != CONN_OK)
+		return broken(puller, result);
+	enum visit visit = check_mailbox(puller, &mailbox);
+	if (visit != VISIT_OVER)
+		return visit;
+	int error = box_enter(&puller->box, mailbox.validity, puller->fds.kept, puller->revision);
+	if (error)
+		return refused(puller, "the ledger of what stays can't be read");
+	heed_deaths(puller);
+	puller->idles = conn_has(puller->conn, "IDLE");
+	puller->stays = box_stays(puller->account, puller->conn);
+	return VISIT_OVER;
+}
+
+static enum visit serve(struct puller *puller)
+{
+	enum conn_result result = CONN_OK;
+	while (result == CONN_OK && !is_woken(puller)) {
+		result = drain(puller);
+		if (result == CONN_OK && puller->once && errands_count(&puller->errands) == 0)
+			return VISIT_OVER;
+		if (result == CONN_OK && !is_woken(puller))
+			result = rest(puller);
+	}
+	if (result != CONN_OK)
+		return broken(puller, result);
+	finish(puller);
+	return VISIT_OVER;
+}
+
+static enum visit visit(struct puller *puller)
+{
+	puller->conn = conn_new(puller->account, puller->fds.wake);
+	if (!puller->conn)
+		return refused(puller, "out of memory");
+	enum conn_result result = conn_open(puller->conn);
+	enum visit visit = result == CONN_OK ? log_in(puller) : broken(puller, result);
+	if (visit == VISIT_OVER && result == CONN_OK)
+		visit = enter(puller);
+	if (visit == VISIT_OVER && result == CONN_OK && !puller->stopping) {
+		touch(puller);
+		log_connected(puller);
+		puller->delay_ms = 0;
+		visit = serve(puller);
+	}
+	/* what couriers still have is theirs: their answers are heard in the next visit */
+	conn_free(puller->conn);
+	puller->conn = NULL;
+	return visit;
+}
+
+static void wait_after(struct puller *puller, enum visit visit)
+{
+	static const int64_t most_ms[] = {
+		[VISIT_BROKEN] = NETWORK_MS, [VISIT_REFUSED] = REFUSAL_MS, [VISIT_LOGIN] = LOGIN_MS
+	};
+	puller->delay_ms = puller->delay_ms ? puller->delay_ms * 2 : FIRST_MS;
+	if (puller->delay_ms > most_ms[visit])
+		puller->delay_ms = most_ms[visit];
+	int64_t wait_ms = jitter(puller->delay_ms);
+	puller->status.until_ms = wall_ms() + wait_ms;
+	status_write(puller->fds.status, &puller->status, STATUS_DOWN);
+	log_failure(puller, visit == VISIT_BROKEN ? LOG_WARNING : LOG_ERROR, wait_ms);
+	nap_until(puller, monotonic_ms() + wait_ms);
+}
+
+static int end_once(struct puller *puller, enum visit visit)
+{
+	if (visit == VISIT_LOGIN)
+		return EXIT_LOGIN;
+	if (visit != VISIT_OVER)
+		return EXIT_UNREACHED;
+	return puller->left || puller->box.decided_count > 0 ? EXIT_WAITS : EXIT_DONE;
+}
+
+int pull_run(const struct config *config, const struct config_account *account,
+	     const struct pull_fds *fds, bool once)
+{
+	static struct puller puller;
+	int status = EXIT_DONE;
+	puller = (struct puller){ .config = config,
+				  .account = account,
+				  .fds = *fds,
+				  .once = once,
+				  .revision = config_revision(config) };
+	status_load(fds->status, &puller.status);
+	errands_init(&puller.errands, fds->ask);
+	box_init(&puller.box, account);
+	while (!puller.stopping) {
+		enum visit how = visit(&puller);
+		if (how != VISIT_OVER && once)
+			log_failure(&puller, LOG_ERROR, 0);
+		status = once ? end_once(&puller, how) : EXIT_DONE;
+		if (once || puller.stopping)
+			break;
+		wait_after(&puller, how == VISIT_OVER ? VISIT_BROKEN : how);
+	}
+	status_write(fds->status, &puller.status, STATUS_DOWN);
+	errands_done(&puller.errands);
+	box_done(&puller.box);
+	return status;
+}

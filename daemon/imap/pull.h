@@ -1,0 +1,23 @@
+/* pull.h: one mailbox, emptied as it fills. Room daemon/imap.
+ *
+ * Holds one connection at a time. A message is fetched, handed to the couriers, and only after
+ * their answer marked, moved or expunged; the mark that came with the answer goes when the server
+ * no longer lists it. */
+#pragma once
+#include <stdbool.h>
+#include "daemon/config.h"
+
+/* Descriptors, all borrowed. */
+struct pull_fds {
+	int ask;       /* where the couriers listen */
+	int receiving; /* folder for nameless files */
+	int kept;      /* folder of the ledgers, to read */
+	int status;    /* file; -1: none */
+	int secret;    /* daemon/secret.h */
+	int wake;      /* signals */
+};
+
+/* Runs until it is told to end; `once`: until the mailbox is empty, or a failure. Returns the exit
+ * status: 0; 75: something waits; 69, 77: no connection, no login. */
+int pull_run(const struct config *config, const struct config_account *account,
+	     const struct pull_fds *fds, bool once);

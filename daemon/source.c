@@ -1,0 +1,334 @@
+/* source.c: opens, hands over and closes what the boss listens and talks on. Never reads from it.
+ */
+#define _GNU_SOURCE
+#include "daemon/source.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include "daemon/fdio.h"
+#include "daemon/keep.h"
+#include "daemon/log.h"
+#include "daemon/spool.h"
+#include "policy/value.h"
+
+#define BACKLOG 256
+
+static bool get_bound(int fd, struct address *bound_out)
+{
+	*bound_out = (struct address){ .size = sizeof bound_out->octets };
+	return getsockname(fd, (struct sockaddr *)&bound_out->octets, &bound_out->size) == 0;
+}
+
+static bool is_same(const struct address *a, const struct address *b)
+{
+	return a->size == b->size && memcmp(&a->octets, &b->octets, a->size) == 0;
+}
+
+static void log_ready(const char *name, int fd, int sandbox)
+{
+	struct address bound;
+	char host[64], port[8];
+	struct log_line line;
+	if (!get_bound(fd, &bound) ||
+	    getnameinfo((struct sockaddr *)&bound.octets, bound.size, host, sizeof host, port,
+			sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+		return;
+	log_start(&line, "ready");
+	log_add(&line, "source", "%s", name);
+	log_add(&line, "addr", bound.octets.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host,
+		port);
+	if (sandbox == JAIL_OFF)
+		log_add(&line, "sandbox", "off");
+	log_send(LOG_INFO, &line);
+}
+
+static int listen_at(const struct address *wanted, int *fd_out)
+{
+	int family = wanted->octets.ss_family, yes = 1;
+	auto_close int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+	/* [::] and 0.0.0.0 are listened to by two sockets, each for its own kind */
+	if (family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof yes);
+	if (bind(fd, (const struct sockaddr *)&wanted->octets, wanted->size) < 0 ||
+	    listen(fd, BACKLOG) < 0)
+		return -errno;
+	*fd_out = take_fd(&fd);
+	return 0;
+}
+
+/* ADDRESS:PORT or [ADDRESS]:PORT; config.c has checked the shape. */
+static bool find_address(const char *item, struct address *address_out)
+{
+	char host[128];
+	snprintf(host, sizeof host, "%s", item);
+	char *port = strrchr(host, ':');
+	*port++ = '\0';
+	char *name = host;
+	if (*name == '[') {
+		name++;
+		name[strlen(name) - 1] = '\0';
+	}
+	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
+					.ai_flags = AI_PASSIVE | AI_NUMERICSERV };
+	struct addrinfo *found;
+	int failed = getaddrinfo(name, port, &hints, &found);
+	if (failed) {
+		log_say(LOG_ERROR, "listen", "%s: %s", item, gai_strerror(failed));
+		return false;
+	}
+	*address_out = (struct address){ .size = found->ai_addrlen };
+	memcpy(&address_out->octets, found->ai_addr, found->ai_addrlen);
+	freeaddrinfo(found);
+	return true;
+}
+
+static void close_source(struct source *source)
+{
+	for (size_t i = 0; i < source->sockets_count; i++)
+		close_fd(&source->sockets[i].fd);
+	close_fd(&source->asks[0]);
+	close_fd(&source->asks[1]);
+	close_fd(&source->secret_fd);
+	free(source->name);
+	*source = (struct source){ .asks = { -1, -1 }, .secret_fd = -1 };
+}
+
+static struct source *add_source(struct sources *sources, const char *name, enum source_kind kind)
+{
+	if (sources->count == SOURCES_MAX) {
+		log_say(LOG_ERROR, "start", "more than %d sources", SOURCES_MAX - 1);
+		return NULL;
+	}
+	struct source *source = &sources->list[sources->count];
+	*source = (struct source){
+		.asks = { -1, -1 }, .secret_fd = -1, .name = strdup(name), .kind = kind
+	};
+	if (!source->name || socket_pair(source->asks) != 0) {
+		close_source(source);
+		return NULL;
+	}
+	sources->count++;
+	return source;
+}
+
+/* Port 0 is any port, so the one that the source of the same name has got; else the port must be
+ * this one, whoever has it. */
+static bool serves(const struct source *source, const struct listening *listening, const char *name,
+		   const struct address *wanted)
+{
+	struct address bound;
+	if (source->kind != SOURCE_LISTENER || listening->taken)
+		return false;
+	if (strcmp(source->name, name) == 0 && is_same(&listening->wanted, wanted))
+		return true;
+	return get_bound(listening->fd, &bound) && is_same(&bound, wanted);
+}
+
+/* A socket that a new configuration still wants is handed over, so that no connection is refused
+ * meanwhile, and since nobody else could have its address. */
+static bool inherit(struct sources *old, const char *name, struct listening *listening)
+{
+	for (size_t i = 0; i < old->count; i++) {
+		struct source *source = &old->list[i];
+		for (size_t s = 0; s < source->sockets_count; s++) {
+			struct listening *from = &source->sockets[s];
+			if (!serves(source, from, name, &listening->wanted))
+				continue;
+			listening->fd = fcntl(from->fd, F_DUPFD_CLOEXEC, 0);
+			listening->told = strcmp(source->name, name) == 0;
+			from->taken = true;
+			return listening->fd >= 0;
+		}
+	}
+	return false;
+}
+
+static bool open_socket(const char *item, const char *name, struct sources *old,
+			struct listening *listening_out)
+{
+	*listening_out = (struct listening){ .fd = -1 };
+	if (!find_address(item, &listening_out->wanted))
+		return false;
+	if (old && inherit(old, name, listening_out))
+		return true;
+	int error = listen_at(&listening_out->wanted, &listening_out->fd);
+	if (error)
+		log_say(LOG_ERROR, "listen", "%s can't be listened to: %s", item, strerror(-error));
+	return !error;
+}
+
+static bool open_listener(struct sources *sources, const struct config_listener *listener,
+			  struct sources *old)
+{
+	struct source *source = add_source(sources, listener->name, SOURCE_LISTENER);
+	const char *cursor = listener->listen;
+	char item[128];
+	bool fits, good = source != NULL;
+	while (good && value_next(&cursor, item, sizeof item, &fits)) {
+		if (source->sockets_count == SOCKETS_MAX) {
+			log_say(LOG_ERROR, "listen", "more than %d addresses for %s", SOCKETS_MAX,
+				listener->name);
+			good = false;
+		} else
+			good = open_socket(item, listener->name, old,
+					   &source->sockets[source->sockets_count]);
+		source->sockets_count += good;
+	}
+	return good;
+}
+
+int source_connect(const char *state, int *fd_out)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int error = spool_socket_path(state, address.sun_path, sizeof address.sun_path);
+	if (error)
+		return error;
+	auto_close int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
+		return -errno;
+	*fd_out = take_fd(&fd);
+	return 0;
+}
+
+static int bind_door(const char *state, int *fd_out)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int error = spool_socket_path(state, address.sun_path, sizeof address.sun_path);
+	if (error)
+		return error;
+	auto_close int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	auto_close int other = -1;
+	if (fd < 0)
+		return -errno;
+	if (source_connect(state, &other) == 0)
+		return -EADDRINUSE;
+	unlink(address.sun_path);
+	if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, BACKLOG) < 0)
+		return -errno;
+	/* who may come in is decided by who it is, not by the mode */
+	if (chmod(address.sun_path, 0666) < 0)
+		return -errno;
+	*fd_out = take_fd(&fd);
+	return 0;
+}
+
+void sources_open_door(struct sources *sources, const char *state)
+{
+	int fd = -1;
+	int error = bind_door(state, &fd);
+	if (error) {
+		log_say(LOG_WARNING, "door",
+			"%s/gateway.sock: %s: `drop` and `smtp-session` will work on their own",
+			state,
+			error == -EADDRINUSE ? "another gateway runs on this state"
+					     : strerror(-error));
+		return;
+	}
+	struct source *source = add_source(sources, "*", SOURCE_DOOR);
+	if (!source) {
+		close(fd);
+		return;
+	}
+	source->sockets[source->sockets_count++] = (struct listening){ .fd = fd, .told = true };
+}
+
+/* --- the whole set ---------------------------------------------------------------------------- */
+
+bool sources_open(struct sources *sources, const struct config *config, struct sources *old,
+		  bool listen)
+{
+	bool good = true;
+	sources->list = calloc(SOURCES_MAX, sizeof *sources->list);
+	if (!sources->list)
+		abort();
+	for (size_t i = 0; old && i < old->count; i++) {
+		for (size_t s = 0; s < old->list[i].sockets_count; s++)
+			old->list[i].sockets[s].taken = false;
+	}
+	for (size_t i = 0; good && listen && i < config->listeners_count; i++)
+		good = open_listener(sources, &config->listeners[i], old);
+	for (size_t i = 0; good && i < config->accounts_count; i++)
+		good = add_source(sources, config->accounts[i].name, SOURCE_IMAP);
+	for (size_t i = 0; good && i < config->maildirs_count; i++)
+		good = add_source(sources, config->maildirs[i].name, SOURCE_MAILDIR);
+	return good;
+}
+
+void sources_close(struct sources *sources)
+{
+	for (size_t i = 0; i < sources->count; i++)
+		close_source(&sources->list[i]);
+	free(sources->list);
+	*sources = (struct sources){ 0 };
+}
+
+/* The door stays the same: its socket has the same name. */
+void sources_inherit_door(struct sources *sources, const struct sources *old)
+{
+	for (size_t i = 0; i < old->count; i++) {
+		if (old->list[i].kind != SOURCE_DOOR)
+			continue;
+		struct source *taken = add_source(sources, "*", SOURCE_DOOR);
+		if (taken)
+			taken->sockets[taken->sockets_count++] = (struct listening){
+				.fd = fcntl(old->list[i].sockets[0].fd, F_DUPFD_CLOEXEC, 0),
+				.told = true,
+			};
+	}
+}
+
+bool sources_have_door(const struct sources *sources)
+{
+	for (size_t i = 0; i < sources->count; i++) {
+		if (sources->list[i].kind == SOURCE_DOOR)
+			return true;
+	}
+	return false;
+}
+
+void sources_keep_asks(struct sources *fresh, struct sources *old)
+{
+	for (size_t i = 0; i < fresh->count; i++) {
+		for (size_t o = 0; o < old->count; o++) {
+			struct source *from = &old->list[o], *to = &fresh->list[i];
+			if (from->asks[0] < 0 || strcmp(from->name, to->name) != 0)
+				continue;
+			close_fd(&to->asks[0]);
+			close_fd(&to->asks[1]);
+			to->asks[0] = take_fd(&from->asks[0]);
+			to->asks[1] = take_fd(&from->asks[1]);
+		}
+	}
+}
+
+void sources_hush(struct sources *sources)
+{
+	for (size_t i = 0; i < sources->count; i++) {
+		close_fd(&sources->list[i].asks[0]);
+		close_fd(&sources->list[i].asks[1]);
+	}
+}
+
+void sources_tell_ready(struct sources *sources, int sandbox)
+{
+	for (size_t i = 0; i < sources->count; i++) {
+		struct source *source = &sources->list[i];
+		for (size_t s = 0; s < source->sockets_count; s++) {
+			if (!source->sockets[s].told)
+				log_ready(source->name, source->sockets[s].fd, sandbox);
+			source->sockets[s].told = true;
+		}
+	}
+}

@@ -1,0 +1,67 @@
+/* source.h: where messages come from, as the boss holds them: listening sockets, the local door,
+ * and those who pull; and the pair of sockets that their questions travel on. Ground of daemon.
+ *
+ * A reload makes a new set out of the old one: a listening socket that is still wanted is handed
+ * over, so that no connection is refused meanwhile. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/socket.h>
+#include "daemon/config.h"
+
+#define SOURCES_MAX 512
+#define SOCKETS_MAX 16 /* of one listener */
+
+enum source_kind { SOURCE_LISTENER, SOURCE_DOOR, SOURCE_IMAP, SOURCE_MAILDIR };
+
+/* An address, compared octet for octet: what is not used of it is zero. */
+struct address {
+	struct sockaddr_storage octets;
+	socklen_t size;
+};
+
+struct listening {
+	int fd;
+	struct address wanted; /* as configured: port 0 for any that is free */
+	bool told;             /* the log says that it is ready for this source */
+	bool taken;            /* by a new configuration */
+};
+
+struct source {
+	char *name; /* "*" for the door */
+	enum source_kind kind;
+	int asks[2];   /* the source's end, the couriers' end */
+	int secret_fd; /* who pulls asks here for a password (daemon/secret.h); -1: none does now */
+	struct listening sockets[SOCKETS_MAX];
+	size_t sockets_count;
+};
+
+struct sources {
+	struct source *list; /* owned; SOURCES_MAX of them */
+	size_t count;
+};
+
+/* Opens what the configuration asks for; `old`: whose sockets may be taken; NULL at start.
+ * `listen`: listeners too. False: said. */
+bool sources_open(struct sources *sources, const struct config *config, struct sources *old,
+		  bool listen);
+void sources_close(struct sources *sources);
+
+/* The local door. It is a convenience: what is wrong with it is said, and borne. */
+void sources_open_door(struct sources *sources, const char *state);
+void sources_inherit_door(struct sources *sources, const struct sources *old);
+bool sources_have_door(const struct sources *sources);
+
+/* An old listener goes on asking for its sessions: the couriers of the new configuration read its
+ * questions too. */
+void sources_keep_asks(struct sources *fresh, struct sources *old);
+
+/* No courier takes another question: those that none has taken are dropped. */
+void sources_hush(struct sources *sources);
+
+/* Says in the log which addresses are listened to. `sandbox`: enum jail_mode. */
+void sources_tell_ready(struct sources *sources, int sandbox);
+
+/* Connects to the gateway that runs on this state. 0; -ENOENT, -ECONNREFUSED: none does; or -errno.
+ */
+int source_connect(const char *state, int *fd_out);

@@ -1,0 +1,53 @@
+/* status.c: writes and reads where a source stands. Never decides anything. */
+#define _GNU_SOURCE
+#include "daemon/status.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+#include "daemon/fdio.h"
+#include "daemon/keep.h"
+
+int status_open(int folder_fd, const char *source, int *fd_out)
+{
+	int fd = openat(folder_fd, source, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	*fd_out = fd;
+	return 0;
+}
+
+void status_write(int fd, struct status *status, enum status_state state)
+{
+	if (status->version != STATUS_VERSION || status->state != state)
+		status->since_ms = wall_ms();
+	status->version = STATUS_VERSION;
+	status->state = state;
+	/* a report that can't be written is missed by nobody but who looks */
+	if (fd >= 0 && pwrite(fd, status, sizeof *status, 0) < 0)
+		return;
+}
+
+static bool read_status(int fd, struct status *status_out)
+{
+	struct status status;
+	if (fd < 0 || pread(fd, &status, sizeof status, 0) != sizeof status ||
+	    status.version != STATUS_VERSION || status.state > STATUS_WAITING)
+		return false;
+	status.error[sizeof status.error - 1] = '\0';
+	*status_out = status;
+	return true;
+}
+
+void status_load(int fd, struct status *status_out)
+{
+	*status_out = (struct status){ 0 };
+	read_status(fd, status_out);
+	status_out->error[0] = '\0';
+}
+
+bool status_read(int folder_fd, const char *source, struct status *status_out)
+{
+	auto_close int fd = openat(folder_fd, source, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	return read_status(fd, status_out);
+}
