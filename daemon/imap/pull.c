@@ -63,10 +63,11 @@ static void set_error(struct puller *puller, const char *why)
 
 static void touch(struct puller *puller)
 {
+	bool waits = puller->pause_until_ms > 0;
 	puller->status.contact_ms = wall_ms();
-	puller->status.error[0] = '\0';
-	status_write(puller->fds.status, &puller->status,
-		     puller->pause_until_ms ? STATUS_WAITING : STATUS_UP);
+	if (!waits)
+		puller->status.error[0] = '\0';
+	status_write(puller->fds.status, &puller->status, waits ? STATUS_WAITING : STATUS_UP);
 }
 
 static void log_connected(const struct puller *puller)
