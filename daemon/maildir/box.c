@@ -3,6 +3,7 @@
 #include "daemon/maildir/box.h"
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 #define POSTPONE_LEAST_MS 2000
 #define POSTPONE_MOST_MS  600000
 #define REMOVE_MOST_MS    30000
+#define TOLD_MS           600000
 #define REMOVE_TRIES      3 /* while another program moves it */
 
 void box_init(struct box *box, const struct config_maildir *maildir)
@@ -50,30 +52,38 @@ static bool is_same_folder(int a_fd, int b_fd)
 	       a.st_ino == b.st_ino;
 }
 
-/* What is moved to itself would come again for ever. */
-static int open_made(struct box *box, const char *path, struct maildir *target)
+static int open_made(const char *path, struct maildir *target)
 {
-	int error = maildir_make(path);
+	int error = maildir_make(path), found = maildir_find(path, &target->fd);
 	if (!error)
-		error = maildir_find(path, &target->fd);
-	if (!error && is_same_folder(target->fd, box->from.fd))
-		error = -ELOOP;
+		error = found;
 	if (!error)
 		error = maildir_open(target, MAILDIR_CUR);
 	return error ? error : maildir_open(target, MAILDIR_TMP);
 }
 
-static void open_target(struct box *box, const struct config_fate *fate, const char *what,
-			struct maildir *target)
+static bool is_usable(const struct maildir *target)
+{
+	return target->folders[MAILDIR_CUR] >= 0 && target->folders[MAILDIR_TMP] >= 0;
+}
+
+/* What is moved to itself would come again for ever. */
+static int open_target(const struct box *box, const struct config_fate *fate, const char *what,
+		       struct maildir *target)
 {
 	if (fate->kind != CONFIG_FATE_MOVE)
-		return;
-	int error = open_made(box, fate->name, target);
-	if (!error)
-		return;
-	maildir_done(target);
-	log_say(LOG_ERROR, "maildir", "source %s: %s mails will stay where they are, %s: %s",
-		box->maildir->name, what, fate->name, strerror(-error));
+		return 0;
+	int error = open_made(fate->name, target);
+	if (target->fd >= 0 && is_same_folder(target->fd, box->from.fd))
+		return -EDEADLK;
+	if (error)
+		log_say(LOG_ERROR, "maildir",
+			"source %s: %s mails will stay where they are, %s: %s", box->maildir->name,
+			what, fate->name, strerror(-error));
+	/* nothing is known of its folders: only whether it is another one by now */
+	if (error)
+		target->wanted = 0;
+	return 0;
 }
 
 int box_open(struct box *box, int fd)
@@ -90,31 +100,42 @@ int box_open(struct box *box, int fd)
 	 * do without */
 	if (flock(box->from.folders[MAILDIR_NEW], LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
 		return -EWOULDBLOCK;
-	open_target(box, &box->maildir->after, "delivered", &box->after);
-	open_target(box, &box->maildir->refused, "refused", &box->refused);
-	return 0;
+	box->opened_ms = monotonic_ms();
+	error = open_target(box, &box->maildir->after, "delivered", &box->after);
+	return error ? error : open_target(box, &box->maildir->refused, "refused", &box->refused);
 }
 
-/* One that could not be made may be possible now. */
-static bool has_target_changed(const struct config_fate *fate, const struct maildir *target)
+/* Could mails be moved there? Where a look can't tell, no. */
+static bool is_promising(const char *path)
 {
-	char parent[4096];
+	char folder[PATH_MAX];
+	if ((size_t)snprintf(folder, sizeof folder, "%s/cur", path) >= sizeof folder)
+		return false;
+	if (access(folder, W_OK) == 0)
+		return true;
+	if (errno != ENOENT)
+		return false;
+	snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(path, '/') - path), path);
+	return access(folder, W_OK) == 0;
+}
+
+static bool has_target_changed(const struct box *box, const struct config_fate *fate,
+			       const struct maildir *target)
+{
+	int64_t rescan_ms = (int64_t)box->maildir->rescan_s * 1000;
 	if (fate->kind != CONFIG_FATE_MOVE)
 		return false;
 	if (maildir_has_changed(target, fate->name))
 		return true;
-	int length = (int)(strrchr(fate->name, '/') - fate->name);
-	return target->fd < 0 &&
-	       (size_t)snprintf(parent, sizeof parent, "%.*s", length, fate->name) <
-		       sizeof parent &&
-	       access(parent, W_OK) == 0;
+	return !is_usable(target) && monotonic_ms() - box->opened_ms >= rescan_ms &&
+	       is_promising(fate->name);
 }
 
 bool box_has_changed(const struct box *box)
 {
 	return maildir_has_changed(&box->from, box->maildir->path) ||
-	       has_target_changed(&box->maildir->after, &box->after) ||
-	       has_target_changed(&box->maildir->refused, &box->refused);
+	       has_target_changed(box, &box->maildir->after, &box->after) ||
+	       has_target_changed(box, &box->maildir->refused, &box->refused);
 }
 
 /* --- what is known of a message --------------------------------------------------------------- */
@@ -305,14 +326,16 @@ static int remove_mail(const struct box *box, struct box_mail *mail)
 /* It stays decided about, and is not asked about again. */
 static void put_off(struct box *box, struct box_mail *mail, int error)
 {
-	if (!box->told)
+	int64_t now_ms = monotonic_ms();
+	if (box->told_ms == 0 || now_ms - box->told_ms > TOLD_MS) {
 		log_say(LOG_ERROR, "maildir", "source %s: a mail that was %s can't be %s: %s",
 			box->maildir->name, mail->state == BOX_REFUSED ? "refused" : "delivered",
 			fate_of(box, mail)->kind == CONFIG_FATE_MOVE ? "moved" : "removed",
 			strerror(-error));
-	box->told = true;
+		box->told_ms = now_ms;
+	}
 	mail->delay_ms = patience_next(mail->delay_ms, REMOVE_MOST_MS);
-	mail->again_ms = monotonic_ms() + mail->delay_ms;
+	mail->again_ms = now_ms + mail->delay_ms;
 }
 
 static int sync_all(const struct box *box)
@@ -337,7 +360,6 @@ static void settle(struct box *box, bool durable, const struct errands *errands)
 		if (durable && mail->mark_fd >= 0)
 			errand_settle(errands, take_fd(&mail->mark_fd));
 		forget(box, mail);
-		box->told = false;
 	}
 }
 

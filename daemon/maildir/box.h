@@ -40,17 +40,20 @@ struct box {
 	size_t mails_count;
 	struct box_postponed *postponed; /* owned */
 	size_t postponed_count;
-	bool told; /* that messages can't be removed */
+	int64_t opened_ms; /* monotonic, as the next */
+	int64_t told_ms;   /* when it was said that messages can't be removed; 0: never */
 };
 
 void box_init(struct box *box, const struct config_maildir *maildir);
 void box_done(struct box *box);
 
 /* Takes over `fd`, where the Maildir is (O_PATH). Makes what mails are moved to; says so where that
- * can't be. 0 or -errno: it can't be read; -EWOULDBLOCK: another watcher does. */
+ * can't be. 0 or -errno: it can't be read; -EWOULDBLOCK: another watcher does; -EDEADLK: mails
+ * would be moved to itself. */
 int box_open(struct box *box, int fd);
 
-/* Is it, or what mails are moved to, no longer what was opened? */
+/* Is it, or what mails are moved to, no longer what was opened? Or may something be moved to what
+ * could not be used, by now? */
 bool box_has_changed(const struct box *box);
 
 /* Is a message of this base to be asked about now? */

@@ -378,16 +378,23 @@ static void make_room(struct watcher *watcher, const struct found *found)
 		box_act(watcher->box, &watcher->errands);
 }
 
+/* One that is no longer there is seen by who looks whether it is another one. */
+static void fail(struct watcher *watcher, int error)
+{
+	watcher->failed = true;
+	set_error(watcher, strerror(-error));
+	status_write(watcher->fds.status, &watcher->status, STATUS_DOWN);
+	if (error != -ENOENT || watcher->once)
+		tell(watcher, LOG_ERROR, rescan_ms(watcher->maildir));
+}
+
 /* Everything that is there now. False: there was nothing, or it can't be read. */
 static bool pass(struct watcher *watcher)
 {
 	drop_events(watcher);
 	int error = scan(watcher);
 	if (error) {
-		set_error(watcher, strerror(-error));
-		status_write(watcher->fds.status, &watcher->status, STATUS_DOWN);
-		tell(watcher, LOG_ERROR, rescan_ms(watcher->maildir));
-		watcher->failed = true;
+		fail(watcher, error);
 		return false;
 	}
 	watcher->status.waiting = (uint32_t)watcher->total;
@@ -489,6 +496,7 @@ static const char *words_for(int error)
 	case ENOTDIR: return "there is no Maildir yet";
 	case ELOOP: return "a link on the way to it belongs to somebody else";
 	case EWOULDBLOCK: return "another letterchute empties it";
+	case EDEADLK: return "its mails would be moved to itself";
 	}
 	return strerror(-error);
 }
