@@ -27,8 +27,9 @@ static int add_calls(scmp_filter_ctx filter, const struct jail_call *calls, size
 		for (; used < JAIL_MATCHES && only[used].mask != 0; used++)
 			matches[used] = SCMP_CMP(only[used].argument, SCMP_CMP_MASKED_EQ,
 						 only[used].mask, only[used].value);
-		int error = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, calls[i].call, used,
-						   matches);
+		uint32_t action = calls[i].refuse ? SCMP_ACT_ERRNO((unsigned)calls[i].refuse)
+						  : SCMP_ACT_ALLOW;
+		int error = seccomp_rule_add_array(filter, action, calls[i].call, used, matches);
 		if (error)
 			return error;
 	}

@@ -135,11 +135,24 @@ static void make_key(struct job *job)
 	digest_hex(value, job->key);
 }
 
+/* The key of a message that was put aside is that of the first time: what is known under it, a
+ * delivery that nobody heard of or its entry, is known for this try too. What was counted against
+ * it is forgotten. */
+static enum reason take_key(struct job *job)
+{
+	snprintf(job->key, sizeof job->key, "%.*s", PLAN_KEY_SIZE - 1, job->ask->head->key);
+	life_forget_tries(&job->courier->spool, job->key);
+	enum reason reason = check_size(job);
+	return reason || !job->ask->head->stays ? reason : hash_message(job);
+}
+
 /* What is pulled is known by its place; its octets count only where it stays there. */
 static enum reason know_message(struct job *job)
 {
 	enum reason reason = REASON_NONE;
 	bool by_place = job_is_pulled(job);
+	if (job->ask->head->kind == ASK_RETRY)
+		return take_key(job);
 	if (!by_place)
 		reason = check_size(job);
 	if (!reason && (!by_place || (job->ask->head->stays && !is_too_big(job))))
@@ -237,13 +250,13 @@ static enum reason look_back(struct job *job)
 /* --- what stays at its source ----------------------------------------------------------------- */
 
 /* The same octets under an older UIDVALIDITY were the same message. One that was refused is tried
- * again if the rules are others now. */
+ * again if the rules are others now, or if somebody wants it. */
 static void recall(struct job *job)
 {
 	const struct courier *courier = job->courier;
 	uint32_t validity = (uint32_t)job->ask->head->place[0];
 	struct kept kept;
-	if (!job->ask->head->stays || is_too_big(job) ||
+	if (!job->ask->head->stays || is_too_big(job) || job->ask->head->kind == ASK_RETRY ||
 	    kept_read(courier->spool.kept_fd, job->source, &kept) != 0)
 		return;
 	const struct kept_record *record = kept_find_bytes(&kept, validity, job->sha256);
@@ -300,14 +313,14 @@ static void compact(const struct courier *courier, const struct ask_head *head, 
 static void put_message_aside(struct job *job)
 {
 	const struct courier *courier = job->courier;
-	char id[QUARANTINE_ID_SIZE], what[PLAN_KEY_SIZE + 16];
+	char id[ASIDE_ID_SIZE];
 	struct json *facts = report_message(job);
-	snprintf(what, sizeof what, "message %s", job->key);
 	json_put_text(facts, "reason", verdict_row(job->reason)->name);
 	json_put_text(facts, "text", job->why);
-	int error = quarantine_keep(courier->spool.quarantine_fd,
-				    courier->config.gateway.quarantine_bytes, what, facts,
-				    "message.eml", job->message_fd, id);
+	aside_put_question(facts, job->ask);
+	int error = quarantine_keep_message(courier->spool.quarantine_fd,
+					    courier->config.gateway.quarantine_bytes, job->key,
+					    facts, job->message_fd, id);
 	json_free(facts);
 	if (error) {
 		job->reason = REASON_NONE;

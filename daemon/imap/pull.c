@@ -21,7 +21,6 @@
 
 #define RANGE      (16u << 20) /* octets of one FETCH */
 #define ACT_AT     32          /* so many decided messages are acted on at once */
-#define SECRET_MS  60000
 #define ANSWER_MS  20000 /* for couriers, before the server is asked whether it is still there */
 #define NETWORK_MS 5000
 #define REFUSAL_MS 60000
@@ -341,18 +340,6 @@ static enum conn_result take_batch(struct puller *puller, const uint32_t *uids, 
 
 /* --- one pass over the mailbox ---------------------------------------------------------------- */
 
-static enum conn_criterion criterion_of(const struct config_account *account)
-{
-	switch (account->after.kind) {
-	case CONFIG_FATE_SEEN: return CONN_UNSEEN;
-	case CONFIG_FATE_FLAG: return CONN_UNFLAGGED;
-	case CONFIG_FATE_KEEP: return CONN_ALL;
-	case CONFIG_FATE_EXPUNGE:
-	case CONFIG_FATE_MOVE: break;
-	}
-	return CONN_UNDELETED;
-}
-
 /* Those that are to be fetched now, to the front; how many. */
 static size_t choose(const struct puller *puller, uint32_t *uids, size_t count)
 {
@@ -369,7 +356,7 @@ static enum conn_result pass(struct puller *puller, bool *more_out)
 {
 	auto_free uint32_t *uids = NULL;
 	size_t count = 0;
-	enum conn_result result = conn_search(puller->conn, criterion_of(puller->account),
+	enum conn_result result = conn_search(puller->conn, box_criterion(puller->account),
 					      puller->account->after.name, &uids, &count);
 	if (result != CONN_OK)
 		return result;
@@ -490,8 +477,8 @@ static enum visit log_in(struct puller *puller)
 	static struct secret_answer answer;
 	enum conn_result result = CONN_NO;
 	for (int tries = 0; tries < 2 && result == CONN_NO; tries++) {
-		int error = secret_ask(puller->fds.secret, tries > 0, monotonic_ms() + SECRET_MS,
-				       puller->fds.wake, &answer);
+		int error = secret_ask(puller->fds.secret, tries > 0,
+				       monotonic_ms() + PULL_SECRET_MS, puller->fds.wake, &answer);
 		if (error || answer.kind > SECRET_TOKEN)
 			return no_secret(puller, &answer, error);
 		bool token = answer.kind == SECRET_TOKEN;
@@ -513,22 +500,19 @@ static enum visit refused(struct puller *puller, const char *why)
 	return VISIT_REFUSED;
 }
 
-/* What was asked for must be possible here. */
-static enum visit check_mailbox(struct puller *puller, const struct conn_mailbox *mailbox)
+#define COMPACT_AT 1000 /* messages that the ledger knows, and as many more than there are */
+
+/* The ledger of what stays may know of many that are long gone. */
+static enum conn_result compact(struct puller *puller)
 {
-	const struct config_account *account = puller->account;
-	bool keeps = account->after.kind == CONFIG_FATE_KEEP &&
-		     account->refused.kind == CONFIG_FATE_KEEP;
-	bool flags = account->after.kind == CONFIG_FATE_FLAG ||
-		     account->refused.kind == CONFIG_FATE_FLAG;
-	if (mailbox->read_only && !keeps)
-		return refused(puller,
-			       "the mailbox can only be read: set after = keep and refused = keep");
-	if (flags && !mailbox->keeps_flags)
-		return refused(
-			puller,
-			"the mailbox keeps no flags of ours: another `after` or `refused` is needed");
-	return VISIT_OVER;
+	auto_free uint32_t *uids = NULL;
+	size_t count = 0, known = puller->box.known.count;
+	if (known < COMPACT_AT)
+		return CONN_OK;
+	enum conn_result result = conn_search(puller->conn, CONN_ALL, NULL, &uids, &count);
+	if (result == CONN_OK && known > count + COMPACT_AT)
+		errands_compact(&puller->errands, puller->box.validity, uids, count);
+	return result;
 }
 
 #define DEATH_MS 60000
@@ -558,16 +542,17 @@ static enum visit enter(struct puller *puller)
 	}
 	if (result != CONN_OK)
 		return broken(puller, result);
-	enum visit visit = check_mailbox(puller, &mailbox);
-	if (visit != VISIT_OVER)
-		return visit;
+	const char *fault = box_fault(puller->account, &mailbox);
+	if (fault)
+		return refused(puller, fault);
 	int error = box_enter(&puller->box, mailbox.validity, puller->fds.kept, puller->revision);
 	if (error)
 		return refused(puller, "the ledger of what stays can't be read");
 	heed_deaths(puller);
 	puller->idles = conn_has(puller->conn, "IDLE");
 	puller->stays = box_stays(puller->account, puller->conn);
-	return VISIT_OVER;
+	result = compact(puller);
+	return result == CONN_OK ? VISIT_OVER : broken(puller, result);
 }
 
 static enum visit serve(struct puller *puller)
