@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "daemon/maildir/cage.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -37,7 +38,8 @@ static const struct jail_call calls[] = {
 	CALL(renameat, "one that is moved, where it can't be said that nothing is replaced"),
 	CALL(renameat2, "one that is moved"),
 	CALL(linkat, "the same, where a rename would replace"),
-	CALL(utimensat, "the time of one that is copied"),
+	/* by a path it would be anybody's */
+	ONLY(utimensat, "the time of one that is copied", { 1, UINT64_MAX, 0 }),
 	CALL(fsync, "it is gone for good"),
 	CALL(read, "signals, events"),
 	CALL(pread64, "a message that is copied"),
@@ -45,7 +47,10 @@ static const struct jail_call calls[] = {
 	CALL(pwrite64, "where the source stands"),
 	CALL(lseek, "folders"),
 	CALL(close, "descriptors"),
-	CALL(fcntl, "descriptors; is a message still written?"),
+	/* no F_SETOWN, which sends signals */
+	ONLY(fcntl, "folders", { 1, JAIL_WORD, F_GETFL }),
+	ONLY(fcntl, "folders", { 1, JAIL_WORD, F_SETFD }),
+	ONLY(fcntl, "is a message still written?", { 1, JAIL_WORD, F_SETLEASE }),
 	/* with a pair of datagram sockets one could write to every local socket by its path */
 	ONLY(socketpair, "where an answer comes", { 0, JAIL_WORD, AF_UNIX },
 	     { 1, JAIL_WORD, SOCK_SEQPACKET | SOCK_CLOEXEC }),
