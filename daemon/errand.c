@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
 
