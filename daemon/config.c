@@ -1085,6 +1085,22 @@ void config_done(struct config *config)
 	*config = (struct config){ 0 };
 }
 
+struct config_account *config_take_account(struct config *config, const char *name)
+{
+	for (size_t i = 0; i < config->accounts_count; i++) {
+		struct config_account *account = &config->accounts[i];
+		if (strcmp(account->name, name) != 0)
+			continue;
+		struct config_account *taken = malloc(sizeof *taken);
+		if (!taken)
+			return NULL;
+		*taken = *account;
+		*account = config->accounts[--config->accounts_count];
+		return taken;
+	}
+	return NULL;
+}
+
 #define FIND(items)                                           \
 	for (size_t i = 0; i < config->items##_count; i++) {  \
 		if (strcmp(config->items[i].name, name) == 0) \

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "daemon/imap/pull.h"
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,11 +30,10 @@
 enum exit { EXIT_DONE = 0, EXIT_UNREACHED = 69, EXIT_WAITS = 75, EXIT_LOGIN = 77 };
 
 struct puller {
-	const struct config *config;
 	const struct config_account *account;
+	struct pull_settings settings;
 	struct pull_fds fds;
-	bool once, stopping;
-	uint64_t revision;
+	bool stopping;
 	struct status status;
 	struct errands errands;
 	struct box box;
@@ -122,8 +122,14 @@ static void take_end(struct puller *puller, struct errand_end *end)
 		return;
 	}
 	enum outcome outcome = verdict_row(end->reason)->outcome;
-	if (outcome == OUTCOME_DELIVERED || outcome == OUTCOME_REFUSED) {
-		box_decide(&puller->box, uid, outcome == OUTCOME_REFUSED, take_fd(&end->mark_fd));
+	bool recalled = end->head.kind == ASK_RECALL;
+	if (end->unknown) {
+		uidset_add(&puller->box.foreign, uid);
+		return;
+	}
+	if (outcome == OUTCOME_DELIVERED || (outcome == OUTCOME_REFUSED && !recalled)) {
+		box_decide(&puller->box, uid, outcome == OUTCOME_REFUSED, recalled,
+			   take_fd(&end->mark_fd));
 		patience_gain(&puller->patience);
 		if (outcome == OUTCOME_DELIVERED)
 			puller->status.delivery_ms = wall_ms();
@@ -200,10 +206,10 @@ static enum conn_result fetch(struct puller *puller, uint32_t uid, uint64_t told
 	}
 }
 
-static void fill_head(const struct puller *puller, const struct conn_message *message,
-		      uint64_t bytes, struct ask_head *head)
+static void fill_head(const struct puller *puller, enum ask_kind kind,
+		      const struct conn_message *message, uint64_t bytes, struct ask_head *head)
 {
-	*head = (struct ask_head){ .kind = ASK_DELIVER };
+	*head = (struct ask_head){ .kind = kind };
 	head->bytes = bytes;
 	head->received_ms = message->received_ms ? message->received_ms : wall_ms();
 	head->place[0] = puller->box.validity;
@@ -221,12 +227,13 @@ static void tell_scratch(struct puller *puller, int error)
 
 /* Hands over what was fetched; of a message that is too big no octet goes to a courier: it is
  * refused by its size. */
-static void ask(struct puller *puller, const struct conn_message *message, struct spill *spill)
+static void ask(struct puller *puller, enum ask_kind kind, const struct conn_message *message,
+		struct spill *spill)
 {
 	struct ask_head head;
 	int fd = -1;
 	uint64_t bytes = spill->bytes > message->bytes ? spill->bytes : message->bytes;
-	fill_head(puller, message, spill->too_big ? bytes : spill->bytes, &head);
+	fill_head(puller, kind, message, spill->too_big ? bytes : spill->bytes, &head);
 	int error = spill->error;
 	if (!error && spill->too_big) {
 		spill_done(spill);
@@ -257,7 +264,7 @@ static void take_in_hand(struct puller *puller, uint32_t uid)
 
 static enum conn_result fetch_and_ask(struct puller *puller, const struct conn_message *message)
 {
-	uint64_t most = puller->config->rules.limits.message_bytes;
+	uint64_t most = puller->settings.message_bytes;
 	struct spill spill;
 	spill_init(&spill, puller->fds.receiving, most, message->bytes);
 	enum conn_result result = CONN_OK;
@@ -272,7 +279,7 @@ static enum conn_result fetch_and_ask(struct puller *puller, const struct conn_m
 	/* none at all: somebody else has removed it. A connection that broke over it, or a no: the
 	 * others come first */
 	if (result == CONN_OK && spill.bytes > 0)
-		ask(puller, message, &spill);
+		ask(puller, ASK_DELIVER, message, &spill);
 	else
 		box_postpone(&puller->box, message->uid, 0);
 	puller->left |= result != CONN_OK;
@@ -341,10 +348,12 @@ static enum conn_result take_batch(struct puller *puller, const uint32_t *uids, 
 /* --- one pass over the mailbox ---------------------------------------------------------------- */
 
 /* Those that are to be fetched now, to the front; how many. */
-static size_t choose(const struct puller *puller, uint32_t *uids, size_t count)
+static size_t choose(struct puller *puller, uint32_t *uids, size_t count)
 {
 	size_t chosen = 0;
 	for (size_t i = 0; i < count; i++) {
+		if (box_owes(&puller->box, uids[i]))
+			continue;
 		if (box_wants(&puller->box, uids[i], &puller->errands))
 			uids[chosen++] = uids[i];
 	}
@@ -375,6 +384,8 @@ static enum conn_result pass(struct puller *puller, bool *more_out)
 		result = await_all(puller);
 	if (result == CONN_OK && !puller->stopping)
 		result = box_act(&puller->box, puller->conn, &puller->errands);
+	if (result == CONN_OK && !puller->stopping && count == 0)
+		result = box_sweep(&puller->box, puller->conn);
 	return result;
 }
 
@@ -433,7 +444,7 @@ static enum conn_result rest(struct puller *puller)
 /* We are to end: what couriers have promised is heard, and acted on. */
 static void finish(struct puller *puller)
 {
-	int64_t within_ms = (int64_t)puller->config->gateway.answer_within_s * 1000;
+	int64_t within_ms = (int64_t)puller->settings.answer_within_s * 1000;
 	int64_t until_ms = monotonic_ms() + within_ms / 2;
 	struct errand_end end;
 	while (errands_take(&puller->errands, until_ms, -1, &end))
@@ -500,6 +511,29 @@ static enum visit refused(struct puller *puller, const char *why)
 	return VISIT_REFUSED;
 }
 
+/* Who was us before may have died between flagging a message as deleted and expunging it. Then its
+ * delivery is in doubt, and a courier knows; it does not know of those that others flagged. */
+static enum conn_result recall(struct puller *puller)
+{
+	auto_free uint32_t *uids = NULL;
+	size_t count = 0;
+	enum conn_result result = CONN_OK;
+	if (puller->account->after.kind == CONFIG_FATE_EXPUNGE ||
+	    puller->account->after.kind == CONFIG_FATE_MOVE)
+		result = conn_search(puller->conn, CONN_DELETED, NULL, &uids, &count);
+	for (size_t i = 0; result == CONN_OK && i < count && !is_woken(puller); i++) {
+		const struct conn_message message = { .uid = uids[i] };
+		struct spill nothing;
+		if (!box_wonders(&puller->box, uids[i], &puller->errands))
+			continue;
+		result = make_room(puller, 0);
+		spill_init(&nothing, -1, 0, 0);
+		ask(puller, ASK_RECALL, &message, &nothing);
+		spill_done(&nothing);
+	}
+	return result == CONN_OK ? await_all(puller) : result;
+}
+
 #define COMPACT_AT 1000 /* messages that the ledger knows, and as many more than there are */
 
 /* The ledger of what stays may know of many that are long gone. */
@@ -545,13 +579,18 @@ static enum visit enter(struct puller *puller)
 	const char *fault = box_fault(puller->account, &mailbox);
 	if (fault)
 		return refused(puller, fault);
-	int error = box_enter(&puller->box, mailbox.validity, puller->fds.kept, puller->revision);
+	int error = box_enter(&puller->box, mailbox.validity, puller->fds.kept,
+			      puller->settings.revision);
 	if (error)
 		return refused(puller, "the ledger of what stays can't be read");
 	heed_deaths(puller);
 	puller->idles = conn_has(puller->conn, "IDLE");
 	puller->stays = box_stays(puller->account, puller->conn);
 	result = compact(puller);
+	if (result == CONN_OK)
+		result = box_sweep(&puller->box, puller->conn);
+	if (result == CONN_OK)
+		result = recall(puller);
 	return result == CONN_OK ? VISIT_OVER : broken(puller, result);
 }
 
@@ -560,7 +599,8 @@ static enum visit serve(struct puller *puller)
 	enum conn_result result = CONN_OK;
 	while (result == CONN_OK && !is_woken(puller)) {
 		result = drain(puller);
-		if (result == CONN_OK && puller->once && errands_count(&puller->errands) == 0)
+		if (result == CONN_OK && puller->settings.once &&
+		    errands_count(&puller->errands) == 0)
 			return VISIT_OVER;
 		if (result == CONN_OK && !is_woken(puller))
 			result = rest(puller);
@@ -582,6 +622,7 @@ static enum visit visit(struct puller *puller)
 		visit = enter(puller);
 	if (visit == VISIT_OVER && result == CONN_OK && !puller->stopping) {
 		touch(puller);
+		malloc_trim(0);
 		log_connected(puller);
 		puller->delay_ms = 0;
 		visit = serve(puller);
@@ -614,16 +655,13 @@ static int end_once(struct puller *puller, enum visit visit)
 	return puller->left || puller->box.decided_count > 0 ? EXIT_WAITS : EXIT_DONE;
 }
 
-int pull_run(const struct config *config, const struct config_account *account,
-	     const struct pull_fds *fds, bool once)
+int pull_run(const struct config_account *account, const struct pull_settings *settings,
+	     const struct pull_fds *fds)
 {
+	bool once = settings->once;
 	static struct puller puller;
 	int status = EXIT_DONE;
-	puller = (struct puller){ .config = config,
-				  .account = account,
-				  .fds = *fds,
-				  .once = once,
-				  .revision = config_revision(config) };
+	puller = (struct puller){ .account = account, .settings = *settings, .fds = *fds };
 	status_load(fds->status, &puller.status);
 	errands_init(&puller.errands, fds->ask);
 	box_init(&puller.box, account);

@@ -57,7 +57,7 @@ static void test_lies(void **state)
 	size = make(2);
 	head->kind = 0;
 	assert_false(ask_read(message, size, &ask));
-	head->kind = ASK_COMPACT + 1;
+	head->kind = ASK_RECALL + 1;
 	assert_false(ask_read(message, size, &ask));
 	size = make(2);
 	memset(head->origin.source, 'x', sizeof head->origin.source);
