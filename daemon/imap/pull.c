@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 #include "daemon/errand.h"
 #include "daemon/fdio.h"
@@ -16,20 +15,17 @@
 #include "daemon/imap/conn.h"
 #include "daemon/keep.h"
 #include "daemon/log.h"
+#include "daemon/patience.h"
 #include "daemon/secret.h"
 #include "daemon/spill.h"
 #include "daemon/status.h"
 
-#define RANGE        (16u << 20) /* octets of one FETCH */
-#define ACT_AT       32          /* so many decided messages are acted on at once */
-#define ANSWER_MS    20000 /* for couriers, before the server is asked whether it is still there */
-#define FIRST_MS     1000  /* between failures; doubled up to the most of its kind */
-#define NETWORK_MS   5000
-#define REFUSAL_MS   60000
-#define LOGIN_MS     300000
-#define PAUSE_MS     30000 /* between looks at a share that is away */
-#define TROUBLES_MAX 3     /* messages in a row that have to wait: it is not them */
-#define TOLD_MS      600000
+#define RANGE      (16u << 20) /* octets of one FETCH */
+#define ACT_AT     32          /* so many decided messages are acted on at once */
+#define ANSWER_MS  20000 /* for couriers, before the server is asked whether it is still there */
+#define NETWORK_MS 5000
+#define REFUSAL_MS 60000
+#define LOGIN_MS   300000
 
 enum exit { EXIT_DONE = 0, EXIT_UNREACHED = 69, EXIT_WAITS = 75, EXIT_LOGIN = 77 };
 
@@ -46,10 +42,8 @@ struct puller {
 	uint32_t stays; /* ASK_STAYS_… of this server */
 	bool idles;
 
-	int64_t delay_ms;                 /* the last wait between failures */
-	int64_t told_ms;                  /* when the last one was told */
-	int64_t pause_ms, pause_until_ms; /* the couriers have trouble: no fetching before that */
-	unsigned troubles;
+	int64_t delay_ms; /* the last wait between failures */
+	struct patience patience;
 	bool careful; /* about messages that can't be asked for together */
 	bool left;    /* something could not be done */
 };
@@ -63,7 +57,7 @@ static void set_error(struct puller *puller, const char *why)
 
 static void touch(struct puller *puller)
 {
-	bool waits = puller->pause_until_ms > 0;
+	bool waits = puller->patience.until_ms > 0;
 	puller->status.contact_ms = wall_ms();
 	if (!waits)
 		puller->status.error[0] = '\0';
@@ -85,31 +79,10 @@ static void log_connected(const struct puller *puller)
 	log_send(LOG_INFO, &line);
 }
 
-/* The same trouble is told again now and then, not at every try. */
 static void log_failure(struct puller *puller, enum log_level level, int64_t wait_ms)
 {
-	static char last[STATUS_ERROR_MAX];
-	struct log_line line;
-	bool again = strcmp(last, puller->status.error) == 0 &&
-		     monotonic_ms() - puller->told_ms < TOLD_MS;
-	log_start(&line, "source");
-	log_add(&line, "source", "%s", puller->account->name);
-	log_quote(&line, "text", puller->status.error);
-	log_add(&line, "next_try_ms", "%lld", (long long)wait_ms);
-	log_send(again ? LOG_DEBUG : level, &line);
-	if (again)
-		return;
-	puller->told_ms = monotonic_ms();
-	snprintf(last, sizeof last, "%s", puller->status.error);
-}
-
-/* A quarter more or less, so that accounts of one server do not knock together. */
-static int64_t jitter(int64_t ms)
-{
-	uint32_t number = 0;
-	if (getrandom(&number, sizeof number, 0) != sizeof number)
-		return ms;
-	return ms - ms / 4 + (int64_t)(number % (uint32_t)(ms / 2 + 1));
+	patience_tell(&puller->patience, level, puller->account->name, puller->status.error,
+		      wait_ms);
 }
 
 /* --- waking ----------------------------------------------------------------------------------- */
@@ -130,26 +103,10 @@ static void nap_until(struct puller *puller, int64_t until_ms)
 
 /* --- what couriers answer --------------------------------------------------------------------- */
 
-/* These are not the message's trouble: all others would have it too. */
-static bool is_everybodys(enum reason reason)
-{
-	static const enum reason reasons[] = { REASON_SHARE, REASON_FULL,     REASON_SPOOL,
-					       REASON_DNS,   REASON_DEADLINE, REASON_SHUTDOWN };
-	for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++) {
-		if (reasons[i] == reason)
-			return true;
-	}
-	return false;
-}
-
 static void pause_all(struct puller *puller, enum reason reason)
 {
 	char why[100];
-	puller->pause_ms = puller->pause_ms ? puller->pause_ms * 2 : FIRST_MS;
-	if (puller->pause_ms > PAUSE_MS)
-		puller->pause_ms = PAUSE_MS;
-	int64_t wait_ms = jitter(puller->pause_ms);
-	puller->pause_until_ms = monotonic_ms() + wait_ms;
+	int64_t wait_ms = patience_pause(&puller->patience);
 	snprintf(why, sizeof why, "mail waits in the mailbox: %s", verdict_row(reason)->words);
 	set_error(puller, why);
 	puller->status.until_ms = wall_ms() + wait_ms;
@@ -174,24 +131,22 @@ static void take_end(struct puller *puller, struct errand_end *end)
 	if (outcome == OUTCOME_DELIVERED || (outcome == OUTCOME_REFUSED && !recalled)) {
 		box_decide(&puller->box, uid, outcome == OUTCOME_REFUSED, recalled,
 			   take_fd(&end->mark_fd));
-		puller->troubles = 0;
-		puller->pause_ms = 0;
-		puller->pause_until_ms = 0;
+		patience_gain(&puller->patience);
 		if (outcome == OUTCOME_DELIVERED)
 			puller->status.delivery_ms = wall_ms();
 		return;
 	}
 	puller->left = true;
-	if (is_everybodys(end->reason) || ++puller->troubles >= TROUBLES_MAX)
+	if (patience_lose(&puller->patience, end->reason))
 		pause_all(puller, end->reason);
-	if (!is_everybodys(end->reason))
+	if (!patience_is_everybodys(end->reason))
 		box_postpone(&puller->box, uid, 0);
 	close_fd(&end->mark_fd);
 }
 
 static bool is_paused(const struct puller *puller)
 {
-	return puller->pause_until_ms > monotonic_ms();
+	return patience_is_paused(&puller->patience);
 }
 
 /* Those answers that are there. */
@@ -380,7 +335,7 @@ static enum conn_result take_batch(struct puller *puller, const uint32_t *uids, 
 		result = make_room(puller, messages[i].bytes);
 		/* while the couriers have trouble one message at a time finds out whether they
 		 * still have */
-		if (puller->pause_ms && result == CONN_OK)
+		if (puller->patience.pause_ms && result == CONN_OK)
 			result = await_all(puller);
 		if (is_paused(puller) || is_stuck(puller) || is_woken(puller))
 			break;
@@ -461,8 +416,8 @@ static int64_t rest_until(const struct puller *puller)
 		next_ms = box_next_ms(&puller->box);
 	if (next_ms >= 0 && next_ms < until_ms)
 		until_ms = next_ms;
-	if (puller->pause_until_ms > 0 && puller->pause_until_ms < until_ms)
-		until_ms = puller->pause_until_ms;
+	if (puller->patience.until_ms > 0 && puller->patience.until_ms < until_ms)
+		until_ms = puller->patience.until_ms;
 	return until_ms;
 }
 
@@ -684,10 +639,8 @@ static void wait_after(struct puller *puller, enum visit visit)
 	static const int64_t most_ms[] = {
 		[VISIT_BROKEN] = NETWORK_MS, [VISIT_REFUSED] = REFUSAL_MS, [VISIT_LOGIN] = LOGIN_MS
 	};
-	puller->delay_ms = puller->delay_ms ? puller->delay_ms * 2 : FIRST_MS;
-	if (puller->delay_ms > most_ms[visit])
-		puller->delay_ms = most_ms[visit];
-	int64_t wait_ms = jitter(puller->delay_ms);
+	puller->delay_ms = patience_next(puller->delay_ms, most_ms[visit]);
+	int64_t wait_ms = patience_jitter(puller->delay_ms);
 	puller->status.until_ms = wall_ms() + wait_ms;
 	status_write(puller->fds.status, &puller->status, STATUS_DOWN);
 	log_failure(puller, visit == VISIT_BROKEN ? LOG_WARNING : LOG_ERROR, wait_ms);
