@@ -6,8 +6,8 @@
 #include <sys/random.h>
 #include "daemon/fdio.h"
 
-#define PAUSE_MS     30000 /* between looks at a share that is away */
-#define TROUBLES_MAX 3     /* messages in a row that have to wait: it is not them */
+#define PAUSE_MS     3000 /* between looks at a share that is away: they cost next to nothing */
+#define TROUBLES_MAX 3    /* messages in a row that have to wait: it is not them */
 #define TOLD_MS      600000
 
 bool patience_is_everybodys(enum reason reason)

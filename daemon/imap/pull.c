@@ -37,6 +37,8 @@ struct puller {
 	struct status status;
 	struct errands errands;
 	struct box box;
+	struct ask_head probe; /* of a message that waits for the couriers' trouble to be over */
+	int probe_fd;          /* owned; -1: none */
 
 	struct conn *conn;
 	uint32_t stays; /* ASK_STAYS_… of this server */
@@ -120,6 +122,7 @@ static void take_end(struct puller *puller, struct errand_end *end)
 	/* the server has numbered anew meanwhile: the mark becomes a doubt, and ages */
 	if (end->head.place[0] != puller->box.validity) {
 		close_fd(&end->mark_fd);
+		close_fd(&end->message_fd);
 		return;
 	}
 	enum outcome outcome = verdict_row(end->reason)->outcome;
@@ -141,7 +144,23 @@ static void take_end(struct puller *puller, struct errand_end *end)
 		pause_all(puller, end->reason);
 	if (!patience_is_everybodys(end->reason))
 		box_postpone(&puller->box, uid, 0);
-	close_fd(&end->mark_fd);
+	else if (puller->probe_fd < 0 && !recalled) {
+		puller->probe = end->head;
+		puller->probe_fd = take_fd(&end->message_fd);
+	}
+	close_fd(&end->message_fd);
+}
+
+/* While the couriers have trouble the message that met it first is asked about again, as it was
+ * fetched: nobody knows for how long, and the server is not to give it each time. */
+static void probe(struct puller *puller)
+{
+	if (puller->probe_fd < 0 || patience_is_paused(&puller->patience))
+		return;
+	/* its UIDVALIDITY may be over */
+	if (puller->probe.place[0] == puller->box.validity)
+		errands_ask(&puller->errands, &puller->probe, take_fd(&puller->probe_fd));
+	close_fd(&puller->probe_fd);
 }
 
 static bool is_paused(const struct puller *puller)
@@ -370,10 +389,13 @@ static enum conn_result pass(struct puller *puller, bool *more_out)
 					      puller->account->after.name, &uids, &count);
 	if (result != CONN_OK)
 		return result;
+	probe(puller);
 	count = choose(puller, uids, count);
 	puller->status.waiting = (uint32_t)count;
 	touch(puller);
 	*more_out = count > 0;
+	if (result == CONN_OK && errands_count(&puller->errands) > 0 && puller->patience.pause_ms)
+		result = await_all(puller);
 	for (size_t i = 0; i < count && result == CONN_OK; i += CONN_SET_MAX) {
 		size_t left = count - i;
 		if (is_paused(puller) || is_stuck(puller) || is_woken(puller))
@@ -662,7 +684,9 @@ int pull_run(const struct config_account *account, const struct pull_settings *s
 	bool once = settings->once;
 	static struct puller puller;
 	int status = EXIT_DONE;
-	puller = (struct puller){ .account = account, .settings = *settings, .fds = *fds };
+	puller = (struct puller){
+		.account = account, .settings = *settings, .fds = *fds, .probe_fd = -1
+	};
 	status_load(fds->status, &puller.status);
 	errands_init(&puller.errands, fds->ask);
 	box_init(&puller.box, account);
@@ -676,6 +700,7 @@ int pull_run(const struct config_account *account, const struct pull_settings *s
 		wait_after(&puller, how == VISIT_OVER ? VISIT_BROKEN : how);
 	}
 	status_write(fds->status, &puller.status, STATUS_DOWN);
+	close_fd(&puller.probe_fd);
 	errands_done(&puller.errands);
 	box_done(&puller.box);
 	return status;
