@@ -31,7 +31,8 @@ bool json_has(const struct json *json, const char *key);
 size_t json_count(const struct json *array);
 struct json *json_at(const struct json *array, size_t index);
 
-/* Reads what another program of ours printed; NULL: it is no JSON. */
+/* Reads one value. NULL: it is no JSON. The text may be anybody's: what it nests deeply is refused.
+ */
 struct json *json_parse(const char *text);
 
 /* One line without line feed; the caller's to free. */
