@@ -12,7 +12,7 @@
 #include "daemon/log.h"
 #include "daemon/role.h"
 
-enum { FD_ASK = ROLE_FD_FIRST, FD_RECEIVING, FD_KEPT, FD_STATUS, FD_SECRET };
+enum { FD_ASK = ROLE_FD_FIRST, FD_RECEIVING, FD_KEPT, FD_STATUS, FD_SECRET, FD_TOKENS };
 
 /* SIGTERM and SIGHUP end us, in order: they can be waited for beside everything else. */
 static int open_signals(void)
@@ -48,6 +48,7 @@ int main(int argc, char **argv)
 				      .kept = FD_KEPT,
 				      .status = FD_STATUS,
 				      .secret = FD_SECRET,
+				      .tokens = FD_TOKENS,
 				      .wake = open_signals() };
 	if (!account || fds.wake < 0)
 		return 70;

@@ -3,11 +3,13 @@
 #define _GNU_SOURCE
 #include "daemon/imap/pull.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "daemon/errand.h"
 #include "daemon/fdio.h"
@@ -23,13 +25,10 @@
 #define ACT_AT       32          /* so many decided messages are acted on at once */
 #define SECRET_MS    60000
 #define ANSWER_MS    20000 /* for couriers, before the server is asked whether it is still there */
-#define FIRST_MS     1000  /* between failures; doubled up to the most of its kind */
-#define NETWORK_MS   5000
-#define REFUSAL_MS   60000
-#define LOGIN_MS     300000
-#define PAUSE_MS     30000 /* between looks at a share that is away */
-#define TROUBLES_MAX 3     /* messages in a row that have to wait: it is not them */
-#define TOLD_MS      600000
+#define FIRST_MS     1000  /* between looks at a share that is away; doubled */
+#define PAUSE_MS     30000
+#define LOOK_MS      2000 /* whether somebody has signed in meanwhile */
+#define TROUBLES_MAX 3    /* messages in a row that have to wait: it is not them */
 
 enum exit { EXIT_DONE = 0, EXIT_UNREACHED = 69, EXIT_WAITS = 75, EXIT_LOGIN = 77 };
 
@@ -48,7 +47,8 @@ struct puller {
 	bool idles;
 
 	int64_t delay_ms;                 /* the last wait between failures */
-	int64_t told_ms;                  /* when the last one was told */
+	int64_t quiet_until_ms;           /* the last one is not told again before */
+	struct timespec signed_in;        /* when the tokens changed last, before the last login */
 	int64_t pause_ms, pause_until_ms; /* the couriers have trouble: no fetching before that */
 	unsigned troubles;
 	bool careful; /* about messages that can't be asked for together */
@@ -85,13 +85,16 @@ static void log_connected(const struct puller *puller)
 	log_send(LOG_INFO, &line);
 }
 
+#define QUIET_MS 600000
+
 /* The same trouble is told again now and then, not at every try. */
-static void log_failure(struct puller *puller, enum log_level level, int64_t wait_ms)
+static void log_failure(struct puller *puller, enum log_level level, int64_t wait_ms,
+			int64_t quiet_ms)
 {
 	static char last[STATUS_ERROR_MAX];
 	struct log_line line;
-	bool again = strcmp(last, puller->status.error) == 0 &&
-		     monotonic_ms() - puller->told_ms < TOLD_MS;
+	bool again =
+		strcmp(last, puller->status.error) == 0 && monotonic_ms() < puller->quiet_until_ms;
 	log_start(&line, "source");
 	log_add(&line, "source", "%s", puller->account->name);
 	log_quote(&line, "text", puller->status.error);
@@ -99,7 +102,7 @@ static void log_failure(struct puller *puller, enum log_level level, int64_t wai
 	log_send(again ? LOG_DEBUG : level, &line);
 	if (again)
 		return;
-	puller->told_ms = monotonic_ms();
+	puller->quiet_until_ms = monotonic_ms() + quiet_ms;
 	snprintf(last, sizeof last, "%s", puller->status.error);
 }
 
@@ -154,7 +157,7 @@ static void pause_all(struct puller *puller, enum reason reason)
 	set_error(puller, why);
 	puller->status.until_ms = wall_ms() + wait_ms;
 	status_write(puller->fds.status, &puller->status, STATUS_WAITING);
-	log_failure(puller, LOG_WARNING, wait_ms);
+	log_failure(puller, LOG_WARNING, wait_ms, QUIET_MS);
 }
 
 static void take_end(struct puller *puller, struct errand_end *end)
@@ -503,7 +506,27 @@ static void finish(struct puller *puller)
 /* --- a visit ---------------------------------------------------------------------------------- */
 
 /* How a visit ended, and so how long until the next. */
-enum visit { VISIT_OVER, VISIT_BROKEN, VISIT_REFUSED, VISIT_LOGIN };
+enum visit {
+	VISIT_OVER,
+	VISIT_BROKEN,
+	VISIT_REFUSED,
+	VISIT_LOGIN,
+	VISIT_PERSON /* nothing will help but a person */
+};
+
+/* The wait grows from the first to the most, doubled each time. */
+static const struct {
+	int64_t first_ms, most_ms;
+	int64_t quiet_ms; /* before the same words are said again */
+	enum log_level level;
+} waits[] = {
+	[VISIT_BROKEN] = { 1000, 5000, QUIET_MS, LOG_WARNING },
+	[VISIT_REFUSED] = { 1000, 60000, QUIET_MS, LOG_ERROR },
+	[VISIT_LOGIN] = { 1000, 300000, QUIET_MS, LOG_ERROR },
+	/* said once; whoever missed it hears it a day later. Who knocks more often with what was
+	 * refused may be locked out */
+	[VISIT_PERSON] = { 60000, 4 * 3600000, 24 * 3600000, LOG_ERROR },
+};
 
 static enum visit broken(struct puller *puller, enum conn_result result)
 {
@@ -520,7 +543,25 @@ static enum visit no_secret(struct puller *puller, const struct secret_answer *a
 	set_error(puller, error == -ETIMEDOUT ? "the password or token did not come in time"
 			  : error             ? "the password or token could not be had"
 					      : answer->text);
-	return puller->stopping ? VISIT_OVER : VISIT_LOGIN;
+	if (puller->stopping)
+		return VISIT_OVER;
+	return !error && answer->kind == SECRET_NEVER ? VISIT_PERSON : VISIT_REFUSED;
+}
+
+/* When the tokens of the account changed last. Seen from outside, since a sign-in may happen while
+ * no gateway runs, or in another container: whoever tells would have to find us first. */
+static struct timespec look_at_tokens(const struct puller *puller)
+{
+	struct stat found;
+	return fstatat(puller->fds.tokens, puller->account->name, &found, AT_SYMLINK_NOFOLLOW) == 0
+		       ? found.st_ctim
+		       : (struct timespec){ 0 };
+}
+
+static bool has_signed_in(const struct puller *puller)
+{
+	struct timespec now = look_at_tokens(puller);
+	return now.tv_sec != puller->signed_in.tv_sec || now.tv_nsec != puller->signed_in.tv_nsec;
 }
 
 static enum conn_result login_with(struct puller *puller, const struct secret_answer *answer)
@@ -534,6 +575,7 @@ static enum visit log_in(struct puller *puller)
 {
 	static struct secret_answer answer;
 	enum conn_result result = CONN_NO;
+	puller->signed_in = look_at_tokens(puller);
 	for (int tries = 0; tries < 2 && result == CONN_NO; tries++) {
 		int error = secret_ask(puller->fds.secret, tries > 0, monotonic_ms() + SECRET_MS,
 				       puller->fds.wake, &answer);
@@ -631,6 +673,15 @@ static enum visit serve(struct puller *puller)
 	return VISIT_OVER;
 }
 
+/* What was wrong is over; should it come again, it is told again. */
+static void forgive(struct puller *puller)
+{
+	int64_t until_ms = monotonic_ms() + QUIET_MS;
+	puller->delay_ms = 0;
+	if (puller->quiet_until_ms > until_ms)
+		puller->quiet_until_ms = until_ms;
+}
+
 static enum visit visit(struct puller *puller)
 {
 	puller->conn = conn_new(puller->account, puller->fds.wake);
@@ -643,7 +694,7 @@ static enum visit visit(struct puller *puller)
 	if (visit == VISIT_OVER && result == CONN_OK && !puller->stopping) {
 		touch(puller);
 		log_connected(puller);
-		puller->delay_ms = 0;
+		forgive(puller);
 		visit = serve(puller);
 	}
 	/* what couriers still have is theirs: their answers are heard in the next visit */
@@ -652,24 +703,41 @@ static enum visit visit(struct puller *puller)
 	return visit;
 }
 
+/* Until then, or until somebody has signed in. */
+static void nap_until_signed_in(struct puller *puller, int64_t until_ms)
+{
+	while (!is_woken(puller) && monotonic_ms() < until_ms) {
+		int64_t look_ms = monotonic_ms() + LOOK_MS;
+		nap_until(puller, look_ms < until_ms ? look_ms : until_ms);
+		if (!has_signed_in(puller))
+			continue;
+		puller->delay_ms = 0;
+		puller->quiet_until_ms = 0;
+		return;
+	}
+}
+
 static void wait_after(struct puller *puller, enum visit visit)
 {
-	static const int64_t most_ms[] = {
-		[VISIT_BROKEN] = NETWORK_MS, [VISIT_REFUSED] = REFUSAL_MS, [VISIT_LOGIN] = LOGIN_MS
-	};
-	puller->delay_ms = puller->delay_ms ? puller->delay_ms * 2 : FIRST_MS;
-	if (puller->delay_ms > most_ms[visit])
-		puller->delay_ms = most_ms[visit];
-	int64_t wait_ms = jitter(puller->delay_ms);
+	int64_t delay_ms = puller->delay_ms * 2;
+	if (delay_ms < waits[visit].first_ms)
+		delay_ms = waits[visit].first_ms;
+	if (delay_ms > waits[visit].most_ms)
+		delay_ms = waits[visit].most_ms;
+	puller->delay_ms = delay_ms;
+	int64_t wait_ms = jitter(delay_ms);
 	puller->status.until_ms = wall_ms() + wait_ms;
 	status_write(puller->fds.status, &puller->status, STATUS_DOWN);
-	log_failure(puller, visit == VISIT_BROKEN ? LOG_WARNING : LOG_ERROR, wait_ms);
-	nap_until(puller, monotonic_ms() + wait_ms);
+	log_failure(puller, waits[visit].level, wait_ms, waits[visit].quiet_ms);
+	if (visit == VISIT_PERSON)
+		nap_until_signed_in(puller, monotonic_ms() + wait_ms);
+	else
+		nap_until(puller, monotonic_ms() + wait_ms);
 }
 
 static int end_once(struct puller *puller, enum visit visit)
 {
-	if (visit == VISIT_LOGIN)
+	if (visit == VISIT_LOGIN || visit == VISIT_PERSON)
 		return EXIT_LOGIN;
 	if (visit != VISIT_OVER)
 		return EXIT_UNREACHED;
@@ -692,7 +760,7 @@ int pull_run(const struct config *config, const struct config_account *account,
 	while (!puller.stopping) {
 		enum visit how = visit(&puller);
 		if (how != VISIT_OVER && once)
-			log_failure(&puller, LOG_ERROR, 0);
+			log_failure(&puller, LOG_ERROR, 0, QUIET_MS);
 		status = once ? end_once(&puller, how) : EXIT_DONE;
 		if (once || puller.stopping)
 			break;
