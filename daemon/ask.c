@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
+#define KEY_LENGTH 64
+
 static bool put_text(char *buffer, size_t *used, const char *text)
 {
 	size_t size = strlen(text) + 1;
@@ -45,6 +47,11 @@ static bool ends_inside(const char *text, size_t size)
 	return memchr(text, '\0', size) != NULL;
 }
 
+bool ask_is_key(const char *text)
+{
+	return strlen(text) == KEY_LENGTH && strspn(text, "0123456789abcdef") == KEY_LENGTH;
+}
+
 bool ask_read(const void *message, size_t size, struct ask *ask_out)
 {
 	const struct ask_head *head = message;
@@ -54,7 +61,10 @@ bool ask_read(const void *message, size_t size, struct ask *ask_out)
 		return false;
 	if (!ends_inside(head->origin.source, sizeof head->origin.source) ||
 	    !ends_inside(head->login, sizeof head->login) ||
-	    !ends_inside(head->item, sizeof head->item))
+	    !ends_inside(head->item, sizeof head->item) ||
+	    !ends_inside(head->key, sizeof head->key))
+		return false;
+	if (head->kind == ASK_RETRY ? !ask_is_key(head->key) : *head->key != '\0')
 		return false;
 	struct ask ask = { .head = head };
 	size_t at = sizeof *head;

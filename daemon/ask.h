@@ -5,6 +5,8 @@
  *   ASK_DELIVER, ASK_EXPLAIN   the message, read-only and nameless (or the Maildir's own file), and
  *                              one end of a fresh socket pair for the answer; ASK_EXPLAIN also a
  *                              pipe for the report
+ *   ASK_RETRY                  as ASK_DELIVER, for a message that was put aside: with the key that
+ *                              it had, and only from who started the courier for himself
  *   ASK_SETTLE                 the mark that came with the answer, and one end of a fresh socket
  *                              pair: the source knows that the sender knows
  *   ASK_FAREWELL               the same, from who started the courier for himself and now ends: the
@@ -40,8 +42,9 @@
 #define ASK_RECIPIENTS_MAX 100
 #define ASK_SOURCE_MAX     63 /* octets of a source's name */
 #define ASK_TEXT_MAX       127
+#define ASK_KEY_SIZE       72 /* 64 hex digits; what is not used is zero */
 
-enum ask_kind { ASK_DELIVER = 1, ASK_SETTLE, ASK_EXPLAIN, ASK_FAREWELL, ASK_COMPACT };
+enum ask_kind { ASK_DELIVER = 1, ASK_SETTLE, ASK_EXPLAIN, ASK_FAREWELL, ASK_RETRY, ASK_COMPACT };
 enum ask_source_kind {
 	ASK_SOURCE_SMTP = 1,
 	ASK_SOURCE_DROP,
@@ -78,6 +81,7 @@ struct ask_head {
 	uint32_t has_envelope;
 	uint32_t recipients; /* texts that follow the sender */
 	uint32_t nothing;
+	char key[ASK_KEY_SIZE]; /* ASK_RETRY: that of the first time; else "" */
 };
 
 /* A question taken apart; texts point into the message that was given. */
@@ -112,6 +116,9 @@ ssize_t ask_write(const struct ask_head *head, const char *sender, const char *c
 /* Takes it apart; false: not a question. Every text is checked to end inside the message. `message`
  * must be aligned for struct ask_head. */
 bool ask_read(const void *message, size_t size, struct ask *ask_out);
+
+/* Is it a key, as couriers make them? */
+bool ask_is_key(const char *text);
 
 /* Checks an answer that came. */
 bool ask_answer_valid(const void *message, size_t size);

@@ -67,6 +67,7 @@ struct boss {
 	struct identity courier;
 	int config_fd, extract_fd, signal_fd;
 	int receiving_fd, kept_fd, sources_fd, tokens_fd; /* folders of the spool */
+	int report_fd; /* borrowed: of `check`, where those who pull say what they find; -1 */
 	struct sources sources;
 	struct child *children;
 	size_t children_count;
@@ -193,7 +194,8 @@ static int start_listener(struct boss *boss, const struct source *source, pid_t 
  * not wait there. */
 static int start_puller(struct boss *boss, struct source *source, pid_t *pid_out)
 {
-	const char *arguments[] = { boss->once ? "once" : "run", source->name, NULL };
+	const char *mode = boss->report_fd >= 0 ? "check" : boss->once ? "once" : "run";
+	const char *arguments[] = { mode, source->name, NULL };
 	int pair[2];
 	auto_close int status_fd = -1;
 	int error = status_open(boss->sources_fd, source->name, &status_fd);
@@ -204,12 +206,12 @@ static int start_puller(struct boss *boss, struct source *source, pid_t *pid_out
 	auto_close int theirs = pair[0];
 	close_fd(&source->secret_fd);
 	source->secret_fd = pair[1];
-	const int fds[] = { source->asks[0], boss->receiving_fd, boss->kept_fd, status_fd,
-			    theirs,          boss->tokens_fd };
+	const int fds[] = { source->asks[0], boss->receiving_fd, boss->kept_fd,  status_fd,
+			    theirs,          boss->tokens_fd,    boss->report_fd };
 	const struct role_start start = { .role = ROLE_PULL,
 					  .arguments = arguments,
 					  .fds = fds,
-					  .fds_count = sizeof fds / sizeof fds[0],
+					  .fds_count = boss->report_fd >= 0 ? 7 : 6,
 					  .config_fd = boss->config_fd,
 					  .program_fd = -1,
 					  .uid = boss->config.uid,
@@ -505,6 +507,7 @@ static void reload(struct boss *boss,
 			      .kept_fd = -1,
 			      .sources_fd = -1,
 			      .tokens_fd = -1,
+			      .report_fd = -1,
 			      .extract_fd = boss->extract_fd,
 			      .signal_fd = boss->signal_fd };
 	char error[CONFIG_ERROR_MAX];
@@ -699,10 +702,11 @@ static int next_signal(struct boss *boss, int timeout_ms)
 	if (poll(waits, sources->count + 1, timeout_ms) <= 0)
 		return 0;
 	for (size_t i = 0; i < sources->count; i++) {
-		if (waits[i + 1].revents & POLLIN)
-			start_token(boss, &sources->list[i]);
-		else if (waits[i + 1].revents)
+		/* who asked and ended reads no answer */
+		if (waits[i + 1].revents & (POLLHUP | POLLERR))
 			close_fd(&sources->list[i].secret_fd);
+		else if (waits[i + 1].revents)
+			start_token(boss, &sources->list[i]);
 	}
 	return read(boss->signal_fd, &info, sizeof info) == sizeof info ? (int)info.ssi_signo : 0;
 }
@@ -812,7 +816,8 @@ static struct boss boss_of(struct config *config)
 			     .receiving_fd = -1,
 			     .kept_fd = -1,
 			     .sources_fd = -1,
-			     .tokens_fd = -1 };
+			     .tokens_fd = -1,
+			     .report_fd = -1 };
 	*config = (struct config){ 0 };
 	return boss;
 }
@@ -830,6 +835,30 @@ int boss_run_once(struct config *config)
 	struct boss boss = boss_of(config);
 	boss.once = true;
 	return run(&boss, NULL, NULL);
+}
+
+int boss_check_accounts(const struct config *config, int report_fd)
+{
+	struct config lent = *config;
+	struct boss boss = boss_of(&lent);
+	boss.once = true;
+	boss.report_fd = report_fd;
+	boss.signal_fd = open_signals();
+	bool good = boss.signal_fd >= 0 && prepare(&boss) &&
+		    sources_open(&boss.sources, &boss.config, NULL, false);
+	for (size_t i = 0; good && i < boss.sources.count; i++) {
+		if (boss.sources.list[i].kind == SOURCE_IMAP)
+			add_child(&boss, ROLE_PULL, &boss.sources.list[i], false);
+	}
+	if (good && boss.children_count > 0)
+		loop(&boss, NULL, NULL);
+	signal_children(&boss, SIGKILL);
+	sources_close(&boss.sources);
+	close_folders(&boss);
+	close_fd(&boss.config_fd);
+	close_fd(&boss.signal_fd);
+	free(boss.children);
+	return good ? 0 : -EIO;
 }
 
 int boss_start_courier(const struct config *config, const char *mode, int fd, pid_t *pid_out)

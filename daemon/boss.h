@@ -17,7 +17,11 @@ int boss_run(struct config *config,
  * a source failed. `config` is taken over. */
 int boss_run_once(struct config *config);
 
-/* Starts one courier. `mode`: "run", "explain", "check" or "adopt" (daemon/courier/main.c); its
+/* Has each account looked at; findings go to `report_fd` (daemon/imap/look.h). Waits until all have
+ * ended. 0 or -EIO: said. */
+int boss_check_accounts(const struct config *config, int report_fd);
+
+/* Starts one courier. `mode`: "alone", "explain", "check" or "adopt" (daemon/courier/main.c); its
  * socket or report is `fd`, borrowed. 0 or -errno. */
 int boss_start_courier(const struct config *config, const char *mode, int fd, pid_t *pid_out);
 

@@ -878,6 +878,29 @@ static bool check_login(struct loading *loading, const struct config_account *ac
 	return check_oauth(loading, account);
 }
 
+/* Whom to believe about the sender. */
+static bool read_believed(struct loading *loading, struct config_account *account)
+{
+	static const char *const words[] = { "", "dmarc", "dkim", NULL };
+	struct proof_settings *believed = &account->believed;
+	const char *cursor = account->ar_methods;
+	char item[32];
+	bool fits;
+	size_t count = 0;
+	*believed = (struct proof_settings){ .authserv_ids = account->authserv_ids,
+					     .ar_count = (unsigned)account->ar_count,
+					     .dialect = (enum proof_dialect)account->ar_dialect };
+	while (value_next(&cursor, item, sizeof item, &fits)) {
+		int method = fits ? value_word(item, words) : -1;
+		if (method <= 0 || count == PROOF_METHODS_MAX)
+			return fail(loading, account->at,
+				    "[imap %s] `ar_methods` has `%.30s`, dmarc or dkim is expected",
+				    account->name, item);
+		believed->methods[count++] = (enum proof_method)method;
+	}
+	return true;
+}
+
 static bool check_account(struct loading *loading, struct config_account *account)
 {
 	if (!check_texts(loading, "imap", account, account->at) || !check_login(loading, account))
@@ -895,7 +918,7 @@ static bool check_account(struct loading *loading, struct config_account *accoun
 			account->name);
 	if (account->port == 0)
 		account->port = account->tls == CONFIG_IMAP_IMPLICIT ? 993 : 143;
-	return add_source(loading, account->name, account->at);
+	return read_believed(loading, account) && add_source(loading, account->name, account->at);
 }
 
 /* "refused" -> a folder beside `path`. */

@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include "daemon/ini.h"
 #include "daemon/jail.h"
+#include "policy/proof.h"
 #include "policy/rules.h"
 
 enum config_tls { CONFIG_TLS_OFF, CONFIG_TLS_STARTTLS, CONFIG_TLS_REQUIRE, CONFIG_TLS_IMPLICIT };
@@ -84,7 +85,8 @@ struct config_account {
 	uint64_t refresh_s, poll_s;
 	char *authserv_ids, *ar_methods;
 	uint64_t ar_count;
-	int ar_dialect;
+	int ar_dialect;                 /* enum proof_dialect */
+	struct proof_settings believed; /* these four, as policy wants them */
 	unsigned at;
 };
 

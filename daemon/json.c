@@ -2,6 +2,7 @@
 #include "daemon/json.h"
 #include <assert.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -99,6 +100,11 @@ int64_t json_number(const struct json *json, const char *key)
 	return json_integer_value(json_object_get(inner(json), key));
 }
 
+bool json_bool(const struct json *json, const char *key)
+{
+	return json_is_true(json_object_get(inner(json), key));
+}
+
 bool json_has(const struct json *json, const char *key)
 {
 	return json_object_get(inner(json), key) != NULL;
@@ -116,7 +122,49 @@ struct json *json_at(const struct json *array, size_t index)
 
 struct json *json_parse(const char *text)
 {
-	return (struct json *)json_loads(text, 0, NULL);
+	json_t *json = json_loads(text, 0, NULL);
+	if (json && !json_is_object(json)) {
+		json_decref(json);
+		json = NULL;
+	}
+	return (struct json *)json;
+}
+
+/* DEL, and the controls U+0080 to U+009F in UTF-8: RFC 8259 leaves them as they are, terminals do
+ * not. The octets of the one that starts at `s`, or 0. */
+static size_t control_size(const char *s)
+{
+	const unsigned char *octets = (const unsigned char *)s;
+	if (octets[0] == 0x7F)
+		return 1;
+	return octets[0] == 0xC2 && octets[1] >= 0x80 && octets[1] < 0xA0 ? 2 : 0;
+}
+
+#define ESCAPE_SIZE 6 /* octets of \u0080 */
+
+/* Such a character is always inside a text. */
+static char *escape_controls(const char *line)
+{
+	char *escaped = malloc(ESCAPE_SIZE * strlen(line) + 1), *end = escaped;
+	if (!escaped)
+		abort();
+	for (size_t size; *line; line += size) {
+		size = control_size(line);
+		if (size == 0) {
+			*end++ = *line;
+			size = 1;
+		} else
+			end += sprintf(end, "\\u%04x", (unsigned char)line[size - 1]);
+	}
+	*end = '\0';
+	return escaped;
+}
+
+static bool has_controls(const char *line)
+{
+	while (*line && control_size(line) == 0)
+		line++;
+	return *line;
 }
 
 char *json_line(const struct json *json)
@@ -124,5 +172,9 @@ char *json_line(const struct json *json)
 	char *line = json_dumps(inner(json), JSON_COMPACT);
 	if (!line)
 		abort();
-	return line;
+	if (!has_controls(line))
+		return line;
+	char *escaped = escape_controls(line);
+	free(line);
+	return escaped;
 }

@@ -26,14 +26,15 @@ const char *json_text(const struct json *json, const char *key);
 struct json *json_get(const struct json *json, const char *key);
 const char *json_text_at(const struct json *array, size_t index);
 int64_t json_number(const struct json *json, const char *key);
+bool json_bool(const struct json *json, const char *key);
 bool json_has(const struct json *json, const char *key);
 
 size_t json_count(const struct json *array);
 struct json *json_at(const struct json *array, size_t index);
 
-/* Reads one value. NULL: it is no JSON. The text may be anybody's: what it nests deeply is refused.
- */
+/* Reads an object. NULL: it is none. The text may be anybody's: what nests deeply is refused. */
 struct json *json_parse(const char *text);
 
-/* One line without line feed; the caller's to free. */
+/* One line without line feed, and without anything that a terminal would obey; the caller's to
+ * free. */
 char *json_line(const struct json *json);

@@ -142,28 +142,47 @@ static size_t printable_utf8(const unsigned char *s)
 	return 0;
 }
 
+/* The next character of anybody's text, as it is or as an escape; `special` get a backslash.
+ * Returns the octets of what is written. */
+static size_t escape_next(const char **text, const char *special, char out[8])
+{
+	const unsigned char *s = (const unsigned char *)*text;
+	size_t length = printable_utf8(s);
+	*text += length > 0 ? length : 1;
+	if (length == 0)
+		return (size_t)sprintf(out, "\\x%02x", *s);
+	if (length == 1 && strchr(special, *s))
+		return (size_t)sprintf(out, "\\%c", *s);
+	memcpy(out, s, length);
+	return length;
+}
+
 void log_quote(struct log_line *line, const char *key, const char *text)
 {
 	add_key(line, key);
 	add_text(line, "\"");
-	const unsigned char *s = (const unsigned char *)text;
-	while (*s) {
-		size_t length = printable_utf8(s);
-		if (length == 1 && (*s == '"' || *s == '\\')) {
-			add_text(line, "\\");
-			add_bytes(line, (const char *)s, 1);
-			s++;
-		} else if (length > 0) {
-			add_bytes(line, (const char *)s, length);
-			s += length;
-		} else {
-			char escape[8];
-			snprintf(escape, sizeof escape, "\\x%02x", *s);
-			add_text(line, escape);
-			s++;
-		}
+	while (*text) {
+		char escaped[8];
+		size_t size = escape_next(&text, "\"\\", escaped);
+		add_bytes(line, escaped, size);
 	}
 	add_text(line, "\"");
+}
+
+void log_escape(const char *text, char *out, size_t size)
+{
+	size_t used = 0;
+	while (*text) {
+		char escaped[8];
+		size_t length = escape_next(&text, "\\", escaped);
+		if (used + length + (*text ? 2 : 1) > size) {
+			out[used++] = '~';
+			break;
+		}
+		memcpy(out + used, escaped, length);
+		used += length;
+	}
+	out[used] = '\0';
 }
 
 void log_send(enum log_level level, struct log_line *line)

@@ -30,6 +30,8 @@ void log_add(struct log_line *line, const char *key, const char *format, ...)
 /* Anybody's text, in double quotes: control characters, " and \ as escapes, bytes that are not
  * UTF-8 as \xNN. */
 void log_quote(struct log_line *line, const char *key, const char *text);
+/* The same for a terminal, without the quotes, into `size` octets: what is cut ends with ~. */
+void log_escape(const char *text, char *out, size_t size);
 void log_send(enum log_level level, struct log_line *line);
 
 /* The common case: an event with one sentence of our own. */

@@ -82,12 +82,18 @@ static const struct verb {
 	{ "explain", verb_explain, { OPTION_JSON, OPTION_PEER, OPTION_LOGIN, OPTION_SOURCE, OPTION_FROM, OPTION_TO, OPTION_TYPES, OPTION_REASONS }, 0, 1,
 	  "explain [-c FILE] [--json] [--source NAME] [--peer IP] [--login NAME] [--from A] [--to A]... MAIL.eml  |  explain --types | --reasons",
 	  "says what would become of a mail; writes nothing" },
+	{ "status", verb_status, { OPTION_JSON }, 0, 0,
+	  "status [-c FILE] [--json]",
+	  "where each source and each share stands" },
 	{ "check", verb_check, { OPTION_JSON, OPTION_OFFLINE, OPTION_ADOPT }, 0, 0,
 	  "check [-c FILE] [--json] [--offline] [--adopt]",
 	  "reads the configuration and probes the share" },
 	{ "login", verb_login, { OPTION_DEVICE, OPTION_BROWSER, OPTION_PORT }, 1, 1,
 	  "login [-c FILE] [--device | --browser] [--port N] SOURCE",
 	  "signs in to a mailbox by OAuth2, once" },
+	{ "quarantine", verb_quarantine, { OPTION_JSON }, 1, INT32_MAX,
+	  "quarantine [-c FILE] [--json] list | show ID | retry ID | rm ID...",
+	  "what was kept aside, and why" },
 };
 /* clang-format on */
 #define VERBS_COUNT (sizeof verbs / sizeof verbs[0])

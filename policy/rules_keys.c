@@ -256,7 +256,7 @@ static bool add_proof(struct rules *rules, const struct rules_key *key, void *li
 	} proofs[] = { { "none", PROOF_NONE, false },
 		       { "peer", PROOF_PEER, false },
 		       { "login", PROOF_LOGIN, false },
-		       { "results", PROOF_RESULTS, true },
+		       { "results", PROOF_RESULTS, false },
 		       { "dkim", PROOF_DKIM, true } };
 	for (size_t i = 0; i < sizeof proofs / sizeof *proofs; i++) {
 		if (strcasecmp(item, proofs[i].word) != 0)
@@ -265,7 +265,7 @@ static bool add_proof(struct rules *rules, const struct rules_key *key, void *li
 			return rules_fail(
 				rules,
 				"`%s = %s` is not available in this version, expected none, "
-				"peer or login",
+				"peer, login or results",
 				key->key, proofs[i].word);
 		*(unsigned *)list |= proofs[i].proof;
 		return true;

@@ -51,7 +51,7 @@ static _Noreturn void settle(const struct config *config, struct single *single,
 	int error = single_settle(single, head, mark_fd);
 	if (error && error != -ETIMEDOUT) {
 		single_close(single);
-		if (single_open(config, "run", single) == EXIT_OK)
+		if (single_open(config, "alone", single) == EXIT_OK)
 			single_settle(single, head, mark_fd);
 	}
 	_exit(EXIT_OK);
@@ -91,7 +91,7 @@ static int ask(const struct options *options, const struct config *config, struc
 		if (error != -EPIPE)
 			return later(strerror(-error));
 		single_close(single);
-		if (tries == ASK_TRIES || single_open(config, "run", single) != EXIT_OK)
+		if (tries == ASK_TRIES || single_open(config, "alone", single) != EXIT_OK)
 			return later("the gateway does not answer");
 	}
 }
@@ -110,7 +110,7 @@ int verb_drop(const struct options *options)
 		config_done(&config);
 		return error == -EFBIG ? refuse_size() : later(strerror(-error));
 	}
-	int status = single_open(&config, "run", &single);
+	int status = single_open(&config, "alone", &single);
 	if (!status)
 		status = ask(options, &config, &single, message_fd, bytes);
 	single_close(&single);

@@ -62,7 +62,7 @@ int verb_smtp_session(const struct options *options)
 		config_done(&config);
 		return EXIT_CONFIGURATION;
 	}
-	status = single_open(&config, "run", &single);
+	status = single_open(&config, "alone", &single);
 	if (!status) {
 		int error = start_session(&config, name, single.ask_fd, &pid);
 		if (error) {

@@ -20,10 +20,11 @@
 #define DISCARD_MAX   (64 << 20) /* octets beyond twice the limit that are still heard out */
 #define LEAVE_MS      1000       /* for our own courier to end */
 
-static int start_own(const struct config *config, const char *mode, struct single *single_out)
+int single_start(const struct config *config, const char *mode, struct single *single_out)
 {
 	char path[4096];
 	int pair[2];
+	*single_out = (struct single){ .ask_fd = -1 };
 	bool dry = strcmp(mode, "explain") == 0;
 	int error = dry ? 0 : spool_make(config->gateway.state, config->uid, config->gid, path);
 	if (error) {
@@ -48,10 +49,10 @@ static int start_own(const struct config *config, const char *mode, struct singl
 int single_open(const struct config *config, const char *mode, struct single *single_out)
 {
 	*single_out = (struct single){ .ask_fd = -1 };
-	if (strcmp(mode, "run") == 0 &&
+	if (strcmp(mode, "alone") == 0 &&
 	    source_connect(config->gateway.state, &single_out->ask_fd) == 0)
 		return EXIT_OK;
-	return start_own(config, mode, single_out);
+	return single_start(config, mode, single_out);
 }
 
 /* The courier reads our end of file, and we read its own when it has ended. */
@@ -211,6 +212,7 @@ int single_settle(struct single *single, const struct ask_head *head, int mark_f
 	bool own = single->pid > 0;
 	settle.kind = own ? ASK_FAREWELL : ASK_SETTLE;
 	settle.recipients = 0;
+	memset(settle.key, 0, sizeof settle.key);
 	error = send_question(single, &settle, "", NULL, fds, 2);
 	close_fd(&theirs);
 	if (!error)

@@ -16,6 +16,9 @@ struct single {
  * reason said. */
 int single_open(const struct config *config, const char *mode, struct single *single_out);
 
+/* Starts a courier, whether a gateway runs or not. It believes who we say that the source is. */
+int single_start(const struct config *config, const char *mode, struct single *single_out);
+
 /* Takes leave: our own courier ends its life, for which it gets a second. If that is not enough it
  * dies with us, and the next one rolls forward what it has promised. */
 void single_close(struct single *single);

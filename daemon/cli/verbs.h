@@ -39,8 +39,10 @@ int verb_drop(const struct options *options);
 int verb_smtp_session(const struct options *options);
 int verb_extract(const struct options *options);
 int verb_explain(const struct options *options);
+int verb_status(const struct options *options);
 int verb_check(const struct options *options);
 int verb_login(const struct options *options);
+int verb_quarantine(const struct options *options);
 
 /* Reads the configuration that the options name: a file, or the embedded default for --share. On
  * failure says why on standard error and returns the exit status; 0 with *config_out filled, the

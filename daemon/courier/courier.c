@@ -135,11 +135,23 @@ static void make_key(struct job *job)
 	digest_hex(value, job->key);
 }
 
+/* The key of a message that was put aside is that of the first time: what is known under it, a
+ * delivery that nobody heard of or its entry, is known for this try too. What was counted against
+ * it is forgotten. */
+static enum reason take_key(struct job *job)
+{
+	snprintf(job->key, sizeof job->key, "%.*s", PLAN_KEY_SIZE - 1, job->ask->head->key);
+	life_forget_tries(&job->courier->spool, job->key);
+	return check_size(job);
+}
+
 /* What is pulled is known by its place; its octets count only where it stays there. */
 static enum reason know_message(struct job *job)
 {
 	enum reason reason = REASON_NONE;
 	bool by_place = job_is_pulled(job);
+	if (job->ask->head->kind == ASK_RETRY)
+		return take_key(job);
 	if (!by_place)
 		reason = check_size(job);
 	if (!reason && (!by_place || (job->ask->head->stays && !is_too_big(job))))
@@ -300,14 +312,14 @@ static void compact(const struct courier *courier, const struct ask_head *head, 
 static void put_message_aside(struct job *job)
 {
 	const struct courier *courier = job->courier;
-	char id[QUARANTINE_ID_SIZE], what[PLAN_KEY_SIZE + 16];
+	char id[ASIDE_ID_SIZE];
 	struct json *facts = report_message(job);
-	snprintf(what, sizeof what, "message %s", job->key);
 	json_put_text(facts, "reason", verdict_row(job->reason)->name);
 	json_put_text(facts, "text", job->why);
-	int error = quarantine_keep(courier->spool.quarantine_fd,
-				    courier->config.gateway.quarantine_bytes, what, facts,
-				    "message.eml", job->message_fd, id);
+	aside_put_question(facts, job->ask);
+	int error = quarantine_keep_message(courier->spool.quarantine_fd,
+					    courier->config.gateway.quarantine_bytes, job->key,
+					    facts, job->message_fd, id);
 	json_free(facts);
 	if (error) {
 		job->reason = REASON_NONE;

@@ -79,7 +79,7 @@ static enum reason put_aside(struct job *job, size_t route, struct job_part *par
 	const struct courier *courier = job->courier;
 	struct job_copy *copy = &part->copies[route];
 	auto_close int fd = -1;
-	char what[PLAN_KEY_SIZE + RULES_NAME_MAX + 32], id[QUARANTINE_ID_SIZE];
+	char what[PLAN_KEY_SIZE + RULES_NAME_MAX + 32], id[ASIDE_ID_SIZE];
 	snprintf(what, sizeof what, "part %s %u %s", job->key, part->facts.number,
 		 courier->config.rules.routes[job->routes[route].route].name);
 	int error = stage_reopen(job, route, copy, &fd);
@@ -90,7 +90,7 @@ static enum reason put_aside(struct job *job, size_t route, struct job_part *par
 	if (!error)
 		error = quarantine_keep(courier->spool.quarantine_fd,
 					courier->config.gateway.quarantine_bytes, what, facts,
-					"part", fd, id);
+					ASIDE_PART, fd, id);
 	json_free(facts);
 	if (error)
 		return job_fail(job, job_spool_reason(error), "the quarantine: %s",
@@ -149,14 +149,23 @@ static void plan_route(const struct job *job, size_t route, struct plan *plan)
 	}
 }
 
+static enum plan_doubt doubt_of(const struct job *job)
+{
+	if (job->ask->head->kind == ASK_RETRY)
+		return PLAN_DOUBT_RETRY;
+	/* what is pulled has a key of its own, however much it is like another */
+	if (job_is_pulled(job))
+		return PLAN_DOUBT_LONG;
+	return job->facts.has_message_id || job->facts.has_date ? PLAN_DOUBT_LONG
+								: PLAN_DOUBT_SHORT;
+}
+
 static enum reason make_plan(struct job *job, struct plan *plan)
 {
 	memcpy(plan->key, job->key, sizeof plan->key);
 	memcpy(plan->job, job->id, sizeof plan->job);
 	plan->clock_s = clock_now(job->courier);
-	/* what is pulled has a key of its own, however much it is like another */
-	plan->short_doubt =
-		!job_is_pulled(job) && !job->facts.has_message_id && !job->facts.has_date;
+	plan->doubt = doubt_of(job);
 	plan->shares = calloc(job->shares_count, sizeof *plan->shares);
 	plan->parts = calloc(job->parts_count * job->routes_count + 1, sizeof *plan->parts);
 	if (!plan->shares || !plan->parts)

@@ -60,8 +60,9 @@ static int take_results(void *context, const struct frame_results *results)
 /* How the job's source wants senders to be proven by Authentication-Results; NULL: it does not. */
 static const struct proof_settings *proof_settings_of(const struct job *job)
 {
-	(void)job;
-	return NULL;
+	const struct config_account *account =
+		config_find_account(&job->courier->config, job->source);
+	return account ? &account->believed : NULL;
 }
 
 /* All that the header says is known, and nothing is decided yet. */

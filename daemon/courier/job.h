@@ -74,8 +74,8 @@ struct job {
 	struct courier *courier;
 	const struct ask *ask;
 	int message_fd, answer_fd, report_fd; /* borrowed; report_fd -1: deliver */
+	int64_t started_ms;                   /* monotonic */
 	char id[PLAN_JOB_SIZE], key[PLAN_KEY_SIZE];
-	int64_t started_ms; /* monotonic */
 	uint64_t bytes;
 	uint8_t sha256[DIGEST_SIZE]; /* of the message, where somebody needs it; else zero */
 

@@ -1,13 +1,14 @@
 /* main.c: a courier: takes questions from its sources and answers them, one at a time. Never
  * listens, never connects.
  *
- *   letterchute-courier run NAME...    questions from the sockets of these sources, until all are
- *                                      closed
- *   letterchute-courier keep NAME...   no questions: says in the log what is wrong with a share,
- * then adopts the dead and clears up letterchute-courier explain        one question, without
- * touching spool or share letterchute-courier check          probes the shares; findings as lines:
- * what, 0 or 1, text, remedy, by tabs letterchute-courier adopt          the same, after forgetting
- * what is remembered of them
+ *   run NAME...   questions from the sockets of these sources, until all are closed
+ *   alone "*"     the same for who started it for himself, without a boss
+ *   keep NAME...  no questions: says in the log what is wrong with a share, then adopts the
+ *                 dead and clears up
+ *   explain       one question, without touching spool or share
+ *   check         probes the shares; findings as lines: what, 0 or 1, text, remedy, by tabs
+ *   look          at the shares: number, up or away, free octets, why, by tabs
+ *   adopt         the same, after forgetting what is remembered of them
  *
  * Descriptors: ROLE_FD_FIRST the extractor's program, then the sockets, or for check the report. */
 #define _GNU_SOURCE
@@ -157,7 +158,8 @@ static void tidy(struct courier *courier)
 	advance_clock(courier, fd);
 	life_adopt_all(&courier->spool, &courier->config, courier->run);
 	life_age_tries(&courier->spool);
-	marks_age(&marks, courier->clock_s, courier->config.gateway.doubt_keep_s);
+	marks_age(&marks, courier->clock_s, courier->config.gateway.doubt_keep_s,
+		  courier->spool.quarantine_fd);
 	quarantine_tidy(courier->spool.quarantine_fd);
 	folder_tidy(courier->spool.folders_fd);
 }
@@ -187,11 +189,15 @@ static union {
 
 /* Who asks belongs to the socket. The listener and the door know their sessions and say it
  * themselves; the name must still be the one that the socket was made for. Who pulls says nothing
- * of himself. */
+ * of himself. What was put aside may be from anybody: only who started us for himself can look it
+ * up. */
 static bool is_from(const struct courier *courier, struct ask_head *head, const char *name)
 {
 	bool imap = config_find_account(&courier->config, name) != NULL;
 	bool pulled = imap || config_find_maildir(&courier->config, name) != NULL;
+	bool anybody = strcmp(name, "*") == 0;
+	if (head->kind == ASK_RETRY)
+		return anybody && is_alone(courier);
 	if (pulled) {
 		head->origin = (struct ask_origin){
 			.kind = imap ? ASK_SOURCE_IMAP : ASK_SOURCE_MAILDIR,
@@ -203,7 +209,7 @@ static bool is_from(const struct courier *courier, struct ask_head *head, const 
 	}
 	return head->kind != ASK_COMPACT && head->origin.kind >= ASK_SOURCE_SMTP &&
 	       head->origin.kind < ASK_SOURCE_IMAP &&
-	       (strcmp(name, "*") == 0 || strcmp(head->origin.source, name) == 0);
+	       (anybody || strcmp(head->origin.source, name) == 0);
 }
 
 /* No question, and yet not the end of the socket: another courier was faster, or what came was cut.
@@ -314,7 +320,7 @@ static int run(struct courier *courier, char **names, int count)
 }
 
 /* A boss's run has its own sockets, and no two sockets of one boot have the same number. */
-static void name_run(const char *sources, char run[LIFE_RUN_SIZE])
+static void name_run(bool alone, char run[LIFE_RUN_SIZE])
 {
 	char boot[37] = "";
 	struct stat found = { 0 };
@@ -322,7 +328,7 @@ static void name_run(const char *sources, char run[LIFE_RUN_SIZE])
 	if (fd < 0 || read(fd, boot, 8) < 0)
 		boot[0] = '\0';
 	fstat(FD_ASKS, &found);
-	if (strcmp(sources, "*") == 0)
+	if (alone)
 		snprintf(run, LIFE_RUN_SIZE, "%s", LIFE_RUN_NONE);
 	else
 		snprintf(run, LIFE_RUN_SIZE, "%s-%llx", boot, (unsigned long long)found.st_ino);
@@ -411,6 +417,22 @@ static int keep(struct courier *courier)
 	return 0;
 }
 
+/* For who wants to know now, and waits as long as he likes. */
+static int look(struct courier *courier)
+{
+	for (size_t i = 0; i < courier->config.rules.shares_count; i++) {
+		struct share share;
+		char why[SHARE_WHY_MAX] = "";
+		int error = share_open(&courier->config.rules.shares[i], courier->spool.shares_fd,
+				       false, &share, why);
+		dprintf(FD_ASKS, "%zu\t%s\t%lld\t%s\n", i, error ? "away" : "up",
+			error ? -1LL : (long long)share_free(&share), error ? why : "");
+		if (!error)
+			share_close(&share);
+	}
+	return 0;
+}
+
 static int check(struct courier *courier, bool forget)
 {
 	for (size_t i = 0; forget && i < courier->config.rules.shares_count; i++)
@@ -430,7 +452,8 @@ int main(int argc, char **argv)
 	char error[CONFIG_ERROR_MAX];
 	if (argc < 2 || role_settle("letterchute-courier") != 0)
 		return 64;
-	bool dry = strcmp(argv[1], "explain") == 0;
+	bool looks = strcmp(argv[1], "look") == 0;
+	bool dry = looks || strcmp(argv[1], "explain") == 0;
 	if (config_read(ROLE_FD_CONFIG, &courier.config, error) != 0) {
 		log_say(LOG_ERROR, "config", "%s", error);
 		return EXIT_CONFIG;
@@ -438,7 +461,7 @@ int main(int argc, char **argv)
 	courier.revision = config_revision(&courier.config);
 	if (strcmp(argv[1], "keep") == 0)
 		prctl(PR_SET_NAME, "letterchute-keeper", 0, 0, 0);
-	name_run(argc > 2 ? argv[2] : "*", courier.run);
+	name_run(strcmp(argv[1], "run") != 0 && strcmp(argv[1], "keep") != 0, courier.run);
 	tzset();
 	umask(022);
 	raise_file_limit();
@@ -453,10 +476,10 @@ int main(int argc, char **argv)
 	if (!jails_enter(&courier.config))
 		return 70;
 	if (dry)
-		return explain(&courier);
+		return looks ? look(&courier) : explain(&courier);
 	if (strcmp(argv[1], "keep") == 0)
 		return keep(&courier);
-	if (strcmp(argv[1], "run") == 0)
+	if (strcmp(argv[1], "run") == 0 || strcmp(argv[1], "alone") == 0)
 		return run(&courier, argv + 2, argc - 2);
 	return check(&courier, strcmp(argv[1], "adopt") == 0);
 }

@@ -12,6 +12,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "daemon/courier/quarantine.h"
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
 
@@ -19,11 +20,17 @@
 #define KEY_LENGTH    (PLAN_KEY_SIZE - 1)
 #define NAME_SIZE     (PLAN_KEY_SIZE + PLAN_JOB_SIZE + 24)
 
-/* <key>.<job>.<clock>.<l or s>: all that ageing has to know is in the name. */
+static const char doubt_letters[] = {
+	[PLAN_DOUBT_LONG] = 'l',
+	[PLAN_DOUBT_SHORT] = 's',
+	[PLAN_DOUBT_RETRY] = 'r',
+};
+
+/* <key>.<job>.<clock>.<l, s or r>: all that ageing has to know is in the name. */
 static void mark_name(const struct plan *plan, char name[NAME_SIZE])
 {
 	snprintf(name, NAME_SIZE, "%s.%s.%" PRIx64 ".%c", plan->key, plan->job, plan->clock_s,
-		 plan->short_doubt ? 's' : 'l');
+		 doubt_letters[plan->doubt]);
 }
 
 static bool is_mark_name(const char *name)
@@ -160,23 +167,33 @@ static bool parse_mark(const char *name, uint64_t *made_out, char *kind_out)
 					    made_out, kind_out) == 2;
 }
 
-static bool is_old(const char *name, uint64_t clock_s, uint64_t keep_s)
+/* Its entry is to be removed by the next retry, which must not deliver it once more. */
+static bool is_aside(const char *name, int quarantine_fd)
+{
+	char key[PLAN_KEY_SIZE];
+	snprintf(key, sizeof key, "%.*s", KEY_LENGTH, name);
+	return quarantine_has_message(quarantine_fd, key);
+}
+
+static bool is_old(const char *name, uint64_t clock_s, uint64_t keep_s, int quarantine_fd)
 {
 	uint64_t made;
 	char kind;
 	if (!parse_mark(name, &made, &kind))
 		return false;
-	if (kind == 's' && keep_s > SHORT_DOUBT_S)
+	if (kind == doubt_letters[PLAN_DOUBT_RETRY] && is_aside(name, quarantine_fd))
+		return false;
+	if (kind == doubt_letters[PLAN_DOUBT_SHORT] && keep_s > SHORT_DOUBT_S)
 		keep_s = SHORT_DOUBT_S;
 	return clock_s >= made && clock_s - made > keep_s;
 }
 
-static int age_folder(DIR *names, uint64_t clock_s, uint64_t keep_s)
+static int age_folder(DIR *names, uint64_t clock_s, uint64_t keep_s, int quarantine_fd)
 {
 	int removed = 0;
 	for (struct dirent *entry; (entry = readdir(names));) {
 		auto_close int fd = -1;
-		if (is_old(entry->d_name, clock_s, keep_s) &&
+		if (is_old(entry->d_name, clock_s, keep_s, quarantine_fd) &&
 		    take_if_free(dirfd(names), entry->d_name, &fd) == 0 &&
 		    unlinkat(dirfd(names), entry->d_name, 0) == 0)
 			removed++;
@@ -184,7 +201,7 @@ static int age_folder(DIR *names, uint64_t clock_s, uint64_t keep_s)
 	return removed;
 }
 
-int marks_age(const struct marks *marks, uint64_t clock_s, uint64_t keep_s)
+int marks_age(const struct marks *marks, uint64_t clock_s, uint64_t keep_s, int quarantine_fd)
 {
 	int removed = 0;
 	DIR *subfolders = open_names(marks->done_fd, ".");
@@ -195,7 +212,7 @@ int marks_age(const struct marks *marks, uint64_t clock_s, uint64_t keep_s)
 			entry->d_name[0] == '.' ? NULL : open_names(marks->done_fd, entry->d_name);
 		if (!names)
 			continue;
-		removed += age_folder(names, clock_s, keep_s);
+		removed += age_folder(names, clock_s, keep_s, quarantine_fd);
 		closedir(names);
 	}
 	closedir(subfolders);

@@ -31,9 +31,10 @@ int marks_settle(const struct marks *marks, int fd);
 /* A published plan becomes the mark, in one rename. `name` as in spool/publishing. */
 int marks_make(const struct marks *marks, const char *name, const struct plan *plan);
 
-/* Removes doubts that are older than `keep_s` (short ones: ten minutes) by the spool's clock.
- * Returns how many, or -errno. */
-int marks_age(const struct marks *marks, uint64_t clock_s, uint64_t keep_s);
+/* Removes doubts that are older than `keep_s` (short ones: ten minutes) by the spool's clock; those
+ * of a message that was put aside and tried again, not while it is still there. Returns how many,
+ * or -errno. */
+int marks_age(const struct marks *marks, uint64_t clock_s, uint64_t keep_s, int quarantine_fd);
 
 /* The largest value of the spool's clock that a mark or a plan bears; 0 where there is none. A
  * clock that was lost starts again from it, so that no doubt waits for a time that will not come.

@@ -80,7 +80,7 @@ static void put_part(FILE *out, const struct plan_part *part)
 static void put_plan(FILE *out, const struct plan *plan)
 {
 	fprintf(out, FIRST_LINE "\nmessage %s %s %" PRIu64 " %d\n", plan->key, plan->job,
-		plan->clock_s, plan->short_doubt);
+		plan->clock_s, (int)plan->doubt);
 	for (size_t i = 0; i < plan->shares_count; i++) {
 		fprintf(out, "share %s", plan->shares[i].id);
 		put_word(out, plan->shares[i].path);
@@ -211,13 +211,13 @@ static bool parse_hex(const char *text, size_t digits, char *out)
 
 static bool read_message(struct plan *plan, char **words, size_t count)
 {
-	uint64_t flag;
+	uint64_t doubt;
 	if (count != 5 || !parse_hex(words[1], PLAN_KEY_SIZE - 1, plan->key) ||
 	    !parse_hex(words[2], PLAN_JOB_SIZE - 1, plan->job) ||
 	    !parse_number(words[3], UINT64_MAX, &plan->clock_s) ||
-	    !parse_number(words[4], 1, &flag))
+	    !parse_number(words[4], PLAN_DOUBT_COUNT - 1, &doubt))
 		return false;
-	plan->short_doubt = flag;
+	plan->doubt = (enum plan_doubt)doubt;
 	return true;
 }
 

@@ -35,11 +35,19 @@ struct plan_part {
 	struct place_name name; /* wished */
 };
 
+/* How long nobody forgets that it may have been delivered unheard. */
+enum plan_doubt {
+	PLAN_DOUBT_LONG,
+	PLAN_DOUBT_SHORT, /* the message had neither Message-ID nor Date */
+	PLAN_DOUBT_RETRY, /* it was put aside: as long as it is there */
+	PLAN_DOUBT_COUNT
+};
+
 struct plan {
 	char key[PLAN_KEY_SIZE];
 	char job[PLAN_JOB_SIZE];
 	uint64_t clock_s; /* of the spool's clock when the plan was made */
-	bool short_doubt; /* the message had neither Message-ID nor Date */
+	enum plan_doubt doubt;
 	struct plan_share *shares;
 	size_t shares_count;
 	struct plan_part *parts;

@@ -10,15 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "daemon/courier/life.h"
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
 
-#define FRESH       ".new-" /* an entry that is being made */
-#define FRESH_SIZE  24
 #define FRESH_TRIES 8
 
 static uint64_t folder_bytes(int parent_fd, const char *name)
@@ -79,36 +76,15 @@ static int fill_entry(int entry_fd, const struct json *facts, const char *name, 
 	auto_free char *line = json_line(facts);
 	int error = copy_file(entry_fd, name, fd, max_bytes);
 	/* syncs the folder too: the entry is whole after this */
-	return error ? error : write_file_at(entry_fd, "facts.json", line, strlen(line), 0600);
-}
-
-static void remove_entry(int quarantine_fd, const char *entry)
-{
-	DIR *names = open_names(quarantine_fd, entry);
-	for (struct dirent *file; names && (file = readdir(names));) {
-		if (strcmp(file->d_name, ".") != 0 && strcmp(file->d_name, "..") != 0)
-			unlinkat(dirfd(names), file->d_name, 0);
-	}
-	if (names)
-		closedir(names);
-	unlinkat(quarantine_fd, entry, AT_REMOVEDIR);
-}
-
-/* Is the entry that was locked still the one of that name? */
-static bool is_there(int quarantine_fd, const char *name, int entry_fd)
-{
-	struct stat named, held;
-	return fstatat(quarantine_fd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       fstat(entry_fd, &held) == 0 && named.st_ino == held.st_ino;
+	return error ? error : write_file_at(entry_fd, ASIDE_FACTS, line, strlen(line), 0600);
 }
 
 /* A new entry, locked. -EAGAIN: it was tidied away before it had its lock. */
-static int open_fresh(int quarantine_fd, char fresh[FRESH_SIZE], int *fd_out)
+static int open_fresh(int quarantine_fd, char fresh[ASIDE_NAME_SIZE], int *fd_out)
 {
-	uint64_t number;
-	if (getrandom(&number, sizeof number, 0) != sizeof number)
-		return -EIO;
-	snprintf(fresh, FRESH_SIZE, FRESH "%016llx", (unsigned long long)number);
+	int error = aside_name_unfinished(fresh);
+	if (error)
+		return error;
 	if (mkdirat(quarantine_fd, fresh, 0700) < 0)
 		return -errno;
 	auto_close int fd = openat(quarantine_fd, fresh, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -116,7 +92,7 @@ static int open_fresh(int quarantine_fd, char fresh[FRESH_SIZE], int *fd_out)
 		return errno == ENOENT ? -EAGAIN : -errno;
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
 		return errno == EWOULDBLOCK ? -EAGAIN : -errno;
-	if (!is_there(quarantine_fd, fresh, fd))
+	if (!aside_is_at(quarantine_fd, fresh, fd))
 		return -EAGAIN;
 	*fd_out = take_fd(&fd);
 	return 0;
@@ -127,14 +103,14 @@ static void tidy_entry(int quarantine_fd, const char *name)
 	auto_close int fd =
 		openat(quarantine_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
-		remove_entry(quarantine_fd, name);
+		aside_clear(quarantine_fd, name);
 }
 
 void quarantine_tidy(int quarantine_fd)
 {
 	DIR *names = open_names(quarantine_fd, ".");
 	for (struct dirent *entry; names && (entry = readdir(names));) {
-		if (strncmp(entry->d_name, FRESH, strlen(FRESH)) == 0)
+		if (strncmp(entry->d_name, ASIDE_UNFINISHED, strlen(ASIDE_UNFINISHED)) == 0)
 			tidy_entry(quarantine_fd, entry->d_name);
 	}
 	if (names)
@@ -144,7 +120,7 @@ void quarantine_tidy(int quarantine_fd)
 static int make_entry(int quarantine_fd, const char *id, const struct json *facts, const char *name,
 		      int fd, uint64_t max_bytes)
 {
-	char fresh[FRESH_SIZE];
+	char fresh[ASIDE_NAME_SIZE];
 	auto_close int entry_fd = -1;
 	int error = -EAGAIN;
 	for (int tries = 0; error == -EAGAIN && tries < FRESH_TRIES; tries++)
@@ -155,14 +131,14 @@ static int make_entry(int quarantine_fd, const char *id, const struct json *fact
 	if (!error && renameat(quarantine_fd, fresh, quarantine_fd, id) < 0)
 		error = -errno;
 	if (error)
-		remove_entry(quarantine_fd, fresh);
+		aside_clear(quarantine_fd, fresh);
 	/* an equal message at the same time was faster */
 	if (error == -EEXIST || error == -ENOTEMPTY)
 		error = 0;
 	return error ? error : sync_folder(quarantine_fd);
 }
 
-static void make_id(const char *what, char id[QUARANTINE_ID_SIZE])
+static void make_id(const char *what, char id[ASIDE_ID_SIZE])
 {
 	struct digest digest;
 	uint8_t value[DIGEST_SIZE];
@@ -171,8 +147,8 @@ static void make_id(const char *what, char id[QUARANTINE_ID_SIZE])
 	digest_add(&digest, what, strlen(what));
 	digest_end(&digest, value);
 	digest_hex(value, hex);
-	memcpy(id, hex, QUARANTINE_ID_SIZE - 1);
-	id[QUARANTINE_ID_SIZE - 1] = '\0';
+	memcpy(id, hex, ASIDE_ID_SIZE - 1);
+	id[ASIDE_ID_SIZE - 1] = '\0';
 }
 
 static int find_room(int quarantine_fd, uint64_t max_bytes, int fd, uint64_t *room_out)
@@ -188,8 +164,7 @@ static int find_room(int quarantine_fd, uint64_t max_bytes, int fd, uint64_t *ro
 }
 
 int quarantine_keep(int quarantine_fd, uint64_t max_bytes, const char *what,
-		    const struct json *facts, const char *name, int fd,
-		    char id_out[QUARANTINE_ID_SIZE])
+		    const struct json *facts, const char *name, int fd, char id_out[ASIDE_ID_SIZE])
 {
 	make_id(what, id_out);
 	quarantine_tidy(quarantine_fd);
@@ -201,22 +176,46 @@ int quarantine_keep(int quarantine_fd, uint64_t max_bytes, const char *what,
 	return error ? error : make_entry(quarantine_fd, id_out, facts, name, fd, room);
 }
 
+#define WHAT_SIZE (PLAN_KEY_SIZE + 16)
+
+static void name_message(const char *key, char what[WHAT_SIZE])
+{
+	snprintf(what, WHAT_SIZE, "message %s", key);
+}
+
+int quarantine_keep_message(int quarantine_fd, uint64_t max_bytes, const char *key,
+			    const struct json *facts, int fd, char id_out[ASIDE_ID_SIZE])
+{
+	char what[WHAT_SIZE];
+	name_message(key, what);
+	return quarantine_keep(quarantine_fd, max_bytes, what, facts, ASIDE_MESSAGE, fd, id_out);
+}
+
+bool quarantine_has_message(int quarantine_fd, const char *key)
+{
+	char what[WHAT_SIZE], id[ASIDE_ID_SIZE];
+	name_message(key, what);
+	make_id(what, id);
+	return faccessat(quarantine_fd, id, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 static int keep_part(int quarantine_fd, uint64_t max_bytes, const struct plan *plan,
 		     const struct plan_part *part, int staging_fd, int reason)
 {
 	auto_close int fd = openat(staging_fd, part->staged, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	char id[QUARANTINE_ID_SIZE], what[NAME_MAX + 8];
+	char id[ASIDE_ID_SIZE], what[NAME_MAX + 8];
 	if (fd < 0)
 		return errno == ENOENT ? 0 : -errno;
 	struct json *facts = json_object_new();
 	json_put_text(facts, "job", plan->job);
+	json_put_text(facts, "key", plan->key);
 	json_put_text(facts, "reason", "io");
 	json_put_text(facts, "text", strerror(-reason));
 	json_put_text(facts, "folder", part->folder);
 	json_put_text(facts, "name", part->name.stem);
 	json_put_text(facts, "extension", part->name.extension);
 	snprintf(what, sizeof what, "plan %s", part->staged);
-	int error = quarantine_keep(quarantine_fd, max_bytes, what, facts, "part", fd, id);
+	int error = quarantine_keep(quarantine_fd, max_bytes, what, facts, ASIDE_PART, fd, id);
 	json_free(facts);
 	return error;
 }

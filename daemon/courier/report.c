@@ -25,11 +25,12 @@ static void add_list(char *text, size_t size, const char *item)
 	snprintf(text + used, size - used, "%s%s", used ? "," : "", item);
 }
 
-/* What is pulled may have been received days ago. */
+/* What is pulled, or was put aside, may have been received days ago. */
 static int64_t took_ms(const struct job *job)
 {
-	int64_t took = job_is_pulled(job) ? monotonic_ms() - job->started_ms
-					  : wall_ms() - job->ask->head->received_ms;
+	bool old = job_is_pulled(job) || job->ask->head->kind == ASK_RETRY;
+	int64_t took =
+		old ? monotonic_ms() - job->started_ms : wall_ms() - job->ask->head->received_ms;
 	return took > 0 ? took : 0;
 }
 

@@ -70,6 +70,29 @@ int box_enter(struct box *box, uint32_t validity, int kept_fd, uint64_t revision
 	return error;
 }
 
+enum conn_criterion box_criterion(const struct config_account *account)
+{
+	static const enum conn_criterion criteria[] = { [CONFIG_FATE_EXPUNGE] = CONN_UNDELETED,
+							[CONFIG_FATE_MOVE] = CONN_UNDELETED,
+							[CONFIG_FATE_SEEN] = CONN_UNSEEN,
+							[CONFIG_FATE_FLAG] = CONN_UNFLAGGED,
+							[CONFIG_FATE_KEEP] = CONN_ALL };
+	return criteria[account->after.kind];
+}
+
+const char *box_fault(const struct config_account *account, const struct conn_mailbox *mailbox)
+{
+	bool keeps = account->after.kind == CONFIG_FATE_KEEP &&
+		     account->refused.kind == CONFIG_FATE_KEEP;
+	bool flags = account->after.kind == CONFIG_FATE_FLAG ||
+		     account->refused.kind == CONFIG_FATE_FLAG;
+	if (mailbox->read_only && !keeps)
+		return "the mailbox can only be read: set after = keep and refused = keep";
+	if (flags && !mailbox->keeps_flags)
+		return "the mailbox keeps no flags of ours: another `after` or `refused` is needed";
+	return NULL;
+}
+
 /* --- what is known of a message --------------------------------------------------------------- */
 
 static struct box_postponed *find_postponed(const struct box *box, uint32_t uid)

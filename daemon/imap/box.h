@@ -63,6 +63,12 @@ void box_decide(struct box *box, uint32_t uid, bool refused, int mark_fd);
  * single one it may have to stay whatever was configured. */
 uint32_t box_stays(const struct config_account *account, const struct conn *conn);
 
+/* Which messages of the mailbox are ours to take. */
+enum conn_criterion box_criterion(const struct config_account *account);
+
+/* Why what the configuration wants can't be done in this mailbox; NULL: it can. */
+const char *box_fault(const struct config_account *account, const struct conn_mailbox *mailbox);
+
 /* How many wait to be acted on now. */
 size_t box_due(const struct box *box, int64_t now_ms);
 

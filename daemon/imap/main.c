@@ -8,11 +8,12 @@
 #include <time.h>
 #include "daemon/config.h"
 #include "daemon/imap/cage.h"
+#include "daemon/imap/look.h"
 #include "daemon/imap/pull.h"
 #include "daemon/log.h"
 #include "daemon/role.h"
 
-enum { FD_ASK = ROLE_FD_FIRST, FD_RECEIVING, FD_KEPT, FD_STATUS, FD_SECRET, FD_TOKENS };
+enum { FD_ASK = ROLE_FD_FIRST, FD_RECEIVING, FD_KEPT, FD_STATUS, FD_SECRET, FD_TOKENS, FD_REPORT };
 
 /* SIGTERM and SIGHUP end us, in order: they can be waited for beside everything else. */
 static int open_signals(void)
@@ -56,7 +57,9 @@ int main(int argc, char **argv)
 	if (!cage_enter(&config, account, FD_RECEIVING, FD_KEPT))
 		return 70;
 	malloc_trim(0);
-	if (strcmp(argv[1], "check") == 0)
-		return 70;
+	if (strcmp(argv[1], "check") == 0) {
+		look_at_account(&config, account, &fds, FD_REPORT);
+		return 0;
+	}
 	return pull_run(&config, account, &fds, strcmp(argv[1], "once") == 0);
 }

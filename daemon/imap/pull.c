@@ -23,7 +23,6 @@
 
 #define RANGE        (16u << 20) /* octets of one FETCH */
 #define ACT_AT       32          /* so many decided messages are acted on at once */
-#define SECRET_MS    60000
 #define ANSWER_MS    20000 /* for couriers, before the server is asked whether it is still there */
 #define FIRST_MS     1000  /* between looks at a share that is away; doubled */
 #define PAUSE_MS     30000
@@ -389,18 +388,6 @@ static enum conn_result take_batch(struct puller *puller, const uint32_t *uids, 
 
 /* --- one pass over the mailbox ---------------------------------------------------------------- */
 
-static enum conn_criterion criterion_of(const struct config_account *account)
-{
-	switch (account->after.kind) {
-	case CONFIG_FATE_SEEN: return CONN_UNSEEN;
-	case CONFIG_FATE_FLAG: return CONN_UNFLAGGED;
-	case CONFIG_FATE_KEEP: return CONN_ALL;
-	case CONFIG_FATE_EXPUNGE:
-	case CONFIG_FATE_MOVE: break;
-	}
-	return CONN_UNDELETED;
-}
-
 /* Those that are to be fetched now, to the front; how many. */
 static size_t choose(const struct puller *puller, uint32_t *uids, size_t count)
 {
@@ -417,7 +404,7 @@ static enum conn_result pass(struct puller *puller, bool *more_out)
 {
 	auto_free uint32_t *uids = NULL;
 	size_t count = 0;
-	enum conn_result result = conn_search(puller->conn, criterion_of(puller->account),
+	enum conn_result result = conn_search(puller->conn, box_criterion(puller->account),
 					      puller->account->after.name, &uids, &count);
 	if (result != CONN_OK)
 		return result;
@@ -577,8 +564,8 @@ static enum visit log_in(struct puller *puller)
 	enum conn_result result = CONN_NO;
 	puller->signed_in = look_at_tokens(puller);
 	for (int tries = 0; tries < 2 && result == CONN_NO; tries++) {
-		int error = secret_ask(puller->fds.secret, tries > 0, monotonic_ms() + SECRET_MS,
-				       puller->fds.wake, &answer);
+		int error = secret_ask(puller->fds.secret, tries > 0,
+				       monotonic_ms() + PULL_SECRET_MS, puller->fds.wake, &answer);
 		if (error || answer.kind > SECRET_TOKEN)
 			return no_secret(puller, &answer, error);
 		bool token = answer.kind == SECRET_TOKEN;
@@ -598,24 +585,6 @@ static enum visit refused(struct puller *puller, const char *why)
 {
 	set_error(puller, why);
 	return VISIT_REFUSED;
-}
-
-/* What was asked for must be possible here. */
-static enum visit check_mailbox(struct puller *puller, const struct conn_mailbox *mailbox)
-{
-	const struct config_account *account = puller->account;
-	bool keeps = account->after.kind == CONFIG_FATE_KEEP &&
-		     account->refused.kind == CONFIG_FATE_KEEP;
-	bool flags = account->after.kind == CONFIG_FATE_FLAG ||
-		     account->refused.kind == CONFIG_FATE_FLAG;
-	if (mailbox->read_only && !keeps)
-		return refused(puller,
-			       "the mailbox can only be read: set after = keep and refused = keep");
-	if (flags && !mailbox->keeps_flags)
-		return refused(
-			puller,
-			"the mailbox keeps no flags of ours: another `after` or `refused` is needed");
-	return VISIT_OVER;
 }
 
 #define DEATH_MS 60000
@@ -645,9 +614,9 @@ static enum visit enter(struct puller *puller)
 	}
 	if (result != CONN_OK)
 		return broken(puller, result);
-	enum visit visit = check_mailbox(puller, &mailbox);
-	if (visit != VISIT_OVER)
-		return visit;
+	const char *fault = box_fault(puller->account, &mailbox);
+	if (fault)
+		return refused(puller, fault);
 	int error = box_enter(&puller->box, mailbox.validity, puller->fds.kept, puller->revision);
 	if (error)
 		return refused(puller, "the ledger of what stays can't be read");

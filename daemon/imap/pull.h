@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include "daemon/config.h"
 
+#define PULL_SECRET_MS 60000 /* for a password or token to come */
+
 /* Descriptors, all borrowed. */
 struct pull_fds {
 	int ask;       /* where the couriers listen */

@@ -1,7 +1,9 @@
 """What becomes of a message that its extractor, its courier or the file system can't bear; it blocks nobody."""
 
 import contextlib
+import json
 import os
+import subprocess
 
 import faults
 from harness import equal, mail, needs_root, part, pdf, require, rows, scan, send, wait_for
@@ -96,6 +98,33 @@ def test_crash_always(place, name):
         for _ in range(4):
             require(try_send(gateway, scan()).startswith("250"), "another mail")
         equal([name for name in place.files() if "poison" in name], [])
+    check_clean(place)
+
+
+def retry(place, entry, wrapper=()):
+    command = [place.program, "quarantine", "retry", "--json", "-c", os.path.join(place.folder, "gateway.conf"), entry]
+    done = subprocess.run([*wrapper, *command], capture_output=True, timeout=120)
+    return done.returncode, json.loads(done.stdout)["reason"]
+
+
+@needs_root
+def test_crash_and_retry(place):
+    """What crashed is tried again by hand: it crashes again and stays, as one entry; and is delivered once it does not."""
+    with place.gateway(gateway="couriers = 1") as gateway:
+        warm(gateway)
+        message = mail(part(pdf(4000), "poison.pdf"))
+        tracer = signalled(place, [*couriers(gateway, 1), *faults.processes(gateway, "letterchute-extract")], "SEGV")
+        require(try_send(gateway, message).startswith("554 5.6.0"))
+        tracer.end()
+        (entry,) = place.quarantine()
+        # nobody but the child of an extractor makes that many
+        strace = ("strace", "-f", "-qq", "-o", os.path.join(place.folder, "trace-retry"), "-e", f"trace={CHILD}", "-e",
+                  f"inject={CHILD}:signal=SEGV:when=4")
+        equal(retry(place, entry, strace), (65, "crash"))
+        equal((place.quarantine(), len(kept(place))), ([entry], 1))
+        equal(retry(place, entry), (0, None))
+        equal(([name for name in place.files() if "poison" in name], place.quarantine()), (["poison.pdf"], []))
+        require(try_send(gateway, scan()).startswith("250"), "another mail")
     check_clean(place)
 
 

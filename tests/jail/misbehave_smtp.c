@@ -1,8 +1,9 @@
 /* misbehave_smtp.c: a session that obeys the command that it reads, and a listener and a door that
  * obey the question that they pass on: MAIL FROM:<session.ATTEMPT@misbehave.example>,
  * <listener.ATTEMPT@...>, <door.ATTEMPT@...>. And one that lies to whom it asks: session.lie,
- * session.farewell, session.explain, session.writable, listener.lie. The linker puts these
- * functions in the place of those that they wrap; the program's own source knows nothing of it. */
+ * session.farewell, session.explain, session.retry, session.writable, listener.lie, listener.retry.
+ * The linker puts these functions in the place of those that they wrap; the program's own source
+ * knows nothing of it. */
 #define _GNU_SOURCE
 #include <stdbool.h>
 #include <string.h>
@@ -30,6 +31,7 @@ int __wrap_pass_fds(int socket_fd, const void *message, size_t size, const int *
 
 static const char *role;
 static bool hand_over_writable;
+static bool is_session; /* it puts questions together, its listener passes them on */
 
 int __wrap_cell_enter(enum cell cell, enum jail_mode mode, int folder_fd)
 {
@@ -58,11 +60,19 @@ bool __wrap_ask_read(const void *message, size_t size, struct ask *ask_out)
 	return good;
 }
 
+/* As if it were about a message that was put aside, whoever that was from. */
+static void look_up(struct ask_head *head)
+{
+	head->kind = ASK_RETRY;
+	memset(head->key, '0', 64);
+}
+
 /* Another device, another listener, somebody who has logged in; or the last word of all. */
 ssize_t __wrap_ask_write(const struct ask_head *head, const char *sender,
 			 const char *const *recipients, void *buffer)
 {
 	struct ask_head told = *head;
+	is_session = true;
 	if (strstr(sender, "session.lie@")) {
 		strcpy(told.origin.source, "wan");
 		strcpy(told.login, "boss");
@@ -72,6 +82,8 @@ ssize_t __wrap_ask_write(const struct ask_head *head, const char *sender,
 		told.kind = ASK_FAREWELL;
 	else if (strstr(sender, "session.explain@"))
 		told.kind = ASK_EXPLAIN;
+	else if (strstr(sender, "session.retry@"))
+		look_up(&told);
 	return __real_ask_write(&told, sender, recipients, buffer);
 }
 
@@ -83,13 +95,18 @@ int __wrap_reopen_read_only(int fd, int *fd_out)
 	return 0;
 }
 
-/* A listener that says it is another. */
+/* A listener that says it is another, or that it may say so. */
 int __wrap_pass_fds(int socket_fd, const void *message, size_t size, const int *fds, size_t count)
 {
 	static _Alignas(struct ask_head) char told[ASK_MAX];
 	if (role && size <= sizeof told && memmem(message, size, "listener.lie@", 13)) {
 		memcpy(told, message, size);
 		strcpy(((struct ask_head *)told)->origin.source, "wan");
+		message = told;
+	} else if (role && !is_session && size <= sizeof told &&
+		   memmem(message, size, "listener.retry@", 15)) {
+		memcpy(told, message, size);
+		look_up((struct ask_head *)told);
 		message = told;
 	}
 	return __real_pass_fds(socket_fd, message, size, fds, count);

@@ -31,7 +31,7 @@ def test_session_is_no_other_device(place):
 
 
 @needs_root
-@rows([("farewell", "farewell"), ("explain", "explain")])
+@rows([("farewell", "farewell"), ("explain", "explain"), ("retry", "retry")])
 def test_session_gives_no_orders(place, word):
     """A question that is not for its like ends its link, not a courier."""
     with two_listeners(place) as one:
@@ -74,6 +74,17 @@ def test_listener_is_no_other_listener(place):
         require('ask text="source lan asked nonsense"' in one.log(), one.log())
         require(not any("scan.pdf" in name for name in place.files()), place.files())
         require(send(one.ports["wan"], scan()).startswith("250"))
+
+
+@needs_root
+def test_listener_looks_nothing_up(place):
+    """A message that was put aside may be from anybody: only who has a courier for himself may say from whom."""
+    with two_listeners(place) as one:
+        reply = send(one.ports["lan"], scan(), sender=sender("listener", "retry"))
+        require(reply.startswith("4"), reply)
+        require('ask text="source lan asked nonsense"' in one.log(), one.log())
+        require(not any("scan.pdf" in name for name in place.files()), place.files())
+        require(send(one.ports["lan"], scan()).startswith("250"))
 
 
 @needs_root

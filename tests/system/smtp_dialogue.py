@@ -26,7 +26,7 @@ PROGRAM = SANDBOX = None
 ASK_DELIVER, ASK_SETTLE = 1, 2
 ASK_PROMISED, ASK_FINAL, ASK_SETTLED = 1, 2, 3
 REASON_TYPE = 1
-HEAD = struct.Struct("=II64sIBB16s2x64sQqqII")
+HEAD = struct.Struct("=II64sIBB16s2x64sQ272xqq4xII4x72s")
 ANSWER = struct.Struct("=III20s128s")
 CRLF = b"\r\n"
 
@@ -52,7 +52,7 @@ class Question:
 
     def __init__(self, data, fds):
         (self.kind, _, source, self.source_kind, self.peer_known, self.peer_allowed, self.peer, login, self.bytes,
-         self.received_ms, self.deadline_ms, self.has_envelope, count) = HEAD.unpack_from(data)
+         self.received_ms, self.deadline_ms, self.has_envelope, count, _) = HEAD.unpack_from(data)
         self.source = source.split(b"\0")[0].decode()
         texts = data[HEAD.size:].split(b"\0")[:-1]
         self.sender, self.recipients = texts[0], texts[1:]
@@ -1477,7 +1477,7 @@ def local_question(client, source, recipients=(b"scan@example.test",), kind=ASK_
     message.write(b"x\r\n")
     message.flush()
     data = HEAD.pack(kind, 0, source.encode(), 77, 1 if peer else 0, 1, peer or bytes(16), b"root", 3, 0, 0, 1,
-                     len(recipients)) + b"a@b\0" + b"".join(r + b"\0" for r in recipients)
+                     len(recipients), b"") + b"a@b\0" + b"".join(r + b"\0" for r in recipients)
     with open(message.fileno(), "rb", closefd=False) as again:
         socket.send_fds(client, [data], [again.fileno(), theirs.fileno()] if fds is None else fds)
     theirs.close()
@@ -1506,7 +1506,7 @@ def door():
             equal(ANSWER.unpack(answer.recv(1000))[:2], (ASK_FINAL, 0))
             q = g.courier.questions[-1]
             equal((q.source_kind, q.peer_known, q.peer_allowed), expected, source)
-            settle = HEAD.pack(ASK_SETTLE, 0, source.encode(), 0, 0, 0, bytes(16), b"", 0, 0, 0, 0, 0) + b"\0"
+            settle = HEAD.pack(ASK_SETTLE, 0, source.encode(), 0, 0, 0, bytes(16), b"", 0, 0, 0, 0, 0, b"") + b"\0"
             word, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             socket.send_fds(client, [settle], [fds[0], theirs.fileno()])
             theirs.close()

@@ -148,7 +148,7 @@ def test_usage(place, arguments):
 
 def test_help(place):
     for arguments in (["--help"], ["--version"], *[[verb, "--help"] for verb in
-                      ("run", "drop", "smtp-session", "extract", "explain", "check")]):
+                      ("run", "drop", "smtp-session", "extract", "explain", "check", "quarantine")]):
         done = place.run(*arguments)
         equal(done.returncode, 0)
         require(done.stdout and not done.stderr, arguments)

@@ -10,15 +10,15 @@ import time
 
 from harness import equal, needs_root, require, rows, scan, send, wait_for
 
-HEAD = struct.Struct("=II64sIBB16s2x64sQqqII")
+HEAD = struct.Struct("=II64sIBB16s2x64sQ272xqq4xII4x72s")
 ANSWER = struct.Struct("=III20s128s")
 ASK_DELIVER = 1
 SOURCE_DROP = 2
 
 
-def question(size, deadline_ms=0, kind=ASK_DELIVER):
+def question(size, deadline_ms=0, kind=ASK_DELIVER, key=b""):
     return HEAD.pack(kind, 0, b"drop", SOURCE_DROP, 0, 1, bytes(16), b"", size, int(time.time() * 1000), deadline_ms, 0,
-                     0) + b"\0"
+                     0, key) + b"\0"
 
 
 def message_file(content=b"", size=None):
@@ -104,6 +104,18 @@ def test_endless_message(place):
         link.close()
         gateway.stop()
         equal(gateway.last()["reason"], "shutdown")
+
+
+def test_retry_at_the_door(place):
+    """What was put aside may be from anybody: a local user, who speaks for himself, can't say that it was."""
+    with place.gateway() as gateway:
+        ours, theirs = pair()
+        message = scan(300)
+        link = knock(place)
+        ask(link, question(len(message), kind=5, key=b"0" * 64), message_file(message), theirs.fileno())
+        require(is_cut(link), "the link goes on")
+        equal(place.files(), {})
+        require(send(gateway.port, message).startswith("250"))
 
 
 @needs_root

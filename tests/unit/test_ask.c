@@ -8,6 +8,8 @@
 #include <string.h>
 #include "daemon/ask.h"
 
+#define KEY "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
 static _Alignas(8) char message[ASK_MAX];
 
 static size_t make(uint32_t recipients)
@@ -65,6 +67,42 @@ static void test_lies(void **state)
 	assert_false(ask_read(message, size, &ask));
 }
 
+/* A key comes with the one kind that needs it, and is one. */
+static const struct {
+	const char *name;
+	uint32_t kind;
+	const char *key;
+	bool good;
+} keys[] = {
+	{ "delivery", ASK_DELIVER, "", true },
+	{ "delivery with a key", ASK_DELIVER, KEY, false },
+	{ "settlement with a key", ASK_SETTLE, KEY, false },
+	{ "retry", ASK_RETRY, KEY, true },
+	{ "retry without a key", ASK_RETRY, "", false },
+	{ "retry with half a key", ASK_RETRY, "0123456789abcdef", false },
+	{ "retry with a path", ASK_RETRY,
+	  "../3456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", false },
+	{ "retry with a key and more", ASK_RETRY, KEY "0", false },
+};
+
+static void test_keys(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+		struct ask ask;
+		size_t size = make(2);
+		struct ask_head *head = (struct ask_head *)message;
+		print_message("%s\n", keys[i].name);
+		head->kind = keys[i].kind;
+		strcpy(head->key, keys[i].key);
+		assert_int_equal(ask_read(message, size, &ask), keys[i].good);
+	}
+	size_t size = make(2);
+	struct ask ask;
+	memset(((struct ask_head *)message)->key, '0', ASK_KEY_SIZE);
+	assert_false(ask_read(message, size, &ask));
+}
+
 static void test_too_long(void **state)
 {
 	static char sender[ASK_MAX];
@@ -93,8 +131,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_cut),
-		cmocka_unit_test(test_lies),       cmocka_unit_test(test_too_long),
-		cmocka_unit_test(test_answer),
+		cmocka_unit_test(test_lies),       cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_too_long),   cmocka_unit_test(test_answer),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -40,6 +40,31 @@ static void test_quotes(void **state)
 	}
 }
 
+static const struct {
+	const char *text;
+	size_t size;
+	const char *escaped;
+} escapes[] = {
+	{ "scan \"1\"", 20, "scan \"1\"" },
+	{ "a\\b", 20, "a\\\\b" },
+	{ "\x1b]0;x\x07", 20, "\\x1b]0;x\\x07" },
+	{ "B\xC3\xBCro", 6, "B\xC3\xBCro" },
+	{ "B\xC3\xBCros", 6, "B\xC3\xBCr~" },
+	{ "abc\x1b", 7, "abc~" },
+	{ "abc", 2, "~" },
+	{ "", 2, "" },
+};
+
+static void test_escapes(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof escapes / sizeof escapes[0]; i++) {
+		char out[20];
+		log_escape(escapes[i].text, out, escapes[i].size);
+		assert_string_equal(out, escapes[i].escaped);
+	}
+}
+
 static void test_long_line(void **state)
 {
 	static char text[10000];
@@ -80,6 +105,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_quotes),
+		cmocka_unit_test(test_escapes),
 		cmocka_unit_test(test_long_line),
 		cmocka_unit_test(test_send),
 	};

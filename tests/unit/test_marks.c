@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/file.h>
 #include "daemon/courier/marks.h"
+#include "daemon/courier/quarantine.h"
+#include "daemon/keep.h"
 #include "tests/unit/place.h"
 
 #define KEY  "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -16,7 +18,7 @@
 
 struct room {
 	char path[64];
-	int fd;
+	int fd, quarantine_fd;
 	struct marks marks;
 };
 
@@ -26,6 +28,7 @@ static int set_up(void **state)
 	room.fd = place_make(room.path);
 	room.marks.publishing_fd = place_folder(room.fd, "publishing");
 	room.marks.done_fd = place_folder(room.fd, "done");
+	room.quarantine_fd = place_folder(room.fd, "quarantine");
 	*state = &room;
 	return 0;
 }
@@ -35,13 +38,14 @@ static int tear_down(void **state)
 	struct room *room = *state;
 	close(room->marks.publishing_fd);
 	close(room->marks.done_fd);
+	close(room->quarantine_fd);
 	place_remove(room->path, room->fd);
 	return 0;
 }
 
-static struct plan plan_of(uint64_t clock_s, bool short_doubt)
+static struct plan plan_of(uint64_t clock_s, enum plan_doubt doubt)
 {
-	struct plan plan = { .job = "0badcafe", .clock_s = clock_s, .short_doubt = short_doubt };
+	struct plan plan = { .job = "0badcafe", .clock_s = clock_s, .doubt = doubt };
 	memcpy(plan.key, KEY, sizeof plan.key);
 	return plan;
 }
@@ -57,9 +61,9 @@ static int add_plan(const struct room *room, const char *job)
 	return fd;
 }
 
-static int make_mark(const struct room *room, uint64_t clock_s, bool short_doubt)
+static int make_mark(const struct room *room, uint64_t clock_s, enum plan_doubt doubt)
 {
-	struct plan plan = plan_of(clock_s, short_doubt);
+	struct plan plan = plan_of(clock_s, doubt);
 	char name[PLAN_NAME_SIZE];
 	int fd = add_plan(room, plan.job);
 	plan_name(KEY, plan.job, LIFE, name);
@@ -96,7 +100,7 @@ static void test_held_plan_and_mark(void **state)
 static void test_doubt_is_answered_once(void **state)
 {
 	char life[PLAN_LIFE_SIZE];
-	int fd, second, held = make_mark(*state, 5, false);
+	int fd, second, held = make_mark(*state, 5, PLAN_DOUBT_LONG);
 	assert_int_equal(find(*state, &fd, life), MARKS_NONE);
 	close(held);
 	assert_int_equal(find(*state, &fd, life), MARKS_DOUBT);
@@ -112,7 +116,7 @@ static void test_settle(void **state)
 {
 	struct room *room = *state;
 	char life[PLAN_LIFE_SIZE];
-	int fd, held = make_mark(room, 5, false);
+	int fd, held = make_mark(room, 5, PLAN_DOUBT_LONG);
 	assert_int_equal(marks_settle(&room->marks, held), 0);
 	close(held);
 	assert_int_equal(find(room, &fd, life), MARKS_NONE);
@@ -123,7 +127,7 @@ static void test_settle(void **state)
 static void test_settle_forged(void **state)
 {
 	struct room *room = *state;
-	int held = make_mark(room, 5, false);
+	int held = make_mark(room, 5, PLAN_DOUBT_LONG);
 	place_file(room->fd, KEY ".0badcafe.5.l", "forged");
 	int forged = openat(room->fd, KEY ".0badcafe.5.l", O_RDONLY | O_CLOEXEC);
 	assert_int_equal(marks_settle(&room->marks, forged), 0);
@@ -136,30 +140,59 @@ static void test_settle_forged(void **state)
 static const struct {
 	const char *name;
 	uint64_t made, now, keep;
-	bool short_doubt, held, gone;
+	enum plan_doubt doubt;
+	bool held, gone;
 } ages[] = {
-	{ "young", 100, 200, 1000, false, false, false },
-	{ "old", 100, 1101, 1000, false, false, true },
-	{ "old but held", 100, 5000, 1000, false, true, false },
-	{ "short, young", 100, 700, 86400, true, false, false },
-	{ "short, old", 100, 701, 86400, true, false, true },
-	{ "short, and the configuration is shorter", 100, 170, 60, true, false, true },
-	{ "from a clock that was lost", 5000, 10, 1000, false, false, false },
+	{ "young", 100, 200, 1000, PLAN_DOUBT_LONG, false, false },
+	{ "old", 100, 1101, 1000, PLAN_DOUBT_LONG, false, true },
+	{ "old but held", 100, 5000, 1000, PLAN_DOUBT_LONG, true, false },
+	{ "short, young", 100, 700, 86400, PLAN_DOUBT_SHORT, false, false },
+	{ "short, old", 100, 701, 86400, PLAN_DOUBT_SHORT, false, true },
+	{ "short, and the configuration is shorter", 100, 170, 60, PLAN_DOUBT_SHORT, false, true },
+	{ "from a clock that was lost", 5000, 10, 1000, PLAN_DOUBT_LONG, false, false },
+	{ "of a retry whose entry is gone, young", 100, 200, 1000, PLAN_DOUBT_RETRY, false, false },
+	{ "of a retry whose entry is gone, old", 100, 1101, 1000, PLAN_DOUBT_RETRY, false, true },
 };
+
+static int age(const struct room *room, uint64_t clock_s, uint64_t keep_s)
+{
+	return marks_age(&room->marks, clock_s, keep_s, room->quarantine_fd);
+}
 
 static void test_age(void **state)
 {
 	struct room *room = *state;
 	for (size_t i = 0; i < sizeof ages / sizeof ages[0]; i++) {
-		int held = make_mark(room, ages[i].made, ages[i].short_doubt);
+		int held = make_mark(room, ages[i].made, ages[i].doubt);
 		print_message("%s\n", ages[i].name);
 		if (!ages[i].held)
 			close(held);
-		assert_int_equal(marks_age(&room->marks, ages[i].now, ages[i].keep), ages[i].gone);
+		assert_int_equal(age(room, ages[i].now, ages[i].keep), ages[i].gone);
 		if (ages[i].held)
 			close(held);
-		marks_age(&room->marks, UINT64_MAX, 0);
+		age(room, UINT64_MAX, 0);
 	}
+}
+
+/* Its entry stands for it: a retry that was killed is not forgotten before the next one. */
+static void test_age_of_a_retry(void **state)
+{
+	struct room *room = *state;
+	char id[ASIDE_ID_SIZE];
+	place_file(room->fd, "message", "0123456789");
+	auto_close int message_fd = openat(room->fd, "message", O_RDONLY | O_CLOEXEC);
+	struct json *facts = json_object_new();
+	assert_int_equal(
+		quarantine_keep_message(room->quarantine_fd, 1000, KEY, facts, message_fd, id), 0);
+	json_free(facts);
+	close(make_mark(room, 100, PLAN_DOUBT_RETRY));
+	assert_int_equal(age(room, UINT64_MAX, 1000), 0);
+	auto_close int entry_fd = -1;
+	assert_int_equal(aside_hold(room->quarantine_fd, id, &entry_fd), 0);
+	assert_int_equal(aside_remove(room->quarantine_fd, id, entry_fd), 0);
+	assert_int_equal(age(room, UINT64_MAX, 1000), 1);
+	close(make_mark(room, 100, PLAN_DOUBT_LONG));
+	assert_int_equal(age(room, UINT64_MAX, 1000), 1);
 }
 
 /* A clock that was lost: it starts from the newest of what there is, and all of it ages. */
@@ -167,16 +200,16 @@ static void test_newest(void **state)
 {
 	struct room *room = *state;
 	assert_int_equal(marks_newest(&room->marks), 0);
-	close(make_mark(room, 5000, false));
-	close(make_mark(room, 40, true));
+	close(make_mark(room, 5000, PLAN_DOUBT_LONG));
+	close(make_mark(room, 40, PLAN_DOUBT_SHORT));
 	place_file(room->marks.done_fd, "01/nonsense", "");
 	close(add_plan(room, "00000007")); /* torn */
 	uint64_t clock_s = marks_newest(&room->marks);
 	assert_int_equal(clock_s, 5000);
-	assert_int_equal(marks_age(&room->marks, clock_s, 1000), 1);
-	assert_int_equal(marks_age(&room->marks, clock_s + 1001, 1000), 1);
+	assert_int_equal(age(room, clock_s, 1000), 1);
+	assert_int_equal(age(room, clock_s + 1001, 1000), 1);
 	/* a plan that is still to be rolled forward */
-	struct plan plan = plan_of(7000, false);
+	struct plan plan = plan_of(7000, PLAN_DOUBT_LONG);
 	char name[PLAN_NAME_SIZE];
 	plan_name(KEY, plan.job, LIFE, name);
 	int fd = openat(room->marks.publishing_fd, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
@@ -195,6 +228,7 @@ int main(void)
 		TEST(test_settle),
 		TEST(test_settle_forged),
 		TEST(test_age),
+		TEST(test_age_of_a_retry),
 		TEST(test_newest),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

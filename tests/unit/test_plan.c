@@ -40,7 +40,7 @@ static struct plan make_plan(void)
 {
 	struct plan plan = { .job = "0badcafe",
 			     .clock_s = 77,
-			     .short_doubt = true,
+			     .doubt = PLAN_DOUBT_SHORT,
 			     .shares = shares,
 			     .shares_count = 2,
 			     .parts = parts,
@@ -70,7 +70,7 @@ static void test_round_trip(void **state)
 	assert_string_equal(plan.key, key);
 	assert_string_equal(plan.job, "0badcafe");
 	assert_int_equal(plan.clock_s, 77);
-	assert_true(plan.short_doubt);
+	assert_int_equal(plan.doubt, PLAN_DOUBT_SHORT);
 	assert_int_equal(plan.shares_count, 2);
 	assert_int_equal(plan.parts_count, 2);
 	for (size_t i = 0; i < 2; i++) {

@@ -48,7 +48,7 @@ static int keep(const struct room *room, uint64_t max_bytes, const char *what, c
 static void test_once(void **state)
 {
 	struct room *room = *state;
-	char one[QUARANTINE_ID_SIZE], again[QUARANTINE_ID_SIZE], other[QUARANTINE_ID_SIZE];
+	char one[ASIDE_ID_SIZE], again[ASIDE_ID_SIZE], other[ASIDE_ID_SIZE];
 	char path[64];
 	assert_int_equal(keep(room, 1000, "message 1", one), 0);
 	snprintf(path, sizeof path, "%s/message.eml", one);
@@ -63,7 +63,7 @@ static void test_once(void **state)
 static void test_left_over(void **state)
 {
 	struct room *room = *state;
-	char id[QUARANTINE_ID_SIZE];
+	char id[ASIDE_ID_SIZE];
 	close(place_folder(room->quarantine_fd, ".new-dead"));
 	place_file(room->quarantine_fd, ".new-dead/message.eml", "0123456789");
 	int held = place_folder(room->quarantine_fd, ".new-alive");
