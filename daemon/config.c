@@ -801,16 +801,23 @@ static bool check_texts(struct loading *loading, const char *section, const void
  * once more, with care (daemon/http_out.h). */
 static bool is_safe_url(const char *url)
 {
-	static const char *const begins[] = { "https://", "http://127.", "http://[::1]" };
+	static const struct {
+		const char *begin, *rest; /* of the authority; "": what is no @ */
+	} kinds[] = { { "https://", "" },
+		      { "http://127.", "0123456789.:" },
+		      { "http://[::1]", "0123456789:" } };
 	for (const char *s = url; *s; s++) {
 		if (*s <= 0x20 || *s >= 0x7F || strchr("\"<>\\^`{|}#", *s))
 			return false;
 	}
-	for (size_t i = 0; i < sizeof begins / sizeof begins[0]; i++) {
-		size_t length = strlen(begins[i]);
-		size_t host = strcspn(url + length, "/?");
-		if (strncasecmp(url, begins[i], length) == 0)
-			return (i > 0 || host > 0) && !memchr(url + length, '@', host);
+	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+		size_t length = strlen(kinds[i].begin);
+		if (strncasecmp(url, kinds[i].begin, length) != 0)
+			continue;
+		const char *rest = url + length;
+		size_t size = strcspn(rest, "/?");
+		return *kinds[i].rest ? strspn(rest, kinds[i].rest) == size
+				      : size > 0 && !memchr(rest, '@', size);
 	}
 	return false;
 }
