@@ -3,12 +3,11 @@
 import contextlib
 import re
 import threading
-import time
 
 from certs import certs
 from client import PASSWORD, USER
 from dovecot import Dovecot
-from harness import EXE, mail, part, pdf, require, tree, wait_for
+from harness import EXE, mail, part, pdf, require, wait_for
 
 FAST = "poll = 1s\nrefresh = 3s\n"  # what a test waits for should not take minutes
 WAYS = ("implicit", "starttls", "off")
@@ -116,19 +115,16 @@ def proportional_kb(pid):
 
 
 class Peak(threading.Thread):
-    """The most memory that any puller ever had resident, and that all processes had together (kB)."""
+    """The most memory that any puller ever had resident (kB)."""
 
     def __init__(self, gateway):
         super().__init__(daemon=True)
-        self.gateway, self.puller, self.whole, self.ending = gateway, 0, 0, False
+        self.gateway, self.puller, self.ending = gateway, 0, threading.Event()
 
     def run(self):
-        while not self.ending:
-            for pid in pullers(self.gateway):
-                self.puller = max(self.puller, status_kb(pid, "VmHWM"))
-            self.whole = max(self.whole, sum(proportional_kb(pid) for pid, _ in tree(self.gateway.process.pid)))
-            time.sleep(0.05)
+        while not self.ending.wait(0.2):
+            self.puller = max([self.puller, *(status_kb(pid, "VmHWM") for pid in pullers(self.gateway))])
 
     def end(self):
-        self.ending = True
+        self.ending.set()
         self.join()

@@ -75,7 +75,8 @@ class Mailboxes:
     def mailboxes(self, user=USER):
         with self.client(user) as client:
             lines = good(client.list())
-        return [re.search(rb'\) (?:"."|NIL) (?:"(.*)"|(.*))$', line).expand(rb"\1\2").decode() for line in lines if line]
+        names = [re.search(rb'\) (?:"."|NIL) (?:"(.*)"|(.*))$', line).expand(rb"\1\2") for line in lines if line]
+        return [re.sub(rb"\\(.)", rb"\1", name).decode() for name in names]
 
     def create(self, mailbox, user=USER):
         with self.client(user) as client:

@@ -7,6 +7,7 @@ import glob
 import imaplib
 import os
 import shutil
+import signal
 import stat
 import subprocess
 
@@ -16,7 +17,7 @@ from harness import ROOT, wait_for
 
 CACHE = os.path.join(ROOT, ".cache", "courier")
 PACKAGES = ("courier-imap", "courier-base", "courier-authlib", "courier-authdaemon", "courier-authlib-userdb",
-            "libcourier-unicode4", "libgamin0", "libltdl7", "libgdbm6", "libidn12", "libpcre3")
+            "libcourier-unicode4", "gamin", "libgamin0", "libglib2.0-0", "libltdl7", "libgdbm6", "libidn12", "libpcre3")
 AUTH = "/usr/lib/courier/courier-authlib/authdaemond"
 LOGIN = "/usr/lib/courier/courier/imaplogin"
 
@@ -121,6 +122,10 @@ class Courier(Mailboxes):
     def stop(self):
         for process in self.processes:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, 9)
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait(10)
         self.processes = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):  # what has left its session, and lives in this root
+            with contextlib.suppress(OSError):
+                if os.readlink(f"/proc/{pid}/root") == self.root:
+                    os.kill(int(pid), signal.SIGKILL)

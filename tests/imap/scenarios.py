@@ -78,9 +78,11 @@ def silent(session, call):
 
 
 def slow(session, call):
-    """An octet a second, from here to the end of the connection."""
+    """An octet a second; where it is the connection that is slow, to its end."""
     session.pace = 1
     session.obey(call)
+    if call.name != "connect":
+        session.pace = None
 
 
 def done_then(end):
@@ -362,26 +364,26 @@ TABLE = [
     Scenario("SEARCH is answered NO [BADCHARSET", "SEARCH", status("NO [BADCHARSET (")),
 
     # the end of a mail
-    Scenario("STORE says OK and does nothing", "STORE", status("OK done")),
+    Scenario("STORE says OK and does nothing", "STORE", status("OK done"), 1, slow=True),
     Scenario("STORE is done and never answered", "STORE", done_then(hang_up)),
     Scenario("STORE tells other flags", "STORE", before(b"* 1 FETCH (UID 1 FLAGS (\\Seen))\r\n"), lasts=True),
-    Scenario("EXPUNGE says OK and does nothing", "EXPUNGE", status("OK done")),
+    Scenario("EXPUNGE says OK and does nothing", "EXPUNGE", status("OK done"), 1, slow=True),
     Scenario("EXPUNGE is done and never answered", "EXPUNGE", done_then(hang_up)),
     Scenario("EXPUNGE is done and answered NO", "EXPUNGE", lambda s, c: (s.perform(c), s.end(c, b"", "NO sorry"))),
     Scenario("EXPUNGE tells messages that aren't there", "EXPUNGE", before(b"* 900 EXPUNGE\r\n* 0 EXPUNGE\r\n")),
 
     # refused mails
-    Scenario("MOVE says OK and does nothing", "MOVE", status("OK done"), **EXE),
-    Scenario("MOVE is answered NO", "MOVE", status("NO sorry"), **EXE),
+    Scenario("MOVE says OK and does nothing", "MOVE", status("OK done"), 1, slow=True, **EXE),
+    Scenario("MOVE is answered NO", "MOVE", status("NO sorry"), slow=True, rare=True, **EXE),
     Scenario("MOVE is done and never answered", "MOVE", done_then(hang_up), **EXE),
-    Scenario("MOVE never finds its target", "MOVE", status("NO [TRYCREATE] no such mailbox"), 4, **EXE),
-    Scenario("COPY without COPYUID", "COPY", changed(rb"\[COPYUID.*?\] ", b""), lasts=True, **COPY),
-    Scenario("COPYUID that can't be read", "COPY", changed(rb"\[COPYUID.*?\] ", b"[COPYUID 7 (] "), **COPY),
-    Scenario("COPY says OK and does nothing", "COPY", status("OK done"), **COPY),
-    Scenario("COPY is answered NO", "COPY", status("NO sorry"), **COPY),
+    Scenario("MOVE never finds its target", "MOVE", status("NO [TRYCREATE] no such mailbox"), 4, slow=True, rare=True, **EXE),
+    Scenario("COPY without COPYUID", "COPY", changed(rb"\[COPYUID.*?\] ", b""), slow=True, **COPY),
+    Scenario("COPYUID that can't be read", "COPY", changed(rb"\[COPYUID.*?\] ", b"[COPYUID 7 (] "), slow=True, rare=True, **COPY),
+    Scenario("COPY says OK and does nothing", "COPY", status("OK done"), 1, slow=True, **COPY),
+    Scenario("COPY is answered NO", "COPY", status("NO sorry"), slow=True, rare=True, **COPY),
     Scenario("COPY is done and never answered", "COPY", done_then(hang_up), **COPY),
-    Scenario("CREATE is answered NO", "CREATE", status("NO sorry"), **EXE),
-    Scenario("CREATE says OK and does nothing", "CREATE", status("OK done"), **EXE),
+    Scenario("CREATE is answered NO", "CREATE", status("NO sorry"), slow=True, **EXE),
+    Scenario("CREATE says OK and does nothing", "CREATE", status("OK done"), slow=True, rare=True, **EXE),
     Scenario("LIST with separator NIL", "LIST", changed(rb'\) ".*?" ', b") NIL "), **EXE),
     Scenario("LIST says nothing", "LIST", status("OK done"), **EXE),
 

@@ -1,6 +1,6 @@
 """A peer that is dead without a word: the gateway lives behind a wire of its own, and the wire is cut."""
 
-import json
+import re
 import subprocess
 import threading
 import time
@@ -56,14 +56,9 @@ class Wire:
         run("ip", "link", "set", self.name, "up")
 
 
-def state(place, config):
-    """What `status` says of the account."""
-    done = place.run("status", "--json", "-c", config)
-    for line in done.stdout.decode().splitlines():
-        said = json.loads(line)
-        if said.get("source") == "office":
-            return said["state"]
-    raise AssertionError(f"status says nothing of office: {done}")
+def has_noticed(gateway, since):
+    """It has said that something is wrong with the account."""
+    return re.search(r"^(<\d>)?source source=office text=", gateway.log()[since:], re.M)
 
 
 @needs_root
@@ -73,14 +68,15 @@ def test_noticed_while_idling(place, cut, mend):
     server = Dovecot(place, address=NETWORK)
     (first, second, third), files = several(range(3))
     config = place.config(account(place, server, tls="implicit", host=NETWORK, fast=False))
-    with place.gateway(config=config, wrapper=wire.inside):
+    with place.gateway(config=config, wrapper=wire.inside) as gateway:
         server.append(first)
         wait_files(place, {"0.pdf": files["0.pdf"]})
         server.wait_idling()
+        since = len(gateway.log())
         cut(wire)
         started = time.monotonic()
         server.append(second)
-        wait_for(lambda: state(place, config) != "up", NOTICED + 5, "it never notices")
+        wait_for(lambda: has_noticed(gateway, since), NOTICED + 5, "it never notices")
         noticed = time.monotonic() - started
         require(noticed <= NOTICED, f"noticed after {noticed:.0f} s")
         mend(wire)

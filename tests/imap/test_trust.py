@@ -88,7 +88,11 @@ def test_old_tls(place, way):
 # --- STARTTLS -------------------------------------------------------------------------------------------------------
 
 def without_starttls(session, call):
-    session.send(session.answer(call).replace(b" STARTTLS", b""))
+    """Somebody between us and the server takes the offer away."""
+    if call.name == "STARTTLS":
+        session.end(call, b"", "BAD unknown command")
+    else:
+        session.send(session.answer(call).replace(b" STARTTLS", b""))
 
 
 def injects(session, call):
@@ -108,7 +112,7 @@ def refused_starttls(session, call):
 
 
 TRICKS = {
-    "not offered": (("greeting", "CAPABILITY"), without_starttls, r"STARTTLS"),
+    "stripped": (("greeting", "CAPABILITY", "STARTTLS"), without_starttls, r"STARTTLS"),
     "refused": ("STARTTLS", refused_starttls, r"STARTTLS"),
     "followed by more": ("STARTTLS", injects, r"STARTTLS|TLS"),
     "greeted with PREAUTH": ("greeting", preauth, r"PREAUTH|STARTTLS"),
