@@ -196,6 +196,10 @@ void aside_put_question(struct json *facts, const struct ask *ask)
 		json_put_text(recipients, NULL, ask->recipients[i]);
 	json_put(question, "recipients", recipients);
 	json_put_number(question, "received_ms", head->received_ms);
+	/* where it stays at its source, what becomes of it is to be remembered there */
+	json_put_number(question, "validity", (int64_t)(head->stays ? head->place[0] : 0));
+	json_put_number(question, "uid", (int64_t)(head->stays ? head->place[1] : 0));
+	json_put_number(question, "stays", head->stays);
 	json_put(facts, "question", question);
 }
 
@@ -255,6 +259,9 @@ bool aside_take_question(const struct json *facts, struct ask_head *head_out, st
 	ask.sender = ask.sender ? ask.sender : "";
 	head.origin.kind = (uint32_t)json_number(question, "source_kind");
 	head.received_ms = json_number(question, "received_ms");
+	head.place[0] = (uint32_t)json_number(question, "validity");
+	head.place[1] = (uint32_t)json_number(question, "uid");
+	head.stays = (uint32_t)json_number(question, "stays");
 	*head_out = head;
 	*ask_out = ask;
 	return true;

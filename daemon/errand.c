@@ -176,16 +176,30 @@ bool errands_take(struct errands *errands, int64_t until_ms, int wake_fd,
 	return false;
 }
 
-void errand_settle(const struct errands *errands, int mark_fd)
+/* A question that nobody waits for the answer of. */
+static void tell(const struct errands *errands, const struct ask_head *head, int fd)
 {
-	auto_close int mark = mark_fd;
-	const struct ask_head head = { .kind = ASK_SETTLE };
 	int pair[2];
-	ssize_t size = ask_write(&head, "", NULL, question);
+	ssize_t size = ask_write(head, "", NULL, question);
 	if (size < 0 || socket_pair(pair) != 0)
 		return;
 	auto_close int ours = pair[0];
 	auto_close int theirs = pair[1];
-	const int fds[] = { mark, theirs };
+	const int fds[] = { fd, theirs };
 	pass_fds(errands->ask_fd, question, (size_t)size, fds, 2);
+}
+
+void errand_settle(const struct errands *errands, int mark_fd)
+{
+	auto_close int mark = mark_fd;
+	tell(errands, &(struct ask_head){ .kind = ASK_SETTLE }, mark);
+}
+
+void errands_compact(const struct errands *errands, uint32_t validity, const uint32_t *uids,
+		     size_t count)
+{
+	auto_close int fd = -1;
+	const struct ask_head head = { .kind = ASK_COMPACT, .place = { validity, 0 } };
+	if (memory_file("uids", &fd) == 0 && write_all(fd, uids, count * sizeof *uids) == 0)
+		tell(errands, &head, fd);
 }

@@ -58,3 +58,8 @@ bool errands_take(struct errands *errands, int64_t until_ms, int wake_fd,
 /* The source no longer has the message: its mark goes. Takes over `mark_fd`. Nobody waits: a mark
  * that stays ages, and matches no other message. */
 void errand_settle(const struct errands *errands, int mark_fd);
+
+/* What is remembered of messages that the source no longer lists under UIDVALIDITY `validity` may
+ * be forgotten (daemon/kept.h). `uids`: all that it lists, ascending. Nobody waits. */
+void errands_compact(const struct errands *errands, uint32_t validity, const uint32_t *uids,
+		     size_t count);

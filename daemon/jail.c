@@ -27,8 +27,9 @@ static int add_calls(scmp_filter_ctx filter, const struct jail_call *calls, size
 		for (; used < JAIL_MATCHES && only[used].mask != 0; used++)
 			matches[used] = SCMP_CMP(only[used].argument, SCMP_CMP_MASKED_EQ,
 						 only[used].mask, only[used].value);
-		int error = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, calls[i].call, used,
-						   matches);
+		uint32_t action = calls[i].refuse ? SCMP_ACT_ERRNO((unsigned)calls[i].refuse)
+						  : SCMP_ACT_ALLOW;
+		int error = seccomp_rule_add_array(filter, action, calls[i].call, used, matches);
 		if (error)
 			return error;
 	}
@@ -211,7 +212,6 @@ size_t jail_network_paths(struct jail_path paths_out[JAIL_NETWORK_MAX])
 		"/lib64",
 		"/usr/lib",
 		"/usr/lib64",
-		"/run/nscd",
 		"/run/systemd/resolve",
 		/* who may sign, and what TLS is taken */
 		"/etc/ssl",

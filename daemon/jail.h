@@ -30,6 +30,7 @@ struct jail_call {
 	int call; /* SCMP_SYS(…), i.e. __NR_… */
 	const char *why;
 	struct jail_match only[JAIL_MATCHES]; /* all of these; `mask` 0: none, any call */
+	int refuse; /* not allowed, but borne: the call fails with this errno; 0: it is allowed */
 };
 
 /* Rights on a tree, as much of them as the kernel knows. */

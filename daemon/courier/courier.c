@@ -142,7 +142,8 @@ static enum reason take_key(struct job *job)
 {
 	snprintf(job->key, sizeof job->key, "%.*s", PLAN_KEY_SIZE - 1, job->ask->head->key);
 	life_forget_tries(&job->courier->spool, job->key);
-	return check_size(job);
+	enum reason reason = check_size(job);
+	return reason || !job->ask->head->stays ? reason : hash_message(job);
 }
 
 /* What is pulled is known by its place; its octets count only where it stays there. */
@@ -249,13 +250,13 @@ static enum reason look_back(struct job *job)
 /* --- what stays at its source ----------------------------------------------------------------- */
 
 /* The same octets under an older UIDVALIDITY were the same message. One that was refused is tried
- * again if the rules are others now. */
+ * again if the rules are others now, or if somebody wants it. */
 static void recall(struct job *job)
 {
 	const struct courier *courier = job->courier;
 	uint32_t validity = (uint32_t)job->ask->head->place[0];
 	struct kept kept;
-	if (!job->ask->head->stays || is_too_big(job) ||
+	if (!job->ask->head->stays || is_too_big(job) || job->ask->head->kind == ASK_RETRY ||
 	    kept_read(courier->spool.kept_fd, job->source, &kept) != 0)
 		return;
 	const struct kept_record *record = kept_find_bytes(&kept, validity, job->sha256);

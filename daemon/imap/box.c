@@ -76,7 +76,7 @@ enum conn_criterion box_criterion(const struct config_account *account)
 							[CONFIG_FATE_MOVE] = CONN_UNDELETED,
 							[CONFIG_FATE_SEEN] = CONN_UNSEEN,
 							[CONFIG_FATE_FLAG] = CONN_UNFLAGGED,
-							[CONFIG_FATE_KEEP] = CONN_ALL };
+							[CONFIG_FATE_KEEP] = CONN_UNDELETED };
 	return criteria[account->after.kind];
 }
 

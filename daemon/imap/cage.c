@@ -30,7 +30,11 @@ static const struct jail_call calls[] = {
 	ONLY(socket, "the server", { 0, JAIL_WORD, AF_INET }),
 	ONLY(socket, "the server", { 0, JAIL_WORD, AF_INET6 }),
 	ONLY(socket, "names: which addresses this machine has", { 0, JAIL_WORD, AF_NETLINK }),
-	ONLY(socket, "names: nscd", { 0, JAIL_WORD, AF_UNIX }),
+	/* nscd is looked for; but who may have a local socket may knock at the gateway's door */
+	{ .call = SYS_socket,
+	  .why = "names without nscd",
+	  .only = { { 0, JAIL_WORD, AF_UNIX } },
+	  .refuse = EAFNOSUPPORT },
 	CALL(connect, "the server, and those who know names"),
 	CALL(bind, "names: a netlink socket"),
 	CALL(getsockname, "names"),

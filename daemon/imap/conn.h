@@ -60,7 +60,13 @@ enum conn_result conn_select(struct conn *conn, const char *mailbox,
 enum conn_result conn_list(struct conn *conn, char **names_out, size_t max, size_t *count_out,
 			   char *separator_out);
 
-enum conn_criterion { CONN_UNDELETED, CONN_UNSEEN, CONN_UNFLAGGED, CONN_ALL, CONN_DELETED };
+enum conn_criterion {
+	CONN_UNDELETED,
+	CONN_UNSEEN,    /* and undeleted, as all that we take */
+	CONN_UNFLAGGED, /* without the keyword */
+	CONN_DELETED,
+	CONN_ALL
+};
 
 /* UIDs in ascending order; the array is owned by the caller, with free. `flag`: for
  * CONN_UNFLAGGED. */

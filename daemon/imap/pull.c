@@ -587,6 +587,21 @@ static enum visit refused(struct puller *puller, const char *why)
 	return VISIT_REFUSED;
 }
 
+#define COMPACT_AT 1000 /* messages that the ledger knows, and as many more than there are */
+
+/* The ledger of what stays may know of many that are long gone. */
+static enum conn_result compact(struct puller *puller)
+{
+	auto_free uint32_t *uids = NULL;
+	size_t count = 0, known = puller->box.known.count;
+	if (known < COMPACT_AT)
+		return CONN_OK;
+	enum conn_result result = conn_search(puller->conn, CONN_ALL, NULL, &uids, &count);
+	if (result == CONN_OK && known > count + COMPACT_AT)
+		errands_compact(&puller->errands, puller->box.validity, uids, count);
+	return result;
+}
+
 #define DEATH_MS 60000
 
 /* We, or who was us before, died twice or more over one message: the others come first. */
@@ -623,7 +638,8 @@ static enum visit enter(struct puller *puller)
 	heed_deaths(puller);
 	puller->idles = conn_has(puller->conn, "IDLE");
 	puller->stays = box_stays(puller->account, puller->conn);
-	return VISIT_OVER;
+	result = compact(puller);
+	return result == CONN_OK ? VISIT_OVER : broken(puller, result);
 }
 
 static enum visit serve(struct puller *puller)

@@ -66,7 +66,12 @@ static const struct cage_call {
 	ONLY(CAGE_NETWORK, socket, "the provider", { 0, JAIL_WORD, AF_INET6 }),
 	ONLY(CAGE_NETWORK, socket, "names: which addresses this machine has",
 	     { 0, JAIL_WORD, AF_NETLINK }),
-	ONLY(CAGE_NETWORK, socket, "names: nscd", { 0, JAIL_WORD, AF_UNIX }),
+	/* nscd is looked for; but who may have a local socket may knock at the gateway's door */
+	{ CAGE_NETWORK,
+	  { .call = SYS_socket,
+	    .why = "names without nscd",
+	    .only = { { 0, JAIL_WORD, AF_UNIX } },
+	    .refuse = EAFNOSUPPORT } },
 	ONLY(CAGE_NETWORK, socketpair, "libcurl wakes itself", { 0, JAIL_WORD, AF_UNIX }),
 	CALL(CAGE_NETWORK, connect, "the provider, and those who know names"),
 	CALL(CAGE_NETWORK, bind, "names: a netlink socket"),
