@@ -16,6 +16,9 @@
 #define MEMORY_MAX (256u << 20) /* octets of address space */
 #define FILES_MAX  64
 
+/* Without the flags SOCK_CLOEXEC and SOCK_NONBLOCK. */
+#define SOCKET_TYPE 0xF
+
 #define CALL(level, name, reason)                           \
 	{                                                   \
 		(level),                                    \
@@ -41,11 +44,9 @@ static const struct cage_call {
 	CALL(CAGE_FILE, write, "the log"),
 	CALL(CAGE_FILE, writev, "libc"),
 	CALL(CAGE_FILE, close, "descriptors"),
-	CALL(CAGE_FILE, fstat, "standard output"),
-	CALL(CAGE_FILE, newfstatat, "standard output"),
 	CALL(CAGE_FILE, brk, "memory"),
-	CALL(CAGE_FILE, mmap, "memory"),
-	CALL(CAGE_FILE, mprotect, "memory"),
+	ONLY(CAGE_FILE, mmap, "memory, none of it code", { 2, PROT_EXEC, 0 }),
+	ONLY(CAGE_FILE, mprotect, "memory, none of it code", { 2, PROT_EXEC, 0 }),
 	CALL(CAGE_FILE, munmap, "memory"),
 	CALL(CAGE_FILE, mremap, "memory"),
 	CALL(CAGE_FILE, madvise, "memory"),
@@ -72,7 +73,13 @@ static const struct cage_call {
 	    .why = "names without nscd",
 	    .only = { { 0, JAIL_WORD, AF_UNIX } },
 	    .refuse = EAFNOSUPPORT } },
-	ONLY(CAGE_NETWORK, socketpair, "libcurl wakes itself", { 0, JAIL_WORD, AF_UNIX }),
+	ONLY(CAGE_NETWORK, socketpair, "libcurl wakes itself", { 0, JAIL_WORD, AF_UNIX },
+	     { 1, SOCKET_TYPE, SOCK_STREAM }),
+	CALL(CAGE_NETWORK, fstat, "files"),
+	CALL(CAGE_NETWORK, newfstatat, "files"),
+	/* libraries that look up names are loaded when they are needed */
+	CALL(CAGE_NETWORK, mmap, "memory"),
+	CALL(CAGE_NETWORK, mprotect, "memory"),
 	CALL(CAGE_NETWORK, connect, "the provider, and those who know names"),
 	CALL(CAGE_NETWORK, bind, "names: a netlink socket"),
 	CALL(CAGE_NETWORK, getsockname, "names"),
