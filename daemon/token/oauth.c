@@ -174,7 +174,9 @@ static void fill_record(const struct oauth *oauth, const struct reply *reply,
 	record->had_ms = wall_ms();
 	record->until_ms = record->had_ms + reply->lasts_s * 1000;
 	memcpy(record->account, oauth->account_digest, sizeof record->account);
-	memcpy(record->seed, oauth->seed_digest, sizeof record->seed);
+	/* a token_file that is away for a moment is none that is new when it is back */
+	if (*oauth->seed_digest)
+		memcpy(record->seed, oauth->seed_digest, sizeof record->seed);
 }
 
 /* Nobody else has these tokens: a disk that is full for a moment is waited for. */
@@ -215,6 +217,9 @@ int oauth_keep(const struct oauth *oauth, const struct reply *reply)
 			       &lock_fd);
 	if (error)
 		return error;
+	/* of what there was before only the token_file that was heeded counts on */
+	if (store_read(oauth->tokens_fd, oauth->account->name, &record) == 0)
+		explicit_bzero(record.refresh, sizeof record.refresh);
 	fill_record(oauth, reply, &record);
 	error = keep_record(oauth, &record);
 	explicit_bzero(&record, sizeof record);

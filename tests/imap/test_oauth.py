@@ -13,6 +13,7 @@ import urllib.parse
 import urllib.request
 
 from accounts import account, several, wait_files
+from certs import certs
 from dovecot import Dovecot, free_port
 from harness import IS_ROOT, PATIENCE, equal, needs_root, require, rows, wait_for
 from hostile import Server
@@ -255,6 +256,18 @@ def test_another_token_file(place):
             bed.delivers()
 
 
+def test_token_file_that_is_away(place):
+    """It is no other one when it is back; by then it is good for nothing."""
+    tokens = Tokens(place, lasts=1)
+    first = tokens.new_refresh()
+    bed = Bed(place, tokens, token_file=token_file(place, first))
+    for content in (first, "", first):
+        token_file(place, content)
+        with bed.gateway():
+            bed.delivers()
+    equal(tokens.count("refresh_token"), 3)
+
+
 @needs_root
 def test_token_file_of_root(place):
     tokens = Tokens(place)
@@ -278,12 +291,14 @@ def test_https(place):
         no_secret_in(gateway.log(), tokens)
 
 
-@rows([(cert, cert) for cert in ("unknown-ca", "wrong-host", "expired")])
-def test_https_of_nobody(place, cert):
+@rows([(cert, cert, True) for cert in ("unknown-ca", "wrong-host", "expired")] + [("not the system's", "good", False)])
+def test_https_of_nobody(place, cert, with_ca):
     tokens = Tokens(place, cert=cert)
-    bed = Bed(place, tokens, server=Server(place), token_file=token_file(place, tokens.new_refresh()))
+    more = {"ca_file": certs().ca} if with_ca else {}
+    bed = Bed(place, tokens, server=Server(place), token_file=token_file(place, tokens.new_refresh()), **more)
     with bed.gateway() as gateway:
-        wait_for(lambda: "certificate" in gateway.log(), SOON, "nobody says why")
+        # it was looked at and refused: not that our own signers could not be read
+        wait_for(lambda: "certificate or SSH remote key was not OK" in gateway.log(), SOON, "nobody says why")
         equal(tokens.requests, [], "a secret was sent")
         require(not re.search(r"letterchute login\b", gateway.log()), "a person is asked for help")
 
