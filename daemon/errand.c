@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <sys/socket.h>
+#include <unistd.h>
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
 
@@ -133,7 +134,11 @@ static bool hear(const struct errands *errands, struct errand *errand, struct er
 		close_fd(&errand->mark_fd);
 		errand->mark_fd = take_fd(&came);
 	}
-	return answer.kind == ASK_FINAL && end(errand, (enum reason)answer.reason, end_out);
+	if (answer.kind == ASK_PROMISED)
+		return false;
+	end(errand, (enum reason)answer.reason, end_out);
+	end_out->unknown = answer.kind == ASK_UNKNOWN;
+	return true;
 }
 
 /* Until one of them, or `wake_fd`, can be read, or the time of one is up. */

@@ -205,9 +205,9 @@ static bool is_from(const struct courier *courier, struct ask_head *head, const 
 		snprintf(head->origin.source, sizeof head->origin.source, "%s", name);
 		head->login[0] = '\0';
 		return head->kind == ASK_DELIVER || head->kind == ASK_SETTLE ||
-		       head->kind == ASK_COMPACT;
+		       head->kind == ASK_COMPACT || head->kind == ASK_RECALL;
 	}
-	return head->kind != ASK_COMPACT && head->origin.kind >= ASK_SOURCE_SMTP &&
+	return head->kind < ASK_COMPACT && head->origin.kind >= ASK_SOURCE_SMTP &&
 	       head->origin.kind < ASK_SOURCE_IMAP &&
 	       (anybody || strcmp(head->origin.source, name) == 0);
 }

@@ -145,8 +145,8 @@ static bool fail(const char *what, int error)
 	return false;
 }
 
-static bool enter_paths(const struct config *config, const struct config_account *account,
-			int receiving_fd, int kept_fd)
+static bool enter_paths(enum jail_mode mode, const struct config_account *account, int receiving_fd,
+			int kept_fd)
 {
 	struct jail_path paths[JAIL_NETWORK_MAX + 3];
 	size_t count = jail_network_paths(paths);
@@ -157,7 +157,7 @@ static bool enter_paths(const struct config *config, const struct config_account
 						     .fd = -1,
 						     .rights = JAIL_READ };
 	int ruleset_fd = -1;
-	if (jail_landlock_abi() == 0 && config->gateway.sandbox == JAIL_REQUIRE)
+	if (jail_landlock_abi() == 0 && mode == JAIL_REQUIRE)
 		return fail("sandbox = require, but this kernel has no Landlock", -ENOSYS);
 	int error = jail_paths_prepare(paths, count, &ruleset_fd);
 	if (!error)
@@ -167,15 +167,15 @@ static bool enter_paths(const struct config *config, const struct config_account
 	return !error || fail("Landlock can't be set up", error);
 }
 
-bool cage_enter(const struct config *config, const struct config_account *account, int receiving_fd,
+bool cage_enter(enum jail_mode mode, const struct config_account *account, int receiving_fd,
 		int kept_fd)
 {
 	struct jail_filter filter;
 	if (!limit())
 		return fail("the limits can't be set", -errno);
-	if (config->gateway.sandbox == JAIL_OFF)
+	if (mode == JAIL_OFF)
 		return true;
-	if (!enter_paths(config, account, receiving_fd, kept_fd))
+	if (!enter_paths(mode, account, receiving_fd, kept_fd))
 		return false;
 	int error = jail_filter_prepare(calls, sizeof calls / sizeof calls[0], &filter);
 	if (error)

@@ -6,5 +6,5 @@
 /* Locks us in: this account's connection, names looked up, `receiving_fd` and the ledgers, nothing
  * else. Memory is limited too: what a server sends costs libetpan up to thirty times as much.
  * False: said. */
-bool cage_enter(const struct config *config, const struct config_account *account, int receiving_fd,
+bool cage_enter(enum jail_mode mode, const struct config_account *account, int receiving_fd,
 		int kept_fd);
