@@ -18,6 +18,7 @@
 #define ALIVE_EACH_S   10
 #define ALIVE_TIMES    3
 #define UNANSWERED_MS  30000
+#define SILENT_MS      60000 /* in the middle of a command, however long that may take */
 #define ADDRESS_MS     10000 /* for one address of several */
 #define ADDRESSES_MOST 8
 
@@ -55,8 +56,11 @@ static bool wait_for(struct stream *stream, short events)
 {
 	struct pollfd waits[] = { { .fd = stream->fd, .events = events },
 				  { .fd = stream->wake_fd, .events = POLLIN } };
+	int64_t until_ms = monotonic_ms() + SILENT_MS;
+	if (until_ms > stream->limit_ms)
+		until_ms = stream->limit_ms;
 	for (;;) {
-		int64_t left = stream->limit_ms - monotonic_ms();
+		int64_t left = until_ms - monotonic_ms();
 		if (left <= 0)
 			return end(stream, STREAM_LATE, "the server does not answer in time");
 		int ready = poll(waits, 2, (int)(left < 1 << 30 ? left : 1 << 30));

@@ -2,9 +2,10 @@
  * Ground of daemon.
  *
  * Each command has an absolute deadline and a budget of octets: a server that sends an octet a
- * second, or that never ends a line, runs into one of them. Every wait ends when `wake_fd` can be
- * read. What went wrong is remembered: after it the stream is good for nothing. Signals that are
- * handled do not disturb it. */
+ * second, or that never ends a line, runs into one of them. One that is silent for a minute in the
+ * middle of a command that may take longer is given up. Every wait ends when `wake_fd` can be read.
+ * What went wrong is remembered: after it the stream is good for nothing. Signals that are handled
+ * do not disturb it. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

@@ -71,7 +71,7 @@ def main():
     parser.add_argument("--only")
     parser.add_argument("--without")
     parser.add_argument("wanted", nargs="*")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     base = os.environ.get("LETTERCHUTE_TMP") or tempfile.gettempdir()
     sys.path.insert(1, os.path.join(harness.HERE, options.folder))
     tests = [test for test in find_tests(options.folder, options.wanted)
@@ -79,6 +79,7 @@ def main():
              not (options.without and getattr(test[1], options.without, False))]
     alone = [t for t in tests if getattr(t[1], "alone", False)]
     together = [t for t in tests if not getattr(t[1], "alone", False)]
+    together.sort(key=lambda test: not getattr(test[1], "slow", False))  # those that mostly wait, first
     counts = {"ok": 0, "FAIL": 0, "skip": 0}
 
     def tell(label, result):
