@@ -154,7 +154,7 @@ static enum conn_result lost(struct conn *conn, const char *doing)
 		return CONN_LOST;
 	}
 	snprintf(what, sizeof what, "the server's answer makes no sense (%s)", doing);
-	return fail(conn, CONN_LOST, what, conn->session->imap_response);
+	return fail(conn, CONN_LOST, what, conn->session ? conn->session->imap_response : NULL);
 }
 
 static enum conn_result judge(struct conn *conn, int code, const char *doing)
@@ -168,10 +168,23 @@ static enum conn_result judge(struct conn *conn, int code, const char *doing)
 	return fail(conn, CONN_NO, what, conn->session->imap_response);
 }
 
+/* For who looks for what a server did. Logins do not pass here. */
+static void log_command(const struct conn *conn, const char *text)
+{
+	struct log_line line;
+	if (!log_is_debug())
+		return;
+	log_start(&line, "dialogue");
+	log_add(&line, "source", "%s", conn->account->name);
+	log_quote(&line, "sent", text);
+	log_send(LOG_DEBUG, &line);
+}
+
 /* One command in `octets` and the usual time; `doing` says in the log what it was for. */
 static enum conn_result command(struct conn *conn, const char *text, uint64_t octets,
 				const char *doing)
 {
+	log_command(conn, text);
 	stream_allow(&conn->stream, COMMAND_MS, octets);
 	return judge(conn, mailimap_custom_command(conn->session, text), doing);
 }
@@ -803,6 +816,7 @@ enum conn_result conn_fetch(struct conn *conn, uint32_t uid, uint64_t from, uint
 	struct taking taking = { .take = take, .context = context, .most = size };
 	snprintf(text, sizeof text, "UID FETCH %u (UID BODY.PEEK[]<%llu.%u>)", uid,
 		 (unsigned long long)from, size);
+	log_command(conn, text);
 	stream_allow(&conn->stream, COMMAND_MS + size / FETCH_OCTETS_MS, size + FETCH_SLACK);
 	mailimap_set_msg_body_handler(conn->session, take_body, &taking);
 	int code = mailimap_custom_command(conn->session, text);
