@@ -12,6 +12,7 @@
 #include "daemon/errand.h"
 #include "daemon/fdio.h"
 #include "daemon/imap/box.h"
+#include "daemon/imap/cage.h"
 #include "daemon/imap/conn.h"
 #include "daemon/keep.h"
 #include "daemon/log.h"
@@ -661,6 +662,17 @@ static int end_once(struct puller *puller, enum visit visit)
 	return puller->left || puller->box.decided_count > 0 ? EXIT_WAITS : EXIT_DONE;
 }
 
+/* Who is started after us finds names and signers by what is there now. */
+static bool is_outdated(const struct puller *puller)
+{
+	if (!cage_is_outdated(puller->account))
+		return false;
+	log_say(LOG_INFO, "restart",
+		"source %s: what names or certificates are found by has changed",
+		puller->account->name);
+	return true;
+}
+
 int pull_run(const struct config *config, const struct config_account *account,
 	     const struct pull_fds *fds, bool once)
 {
@@ -682,6 +694,8 @@ int pull_run(const struct config *config, const struct config_account *account,
 		if (once || puller.stopping)
 			break;
 		wait_after(&puller, how == VISIT_OVER ? VISIT_BROKEN : how);
+		if (is_outdated(&puller))
+			break;
 	}
 	status_write(fds->status, &puller.status, STATUS_DOWN);
 	errands_done(&puller.errands);
