@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
 
@@ -183,10 +184,10 @@ static void tell(const struct errands *errands, const struct ask_head *head, int
 	ssize_t size = ask_write(head, "", NULL, question);
 	if (size < 0 || socket_pair(pair) != 0)
 		return;
-	auto_close int ours = pair[0];
-	auto_close int theirs = pair[1];
-	const int fds[] = { fd, theirs };
+	const int fds[] = { fd, pair[1] };
 	pass_fds(errands->ask_fd, question, (size_t)size, fds, 2);
+	close(pair[0]);
+	close(pair[1]);
 }
 
 void errand_settle(const struct errands *errands, int mark_fd)

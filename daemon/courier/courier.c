@@ -70,7 +70,10 @@ static enum reason open_message(struct job *job, int message_fd)
 		return job_fail(job, REASON_IO, "the message is not a file that can only be read");
 	job->message_fd = message_fd;
 	job->bytes = (uint64_t)size;
-	return job_is_pulled(job) ? judge_size(job, job->ask->head->bytes) : REASON_NONE;
+	enum reason reason =
+		job_is_pulled(job) ? judge_size(job, job->ask->head->bytes) : REASON_NONE;
+	job->facts.bytes = job->bytes;
+	return reason;
 }
 
 static void add_text(struct digest *digest, const char *text)
@@ -202,7 +205,6 @@ static void take_facts(struct job *job)
 	facts->recipients = job->recipients;
 	facts->recipients_count = head->recipients;
 	facts->subject = "";
-	facts->bytes = job->bytes;
 	if (!localtime_r(&received, &facts->received))
 		memset(&facts->received, 0, sizeof facts->received);
 	facts->date = facts->received;
@@ -431,12 +433,12 @@ static void run_job(struct job *job, int message_fd)
 	enum reason reason = name_job(job);
 	if (*courier->stopping)
 		reason = job_fail(job, REASON_SHUTDOWN, "the gateway is ending");
+	/* also of what is not taken the log says from where it came */
+	take_facts(job);
 	if (!reason)
 		reason = open_message(job, message_fd);
-	if (!reason) {
-		take_facts(job);
+	if (!reason)
 		reason = know_message(job);
-	}
 	if (!reason)
 		reason = look_back(job);
 	if (reason)
@@ -453,12 +455,11 @@ static void run_job(struct job *job, int message_fd)
 static void explain_job(struct job *job, int message_fd)
 {
 	enum reason reason = name_job(job);
+	take_facts(job);
 	if (!reason)
 		reason = open_message(job, message_fd);
-	if (!reason) {
-		take_facts(job);
+	if (!reason)
 		reason = gather(job);
-	}
 	if (!reason)
 		reason = judge_routes(job);
 	if (!reason)
