@@ -57,7 +57,7 @@ bool ask_read(const void *message, size_t size, struct ask *ask_out)
 	const struct ask_head *head = message;
 	if (size < sizeof *head || size > ASK_MAX || head->recipients > ASK_RECIPIENTS_MAX)
 		return false;
-	if (head->kind < ASK_DELIVER || head->kind > ASK_COMPACT)
+	if (head->kind < ASK_DELIVER || head->kind > ASK_RECALL)
 		return false;
 	if (!ends_inside(head->origin.source, sizeof head->origin.source) ||
 	    !ends_inside(head->login, sizeof head->login) ||
@@ -86,7 +86,7 @@ bool ask_answer_valid(const void *message, size_t size)
 {
 	const struct ask_answer *answer = message;
 	return size == sizeof *answer && answer->kind >= ASK_PROMISED &&
-	       answer->kind <= ASK_SETTLED && ends_inside(answer->job, sizeof answer->job) &&
+	       answer->kind <= ASK_UNKNOWN && ends_inside(answer->job, sizeof answer->job) &&
 	       ends_inside(answer->text, sizeof answer->text);
 }
 

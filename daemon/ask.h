@@ -11,6 +11,8 @@
  *                              pair: the source knows that the sender knows
  *   ASK_FAREWELL               the same, from who started the courier for himself and now ends: the
  *                              courier first ends its life, then settles, and exits
+ *   ASK_RECALL                 as ASK_DELIVER, with an empty file: was this message delivered
+ * without anybody knowing? Then it is answered like that, with the mark; else ASK_UNKNOWN
  *   ASK_COMPACT                a file of UIDs (uint32_t) that the source still lists under
  *                              UIDVALIDITY place[0], and one end of a fresh socket pair: what is
  *                              remembered of others is forgotten (daemon/kept.h). Not answered
@@ -44,7 +46,15 @@
 #define ASK_TEXT_MAX       127
 #define ASK_KEY_SIZE       72 /* 64 hex digits; what is not used is zero */
 
-enum ask_kind { ASK_DELIVER = 1, ASK_SETTLE, ASK_EXPLAIN, ASK_FAREWELL, ASK_RETRY, ASK_COMPACT };
+enum ask_kind {
+	ASK_DELIVER = 1,
+	ASK_SETTLE,
+	ASK_EXPLAIN,
+	ASK_FAREWELL,
+	ASK_RETRY,
+	ASK_COMPACT,
+	ASK_RECALL
+};
 enum ask_source_kind {
 	ASK_SOURCE_SMTP = 1,
 	ASK_SOURCE_DROP,
@@ -91,7 +101,7 @@ struct ask {
 	const char *recipients[ASK_RECIPIENTS_MAX];
 };
 
-enum ask_answer_kind { ASK_PROMISED = 1, ASK_FINAL, ASK_SETTLED };
+enum ask_answer_kind { ASK_PROMISED = 1, ASK_FINAL, ASK_SETTLED, ASK_UNKNOWN };
 
 struct ask_answer {
 	uint32_t kind;               /* enum ask_answer_kind */

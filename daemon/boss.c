@@ -218,13 +218,32 @@ static int start_puller(struct boss *boss, struct source *source, pid_t *pid_out
 	return role_start(&start, pid_out);
 }
 
+/* Whose identity a watcher takes it sees for itself: a look at a folder may hang. */
+static int start_watcher(struct boss *boss, const struct source *source, pid_t *pid_out)
+{
+	const char *arguments[] = { boss->once ? "once" : "run", source->name, NULL };
+	auto_close int status_fd = -1;
+	int error = status_open(boss->sources_fd, source->name, &status_fd);
+	if (error)
+		return error;
+	const int fds[] = { source->asks[0], status_fd };
+	const struct role_start start = { .role = ROLE_WATCH,
+					  .arguments = arguments,
+					  .fds = fds,
+					  .fds_count = sizeof fds / sizeof fds[0],
+					  .config_fd = boss->config_fd,
+					  .program_fd = -1,
+					  .stays_root = true };
+	return role_start(&start, pid_out);
+}
+
 static int start_source(struct boss *boss, struct source *source, pid_t *pid_out)
 {
 	switch (source->kind) {
 	case SOURCE_LISTENER:
 	case SOURCE_DOOR: return start_listener(boss, source, pid_out);
 	case SOURCE_IMAP: return start_puller(boss, source, pid_out);
-	case SOURCE_MAILDIR: break;
+	case SOURCE_MAILDIR: return start_watcher(boss, source, pid_out);
 	}
 	return -ENOSYS;
 }

@@ -863,13 +863,22 @@ static bool check_account(struct loading *loading, struct config_account *accoun
 	return read_believed(loading, account) && add_source(loading, account->name, account->at);
 }
 
+static void cut_slashes(char *path)
+{
+	for (size_t end = strlen(path); end > 1 && path[end - 1] == '/'; end--)
+		path[end - 1] = '\0';
+}
+
 /* "refused" -> a folder beside `path`. */
 static bool resolve_fate(struct loading *loading, const struct config_maildir *maildir,
 			 struct config_fate *fate)
 {
 	const char *slash = strrchr(maildir->path, '/');
 	char *path;
-	if (fate->kind != CONFIG_FATE_MOVE || fate->name[0] == '/')
+	if (fate->kind != CONFIG_FATE_MOVE)
+		return true;
+	cut_slashes(fate->name);
+	if (fate->name[0] == '/')
 		return true;
 	if (asprintf(&path, "%.*s/%s", (int)(slash - maildir->path), maildir->path, fate->name) < 0)
 		return fail(loading, maildir->at, "out of memory");
@@ -878,16 +887,28 @@ static bool resolve_fate(struct loading *loading, const struct config_maildir *m
 	return true;
 }
 
+/* What is moved to where it came from would come again for ever. */
+static bool check_leaves(struct loading *loading, const struct config_maildir *maildir,
+			 const struct config_fate *fate)
+{
+	if (fate->kind != CONFIG_FATE_MOVE || strcmp(fate->name, maildir->path) != 0)
+		return true;
+	return fail(loading, maildir->at,
+		    "[maildir %s] moves mails to its own `path`, another folder is expected",
+		    maildir->name);
+}
+
 static bool check_maildir(struct loading *loading, struct config_maildir *maildir)
 {
 	if (!*maildir->path)
 		return fail(loading, maildir->at, "[maildir %s] has no `path`, one is expected",
 			    maildir->name);
-	for (size_t end = strlen(maildir->path); end > 1 && maildir->path[end - 1] == '/'; end--)
-		maildir->path[end - 1] = '\0';
+	cut_slashes(maildir->path);
 	return check_texts(loading, "maildir", maildir, maildir->at) &&
 	       resolve_fate(loading, maildir, &maildir->after) &&
 	       resolve_fate(loading, maildir, &maildir->refused) &&
+	       check_leaves(loading, maildir, &maildir->after) &&
+	       check_leaves(loading, maildir, &maildir->refused) &&
 	       add_source(loading, maildir->name, maildir->at);
 }
 
@@ -1062,6 +1083,22 @@ void config_done(struct config *config)
 	rules_done(&config->rules);
 	ini_done(&config->ini);
 	*config = (struct config){ 0 };
+}
+
+struct config_account *config_take_account(struct config *config, const char *name)
+{
+	for (size_t i = 0; i < config->accounts_count; i++) {
+		struct config_account *account = &config->accounts[i];
+		if (strcmp(account->name, name) != 0)
+			continue;
+		struct config_account *taken = malloc(sizeof *taken);
+		if (!taken)
+			return NULL;
+		*taken = *account;
+		*account = config->accounts[--config->accounts_count];
+		return taken;
+	}
+	return NULL;
 }
 
 #define FIND(items)                                           \

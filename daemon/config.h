@@ -128,6 +128,10 @@ int config_read(int fd, struct config *config_out, char error_out[CONFIG_ERROR_M
 
 void config_done(struct config *config);
 
+/* Takes one account out of it: what a puller still needs when the rest is done. NULL: there is none
+ * of this name. */
+struct config_account *config_take_account(struct config *config, const char *name);
+
 /* The listener, account or Maildir of a name; NULL: none. */
 const struct config_listener *config_find_listener(const struct config *config, const char *name);
 const struct config_account *config_find_account(const struct config *config, const char *name);

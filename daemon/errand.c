@@ -133,7 +133,11 @@ static bool hear(const struct errands *errands, struct errand *errand, struct er
 		close_fd(&errand->mark_fd);
 		errand->mark_fd = take_fd(&came);
 	}
-	return answer.kind == ASK_FINAL && end(errand, (enum reason)answer.reason, end_out);
+	if (answer.kind == ASK_PROMISED)
+		return false;
+	end(errand, (enum reason)answer.reason, end_out);
+	end_out->unknown = answer.kind == ASK_UNKNOWN;
+	return true;
 }
 
 /* Until one of them, or `wake_fd`, can be read, or the time of one is up. */
@@ -184,10 +188,10 @@ static void tell(const struct errands *errands, const struct ask_head *head, int
 	ssize_t size = ask_write(head, "", NULL, question);
 	if (size < 0 || socket_pair(pair) != 0)
 		return;
-	const int fds[] = { fd, pair[1] };
+	auto_close int theirs = pair[1];
+	const int fds[] = { fd, theirs };
 	pass_fds(errands->ask_fd, question, (size_t)size, fds, 2);
 	close(pair[0]);
-	close(pair[1]);
 }
 
 void errand_settle(const struct errands *errands, int mark_fd)

@@ -32,6 +32,7 @@ struct errands {
 struct errand_end {
 	struct ask_head head; /* of the question */
 	enum reason reason;   /* REASON_NONE: delivered */
+	bool unknown;         /* it was an ASK_RECALL, and it was not */
 	int mark_fd;          /* the caller's; -1: nothing was to be stored */
 };
 

@@ -168,6 +168,10 @@ static uint64_t path_rights(const struct jail_path *path, uint64_t handled)
 		rights |= RIGHTS_WRITE;
 	if (path->rights & JAIL_EXECUTE)
 		rights |= LANDLOCK_ACCESS_FS_EXECUTE;
+	if (path->rights & JAIL_MAKE)
+		rights |= LANDLOCK_ACCESS_FS_MAKE_REG | ACCESS_REFER;
+	if (path->rights & JAIL_REMOVE)
+		rights |= LANDLOCK_ACCESS_FS_REMOVE_FILE | ACCESS_REFER;
 	return rights & handled;
 }
 

@@ -37,7 +37,9 @@ struct jail_call {
 enum {
 	JAIL_READ = 1,  /* read files and list folders */
 	JAIL_WRITE = 2, /* write, make and remove files and folders, rename and link within */
-	JAIL_EXECUTE = 4
+	JAIL_EXECUTE = 4,
+	JAIL_MAKE = 8,   /* make files, and rename or link them in, but not write to those there */
+	JAIL_REMOVE = 16 /* remove files, and rename them away */
 };
 
 struct jail_path {

@@ -71,13 +71,18 @@ static void shut_descriptors(void)
 		shut_one_by_one();
 }
 
+static int hold_to_parent(void)
+{
+	const char *parent = getenv(PARENT_KEY);
+	return parent ? jail_settle(atoi(parent)) : -EINVAL;
+}
+
 int role_settle(const char *name)
 {
 	shut_descriptors();
 	prctl(PR_SET_NAME, name, 0, 0, 0);
 	log_open(getenv(DEBUG_KEY) != NULL);
-	const char *parent = getenv(PARENT_KEY);
-	return parent ? jail_settle(atoi(parent)) : -EINVAL;
+	return hold_to_parent();
 }
 
 /* Puts fds[i] at first + i. Two passes, since a place may still be held by another of them. */
@@ -149,7 +154,12 @@ static bool may_change_user(void)
 	       (data[0].effective & 1u << CAP_SETGID);
 }
 
-static int take_identity(const struct role_start *start)
+static uint32_t capabilities_of(const struct role_start *start)
+{
+	return start->keep_files ? FILE_CAPABILITIES : 0;
+}
+
+static int take_identity(uint32_t uid, uint32_t gid, uint32_t capabilities)
 {
 	if (geteuid() != 0) {
 		/* the courier has ambient capabilities; what it executes has none */
@@ -157,24 +167,29 @@ static int take_identity(const struct role_start *start)
 		return 0;
 	}
 	if (!may_change_user())
-		return set_capabilities(start->keep_files ? bounding_capabilities(FILE_CAPABILITIES)
-							  : 0);
+		return set_capabilities(bounding_capabilities(capabilities));
 	/* uid 0 is to mean nothing by itself: `user = root` gets the same few capabilities as any
 	 * other user */
 	const unsigned long bits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED;
 	if (prctl(PR_SET_SECUREBITS, bits, 0, 0, 0) < 0 && errno != EPERM)
 		return -errno;
 	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 || setgroups(0, NULL) < 0 ||
-	    setresgid(start->gid, start->gid, start->gid) < 0 ||
-	    setresuid(start->uid, start->uid, start->uid) < 0)
+	    setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
 		return -errno;
-	return set_capabilities(start->keep_files ? bounding_capabilities(FILE_CAPABILITIES) : 0);
+	return set_capabilities(bounding_capabilities(capabilities));
 }
 
 int role_take_identity(uint32_t uid, uint32_t gid)
 {
-	const struct role_start courier = { .uid = uid, .gid = gid, .keep_files = true };
-	return take_identity(&courier);
+	return take_identity(uid, gid, FILE_CAPABILITIES);
+}
+
+/* What a change of identity takes back is set anew. */
+int role_become(uint32_t uid, uint32_t gid, bool open_any)
+{
+	const uint32_t any = 1u << CAP_DAC_OVERRIDE | 1u << CAP_LEASE;
+	int error = take_identity(uid, gid, open_any ? any : 0);
+	return error ? error : hold_to_parent();
 }
 
 static void build_environment(char room[PASSED_ON + 3][256], char **environment, pid_t parent)
@@ -232,8 +247,8 @@ static int become(const struct role_start *start, int program_fd, pid_t parent, 
 	if (!error && !start->keep_standard)
 		error = leave_standard();
 	reset_signals();
-	if (!error)
-		error = take_identity(start);
+	if (!error && !start->stays_root)
+		error = take_identity(start->uid, start->gid, capabilities_of(start));
 	if (!error && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		error = -errno;
 	if (!error) {

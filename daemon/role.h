@@ -22,10 +22,11 @@ struct role_start {
 	const char *const *arguments; /* argv from 1 on, ends with NULL */
 	const int *fds; /* become ROLE_FD_FIRST and up; without a configuration 3 and up */
 	size_t fds_count;
-	int config_fd;      /* -1 for none */
-	int program_fd;     /* from role_open_program; -1: found by the role */
-	uint32_t uid, gid;  /* the identity, when we are root */
-	bool keep_files;    /* CHOWN, FOWNER and DAC_OVERRIDE stay, as ambient capabilities */
+	int config_fd;     /* -1 for none */
+	int program_fd;    /* from role_open_program; -1: found by the role */
+	uint32_t uid, gid; /* the identity, when we are root */
+	bool keep_files;   /* CHOWN, FOWNER and DAC_OVERRIDE stay, as ambient capabilities */
+	bool stays_root;   /* for now: whose identity it takes it finds out, and then role_become */
 	bool keep_standard; /* standard input and output, a device's connection; else /dev/null */
 };
 
@@ -41,6 +42,11 @@ int role_start_held(const struct role_start *start, pid_t *pid_out, int *pid_fd_
 /* Takes the identity that a courier would get, for good: for a child that tries what it could do. 0
  * or -errno. */
 int role_take_identity(uint32_t uid, uint32_t gid);
+
+/* For a role that was started with `stays_root`: takes the identity, when we are root, for good,
+ * and holds to its parent as at its start (role_settle). No capability stays, or with `open_any`
+ * that to open files whoever they are for (DAC_OVERRIDE). 0 or -errno. */
+int role_become(uint32_t uid, uint32_t gid, bool open_any);
 
 /* The program of a role, opened (O_PATH) for role_start, here or in a role that it is handed to. 0
  * or -errno. */

@@ -321,6 +321,34 @@ def tree(root):
     return found
 
 
+def command_line(pid):
+    with contextlib.suppress(OSError):
+        with open(f"/proc/{pid}/cmdline", "rb") as line:
+            return line.read().replace(b"\0", b" ").decode()
+    return ""
+
+
+def processes(gateway, words):
+    """Those below the gateway whose command line says this."""
+    return [pid for pid, _ in gateway.children() if words in command_line(pid)]
+
+
+def children(pid):
+    """Of a process with one thread."""
+    with contextlib.suppress(OSError):
+        with open(f"/proc/{pid}/task/{pid}/children") as found:
+            return [int(word) for word in found.read().split()]
+    return []
+
+
+def status_of(pid, field):
+    """A line of /proc/PID/status; None: it has ended."""
+    with contextlib.suppress(OSError):
+        with open(f"/proc/{pid}/status") as status:
+            return re.search(rf"^{field}:\s+(.*)$", status.read(), re.M).group(1)
+    return None
+
+
 # --- a place for a test ----------------------------------------------------------------------------------------------
 
 class Place:
@@ -336,8 +364,9 @@ class Place:
     def open_to_all(self):
         """Any user may work here, with programs that may have been built where only root comes."""
         programs = self.make("bin")
-        for program in ("letterchute", "letterchute-courier", "letterchute-extract", "letterchute-smtp"):
-            shutil.copy(os.path.join(BUILD, program), programs)
+        for program in os.listdir(BUILD):
+            if program == "letterchute" or re.fullmatch("letterchute-[a-z]+", program):
+                shutil.copy(os.path.join(BUILD, program), programs)
         self.program = os.path.join(programs, "letterchute")
         for folder in (self.folder, self.share):
             os.chmod(folder, 0o777)

@@ -34,6 +34,7 @@ room smtp 'daemon/[a-z_]+\.h|daemon/smtp/[a-z_]+\.h|policy/(decide|facts|sender|
 
 room imap 'daemon/[a-z_]+\.h|daemon/imap/[a-z_]+\.h|policy/(decide|facts|sender|value|verdict)\.h' \
     daemon/imap/*.[ch]
+room maildir 'daemon/[a-z_]+\.h|daemon/maildir/[a-z_]+\.h|policy/verdict\.h' daemon/maildir/*.[ch]
 room token 'daemon/[a-z_]+\.h|daemon/token/[a-z_]+\.h|policy/value\.h' daemon/token/*.[ch]
 
 # a foreign library has one file that knows it; the two jails are two programs

@@ -75,6 +75,13 @@ static bool set_peer(const struct options *options, struct ask_head *head)
 	return true;
 }
 
+/* A mailbox or a Maildir: no peer, and whose question it is needs no proof here. */
+static bool is_pulled(const struct options *options, const struct config *config)
+{
+	return options->source && (config_find_account(config, options->source) ||
+				   config_find_maildir(config, options->source));
+}
+
 /* As which source it is looked at: the one that is named, else the first listener that would take
  * the peer, else the local door. */
 static bool set_source(const struct options *options, const struct config *config,
@@ -97,7 +104,11 @@ static bool set_source(const struct options *options, const struct config *confi
 		head->origin.peer_allowed = allowed;
 		return true;
 	}
-	return !options->source;
+	if (!is_pulled(options, config))
+		return !options->source;
+	snprintf(head->origin.source, sizeof head->origin.source, "%s", options->source);
+	head->origin.peer_allowed = 0;
+	return true;
 }
 
 static void fill_head(const struct options *options, uint64_t bytes, struct ask_head *head)

@@ -443,6 +443,9 @@ static void run_job(struct job *job, int message_fd)
 		reason = look_back(job);
 	if (reason)
 		return;
+	job->unknown = job->ask->head->kind == ASK_RECALL && !job->doubt;
+	if (job->unknown)
+		return;
 	if (job->doubt)
 		life_forget_tries(&courier->spool, job->key);
 	else
@@ -532,7 +535,8 @@ void courier_answer(struct courier *courier, const struct ask *ask, const int *f
 		explain_job(job, fds[0]);
 	else {
 		run_job(job, fds[0]);
-		report_log(job);
+		if (ask->head->kind != ASK_RECALL || job->doubt)
+			report_log(job);
 	}
 	report_answer(job);
 	free_job(job);

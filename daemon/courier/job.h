@@ -105,6 +105,7 @@ struct job {
 	char why[256];      /* for the log, in more words than the panel gets; "" : none */
 	unsigned stored;    /* files written */
 	bool doubt;         /* answered from a mark */
+	bool unknown;       /* ASK_RECALL, and it was not delivered */
 	bool known;         /* answered from the ledger of what stays at its source */
 };
 

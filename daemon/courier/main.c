@@ -209,7 +209,8 @@ static bool is_from_puller(struct ask_head *head, const char *sender, const char
 	};
 	snprintf(head->origin.source, sizeof head->origin.source, "%s", name);
 	head->login[0] = '\0';
-	return head->kind == ASK_DELIVER || head->kind == ASK_SETTLE || head->kind == ASK_COMPACT;
+	return head->kind == ASK_DELIVER || head->kind == ASK_SETTLE || head->kind == ASK_COMPACT ||
+	       head->kind == ASK_RECALL;
 }
 
 /* Who asks belongs to the socket. The listener and the door know their sessions and say it
@@ -224,7 +225,7 @@ static bool is_from(const struct courier *courier, struct ask_head *head, const 
 		return anybody && is_alone(courier);
 	if (is_pulled(courier, name))
 		return is_from_puller(head, sender, name, is_imap(courier, name));
-	return head->kind != ASK_COMPACT && !head->stays && head->origin.kind >= ASK_SOURCE_SMTP &&
+	return head->kind < ASK_COMPACT && !head->stays && head->origin.kind >= ASK_SOURCE_SMTP &&
 	       head->origin.kind < ASK_SOURCE_IMAP &&
 	       (anybody ? !is_pulled(courier, head->origin.source)
 			: strcmp(head->origin.source, name) == 0);

@@ -73,7 +73,7 @@ void report_log(const struct job *job)
 
 void report_answer(const struct job *job)
 {
-	struct ask_answer answer = { .kind = ASK_FINAL,
+	struct ask_answer answer = { .kind = job->unknown ? ASK_UNKNOWN : ASK_FINAL,
 				     .reason = job->reason,
 				     .parts = job->stored };
 	memcpy(answer.job, job->id, sizeof job->id);

@@ -13,6 +13,7 @@
 #define POSTPONE_LEAST_MS 2000
 #define POSTPONE_MOST_MS  600000
 #define REMOVE_AGAIN_MS   30000
+#define REMOVE_DOUBLINGS  7 /* up to an hour */
 
 void box_init(struct box *box, const struct config_account *account)
 {
@@ -26,6 +27,9 @@ static void forget(struct box *box)
 	box->decided_count = 0;
 	box->postponed_count = 0;
 	uidset_done(&box->known);
+	uidset_done(&box->leaving[0]);
+	uidset_done(&box->leaving[1]);
+	uidset_done(&box->foreign);
 }
 
 void box_done(struct box *box)
@@ -35,6 +39,27 @@ void box_done(struct box *box)
 	box->postponed = NULL;
 }
 
+static bool leaves(const struct config_fate *fate)
+{
+	return fate->kind == CONFIG_FATE_EXPUNGE || fate->kind == CONFIG_FATE_MOVE;
+}
+
+static const struct config_fate *fate_of(const struct box *box, bool refused)
+{
+	return refused ? &box->account->refused : &box->account->after;
+}
+
+/* What older rules refused is tried again. */
+static void learn_record(struct box *box, const struct kept_record *record, uint64_t revision)
+{
+	bool refused = record->outcome == KEPT_REFUSED;
+	struct uidset *set = leaves(fate_of(box, refused)) ? &box->leaving[refused] : &box->known;
+	if (!refused || record->revision == revision)
+		uidset_add(set, record->uid);
+	else
+		uidset_remove(set, record->uid);
+}
+
 static int learn(struct box *box, int kept_fd, uint64_t revision)
 {
 	struct kept kept;
@@ -42,13 +67,8 @@ static int learn(struct box *box, int kept_fd, uint64_t revision)
 	if (error)
 		return error;
 	for (size_t i = 0; i < kept.count; i++) {
-		const struct kept_record *record = &kept.records[i];
-		if (record->validity != box->validity)
-			continue;
-		if (record->outcome == KEPT_DELIVERED || record->revision == revision)
-			uidset_add(&box->known, record->uid);
-		else
-			uidset_remove(&box->known, record->uid);
+		if (kept.records[i].validity == box->validity)
+			learn_record(box, &kept.records[i], revision);
 	}
 	kept_done(&kept);
 	return 0;
@@ -95,6 +115,11 @@ const char *box_fault(const struct config_account *account, const struct conn_ma
 
 /* --- what is known of a message --------------------------------------------------------------- */
 
+static bool is_leaving(const struct box *box, uint32_t uid)
+{
+	return uidset_has(&box->leaving[0], uid) || uidset_has(&box->leaving[1], uid);
+}
+
 static struct box_postponed *find_postponed(const struct box *box, uint32_t uid)
 {
 	for (size_t i = 0; i < box->postponed_count; i++) {
@@ -104,16 +129,31 @@ static struct box_postponed *find_postponed(const struct box *box, uint32_t uid)
 	return NULL;
 }
 
+static bool is_decided(const struct box *box, uint32_t uid)
+{
+	for (size_t i = 0; i < box->decided_count; i++) {
+		if (box->decided[i].uid == uid)
+			return true;
+	}
+	return false;
+}
+
 bool box_wants(const struct box *box, uint32_t uid, const struct errands *errands)
 {
 	const uint64_t place[2] = { box->validity, uid };
-	for (size_t i = 0; i < box->decided_count; i++) {
-		if (box->decided[i].uid == uid)
-			return false;
-	}
 	const struct box_postponed *postponed = find_postponed(box, uid);
-	return !uidset_has(&box->known, uid) && !errands_have(errands, place, "") &&
+	return !is_decided(box, uid) && !uidset_has(&box->known, uid) && !is_leaving(box, uid) &&
+	       !errands_have(errands, place, "") &&
 	       (!postponed || postponed->until_ms <= monotonic_ms());
+}
+
+bool box_owes(struct box *box, uint32_t uid)
+{
+	if (!is_leaving(box, uid) || is_decided(box, uid) ||
+	    box->decided_count + ERRANDS_MAX >= BOX_DECIDED_MAX)
+		return false;
+	box_decide(box, uid, uidset_has(&box->leaving[1], uid), false, -1);
+	return true;
 }
 
 void box_postpone(struct box *box, uint32_t uid, int64_t least_ms)
@@ -143,11 +183,18 @@ static void forget_postponed(struct box *box, uint32_t uid)
 		*postponed = box->postponed[--box->postponed_count];
 }
 
-void box_decide(struct box *box, uint32_t uid, bool refused, int mark_fd)
+void box_decide(struct box *box, uint32_t uid, bool refused, bool flagged, int mark_fd)
 {
 	forget_postponed(box, uid);
-	box->decided[box->decided_count++] =
-		(struct box_decided){ .uid = uid, .refused = refused, .mark_fd = mark_fd };
+	box->decided[box->decided_count++] = (struct box_decided){
+		.uid = uid, .refused = refused, .flagged = flagged, .mark_fd = mark_fd
+	};
+}
+
+bool box_wonders(const struct box *box, uint32_t uid, const struct errands *errands)
+{
+	return !uidset_has(&box->foreign, uid) && box_wants(box, uid, errands) &&
+	       box->decided_count + ERRANDS_MAX < BOX_DECIDED_MAX;
 }
 
 size_t box_due(const struct box *box, int64_t now_ms)
@@ -174,11 +221,6 @@ int64_t box_next_ms(const struct box *box)
 
 /* --- acting on a set -------------------------------------------------------------------------- */
 
-static bool leaves(const struct config_fate *fate)
-{
-	return fate->kind == CONFIG_FATE_EXPUNGE || fate->kind == CONFIG_FATE_MOVE;
-}
-
 static bool can_leave(const struct config_fate *fate, const struct conn *conn)
 {
 	return conn_has(conn, "UIDPLUS") ||
@@ -190,63 +232,97 @@ uint32_t box_stays(const struct config_account *account, const struct conn *conn
 	uint32_t stays = 0;
 	if (!leaves(&account->after) || !can_leave(&account->after, conn))
 		stays |= ASK_STAYS_DELIVERED;
-	if (!leaves(&account->refused) || !can_leave(&account->refused, conn))
+	if (account->refused.kind != CONFIG_FATE_MOVE || !conn_has(conn, "MOVE"))
 		stays |= ASK_STAYS_REFUSED;
 	return stays;
 }
 
-static bool is_subset(const uint32_t *some, size_t count, const struct uidset *all)
-{
-	for (size_t i = 0; i < count; i++) {
-		if (!uidset_has(all, some[i]))
-			return false;
-	}
-	return true;
-}
-
 /* Without UIDPLUS an EXPUNGE removes what anybody has flagged: only if all of that is ours. Else
- * ours stay flagged, and are not listed to us any more. */
-static enum conn_result expunge_ours(struct conn *conn, const uint32_t *uids, size_t count)
+ * ours stay flagged, are not listed to us any more, and are swept later. `now`: those that were
+ * flagged just now. */
+static enum conn_result expunge_ours(const struct box *box, struct conn *conn,
+				     const struct uidset *flagged, const struct uidset *now)
 {
-	auto_free uint32_t *flagged = NULL;
-	size_t flagged_count = 0;
-	const struct uidset ours = { .uids = (uint32_t *)(uintptr_t)uids, .count = count };
-	enum conn_result result = conn_search(conn, CONN_DELETED, NULL, &flagged, &flagged_count);
-	if (result != CONN_OK || !is_subset(flagged, flagged_count, &ours))
-		return result;
-	return conn_expunge(conn, NULL, 0);
+	bool ours = flagged->count > 0;
+	for (size_t i = 0; ours && i < flagged->count; i++)
+		ours = uidset_has(now, flagged->uids[i]) || is_leaving(box, flagged->uids[i]);
+	return ours ? conn_expunge(conn, NULL, 0) : CONN_OK;
 }
 
-static enum conn_result expunge(struct conn *conn, const uint32_t *uids, size_t count)
+static enum conn_result search_flagged(struct conn *conn, struct uidset *flagged_out)
+{
+	*flagged_out = (struct uidset){ 0 };
+	return conn_search(conn, CONN_DELETED, NULL, &flagged_out->uids, &flagged_out->count);
+}
+
+static enum conn_result expunge_known(const struct box *box, struct conn *conn,
+				      const struct uidset *flagged)
+{
+	enum conn_result result = CONN_OK;
+	uint32_t ours[CONN_SET_MAX];
+	size_t count = 0;
+	for (size_t i = 0; result == CONN_OK && i < flagged->count; i++) {
+		if (is_leaving(box, flagged->uids[i]))
+			ours[count++] = flagged->uids[i];
+		if (count < CONN_SET_MAX && (i + 1 < flagged->count || count == 0))
+			continue;
+		result = conn_expunge(conn, ours, count);
+		count = 0;
+	}
+	return result;
+}
+
+enum conn_result box_sweep(const struct box *box, struct conn *conn)
+{
+	const struct uidset none = { 0 };
+	struct uidset flagged;
+	if (box->leaving[0].count + box->leaving[1].count == 0)
+		return CONN_OK;
+	enum conn_result result = search_flagged(conn, &flagged);
+	if (result == CONN_OK)
+		result = conn_has(conn, "UIDPLUS") ? expunge_known(box, conn, &flagged)
+						   : expunge_ours(box, conn, &flagged, &none);
+	uidset_done(&flagged);
+	return result == CONN_NO ? CONN_OK : result;
+}
+
+/* The second step, when they are flagged. */
+static enum conn_result expunge_flagged(const struct box *box, struct conn *conn,
+					const uint32_t *uids, size_t count)
+{
+	const struct uidset now = { .uids = (uint32_t *)(uintptr_t)uids, .count = count };
+	struct uidset flagged;
+	if (conn_has(conn, "UIDPLUS"))
+		return conn_expunge(conn, uids, count);
+	enum conn_result result = search_flagged(conn, &flagged);
+	if (result == CONN_OK)
+		result = expunge_ours(box, conn, &flagged, &now);
+	uidset_done(&flagged);
+	return result;
+}
+
+static enum conn_result expunge(const struct box *box, struct conn *conn, const uint32_t *uids,
+				size_t count)
 {
 	enum conn_result result = conn_flag(conn, uids, count, "\\Deleted");
-	if (result != CONN_OK)
-		return result;
-	return conn_has(conn, "UIDPLUS") ? conn_expunge(conn, uids, count)
-					 : expunge_ours(conn, uids, count);
+	return result == CONN_OK ? expunge_flagged(box, conn, uids, count) : result;
 }
 
-static enum conn_result move(struct conn *conn, const uint32_t *uids, size_t count,
-			     const char *mailbox)
+static enum conn_result move(const struct box *box, struct conn *conn, const uint32_t *uids,
+			     size_t count, const char *mailbox)
 {
-	bool all = false;
 	if (conn_has(conn, "MOVE"))
 		return conn_move(conn, uids, count, mailbox);
-	enum conn_result result = conn_copy(conn, uids, count, mailbox, &all);
-	if (result != CONN_OK)
-		return result;
-	/* a server that tells what it copies and does not tell it of all has not copied all */
-	if (conn_has(conn, "UIDPLUS") && !all)
-		return CONN_NO;
-	return expunge(conn, uids, count);
+	enum conn_result result = conn_copy(conn, uids, count, mailbox);
+	return result == CONN_OK ? expunge(box, conn, uids, count) : result;
 }
 
-static enum conn_result apply(struct conn *conn, const struct config_fate *fate,
-			      const uint32_t *uids, size_t count)
+static enum conn_result apply(const struct box *box, struct conn *conn,
+			      const struct config_fate *fate, const uint32_t *uids, size_t count)
 {
 	switch (fate->kind) {
-	case CONFIG_FATE_EXPUNGE: return expunge(conn, uids, count);
-	case CONFIG_FATE_MOVE: return move(conn, uids, count, fate->name);
+	case CONFIG_FATE_EXPUNGE: return expunge(box, conn, uids, count);
+	case CONFIG_FATE_MOVE: return move(box, conn, uids, count, fate->name);
 	case CONFIG_FATE_SEEN: return conn_flag(conn, uids, count, "\\Seen");
 	case CONFIG_FATE_FLAG: return conn_flag(conn, uids, count, fate->name);
 	case CONFIG_FATE_KEEP: return CONN_OK;
@@ -267,12 +343,13 @@ static int compare_uids(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static void collect(const struct box *box, bool refused, int64_t now_ms, struct group *group)
+static void collect(const struct box *box, bool refused, bool flagged, int64_t now_ms,
+		    struct group *group)
 {
 	group->count = 0;
 	for (size_t i = 0; i < box->decided_count && group->count < CONN_SET_MAX; i++) {
 		const struct box_decided *one = &box->decided[i];
-		if (one->refused == refused && one->again_ms <= now_ms)
+		if (one->refused == refused && one->flagged == flagged && one->again_ms <= now_ms)
 			group->uids[group->count++] = one->uid;
 	}
 	qsort(group->uids, group->count, sizeof group->uids[0], compare_uids);
@@ -286,8 +363,8 @@ static void put_off(struct box *box, const struct group *group)
 		struct box_decided *one = &box->decided[i];
 		if (!uidset_has(&set, one->uid))
 			continue;
-		one->tries++;
-		one->again_ms = monotonic_ms() + REMOVE_AGAIN_MS;
+		one->again_ms = monotonic_ms() + ((int64_t)REMOVE_AGAIN_MS << one->tries);
+		one->tries += one->tries < REMOVE_DOUBLINGS;
 	}
 }
 
@@ -300,8 +377,13 @@ static void settle(struct box *box, uint32_t uid, bool stays, const struct erran
 			continue;
 		if (one->mark_fd >= 0)
 			errand_settle(errands, take_fd(&one->mark_fd));
+		bool refused = one->refused;
 		*one = box->decided[--box->decided_count];
-		if (stays)
+		if (!stays)
+			uidset_remove(&box->leaving[refused], uid);
+		else if (leaves(fate_of(box, refused)))
+			uidset_add(&box->leaving[refused], uid);
+		else
 			uidset_add(&box->known, uid);
 		return;
 	}
@@ -344,15 +426,16 @@ static enum conn_result verify(struct box *box, struct conn *conn, const struct 
 	return CONN_OK;
 }
 
-static enum conn_result act_on(struct box *box, struct conn *conn, bool refused,
+static enum conn_result act_on(struct box *box, struct conn *conn, bool refused, bool flagged,
 			       const struct errands *errands)
 {
-	const struct config_fate *fate = refused ? &box->account->refused : &box->account->after;
+	const struct config_fate *fate = fate_of(box, refused);
 	struct group group;
-	collect(box, refused, monotonic_ms(), &group);
+	collect(box, refused, flagged, monotonic_ms(), &group);
 	if (group.count == 0)
 		return CONN_OK;
-	enum conn_result result = apply(conn, fate, group.uids, group.count);
+	enum conn_result result = flagged ? expunge_flagged(box, conn, group.uids, group.count)
+					  : apply(box, conn, fate, group.uids, group.count);
 	if (result == CONN_NO) {
 		tell_stuck(box, conn, "what was decided about its messages can't be done");
 		put_off(box, &group);
@@ -371,9 +454,11 @@ enum conn_result box_act(struct box *box, struct conn *conn, const struct errand
 {
 	enum conn_result result = CONN_OK;
 	while (result == CONN_OK && box_due(box, monotonic_ms()) > 0) {
-		result = act_on(box, conn, false, errands);
+		result = act_on(box, conn, false, false, errands);
 		if (result == CONN_OK)
-			result = act_on(box, conn, true, errands);
+			result = act_on(box, conn, false, true, errands);
+		if (result == CONN_OK)
+			result = act_on(box, conn, true, false, errands);
 	}
 	return result;
 }

@@ -16,6 +16,7 @@
 struct box_decided {
 	uint32_t uid;
 	bool refused;
+	bool flagged;     /* as deleted already, and copied if that was to be */
 	int mark_fd;      /* owned; -1: none */
 	int64_t again_ms; /* monotonic; not before */
 	unsigned tries;
@@ -33,8 +34,11 @@ struct box_postponed {
 
 struct box {
 	const struct config_account *account;
-	uint32_t validity;   /* 0: none yet */
-	struct uidset known; /* nothing more is to be done about them */
+	uint32_t validity;        /* 0: none yet */
+	struct uidset known;      /* nothing more is to be done about them */
+	struct uidset leaving[2]; /* delivered, refused: are to be removed, whoever decided it; they
+				     may stay flagged */
+	struct uidset foreign;    /* flagged as deleted, and not by us */
 	struct box_decided decided[BOX_DECIDED_MAX];
 	size_t decided_count;
 	struct box_postponed *postponed; /* owned */
@@ -56,11 +60,18 @@ bool box_wants(const struct box *box, uint32_t uid, const struct errands *errand
 /* It waits by itself: longer each time, and at least so long. */
 void box_postpone(struct box *box, uint32_t uid, int64_t least_ms);
 
-/* Takes over the mark. */
-void box_decide(struct box *box, uint32_t uid, bool refused, int mark_fd);
+/* Takes over the mark. `flagged`: as in struct box_decided. */
+void box_decide(struct box *box, uint32_t uid, bool refused, bool flagged, int mark_fd);
 
-/* Which outcomes leave a message in this mailbox (ASK_STAYS_…). Where the server can't expunge a
- * single one it may have to stay whatever was configured. */
+/* It is listed. If it was decided about before and is to be removed, that is done next: true. */
+bool box_owes(struct box *box, uint32_t uid);
+
+/* Is it flagged as deleted by somebody that we don't know yet? */
+bool box_wonders(const struct box *box, uint32_t uid, const struct errands *errands);
+
+/* Which outcomes are to be remembered (ASK_STAYS_…): those that leave a message in this mailbox,
+ * also where the server can't expunge a single one, and those of refused messages that take more
+ * than one command to go. */
 uint32_t box_stays(const struct config_account *account, const struct conn *conn);
 
 /* Which messages of the mailbox are ours to take. */
@@ -75,6 +86,10 @@ size_t box_due(const struct box *box, int64_t now_ms);
 /* Does to them what the configuration says, looks whether it was done, and settles the marks.
  * CONN_OK also if the server refused some of it: they stay, and are tried again later. */
 enum conn_result box_act(struct box *box, struct conn *conn, const struct errands *errands);
+
+/* Ours may have been left flagged as deleted: by who was us before, or since others had flagged
+ * some and the server has no UIDPLUS. Expunges them. */
+enum conn_result box_sweep(const struct box *box, struct conn *conn);
 
 /* When the next of the postponed, or of those that could not be removed, is due (monotonic); -1:
  * nothing is. */

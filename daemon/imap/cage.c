@@ -158,8 +158,8 @@ static bool fail(const char *what, int error)
 	return false;
 }
 
-static bool enter_paths(const struct config *config, const struct config_account *account,
-			int receiving_fd, int kept_fd)
+static bool enter_paths(enum jail_mode mode, const struct config_account *account, int receiving_fd,
+			int kept_fd)
 {
 	static const char *const read_only[] = {
 		/* how names are looked up, by which libraries */
@@ -204,7 +204,7 @@ static bool enter_paths(const struct config *config, const struct config_account
 						     .rights = JAIL_READ };
 	const uint16_t ports[] = { (uint16_t)account->port, PORT_NAMES };
 	int ruleset_fd = -1;
-	if (jail_landlock_abi() == 0 && config->gateway.sandbox == JAIL_REQUIRE)
+	if (jail_landlock_abi() == 0 && mode == JAIL_REQUIRE)
 		return fail("sandbox = require, but this kernel has no Landlock", -ENOSYS);
 	int error = jail_ports_prepare(paths, count, ports, sizeof ports / sizeof ports[0],
 				       &ruleset_fd);
@@ -217,7 +217,7 @@ static bool enter_paths(const struct config *config, const struct config_account
 
 static struct names_sight seen;
 
-bool cage_enter(const struct config *config, const struct config_account *account, int receiving_fd,
+bool cage_enter(enum jail_mode mode, const struct config_account *account, int receiving_fd,
 		int kept_fd)
 {
 	struct jail_filter filter;
@@ -226,9 +226,9 @@ bool cage_enter(const struct config *config, const struct config_account *accoun
 	names_load();
 	boxname_load();
 	names_look(account->ca_file, &seen);
-	if (config->gateway.sandbox == JAIL_OFF)
+	if (mode == JAIL_OFF)
 		return true;
-	if (!enter_paths(config, account, receiving_fd, kept_fd))
+	if (!enter_paths(mode, account, receiving_fd, kept_fd))
 		return false;
 	int error = jail_filter_prepare(calls, sizeof calls / sizeof calls[0], &filter);
 	if (error)

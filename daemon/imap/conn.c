@@ -855,6 +855,21 @@ enum conn_result conn_expunge(struct conn *conn, const uint32_t *uids, size_t co
 	return command_set(conn, "UID EXPUNGE", uids, count, "", "EXPUNGE");
 }
 
+/* Is there no mailbox beside INBOX? */
+static bool is_inbox_alone(struct conn *conn)
+{
+	if (command(conn, "LIST \"\" %", COMMAND_OCTETS, "LIST") != CONN_OK)
+		return false;
+	const struct mailimap_response_info *info = conn->session->imap_response_info;
+	clist *list = info ? info->rsp_mailbox_list : NULL;
+	for (clistiter *at = list ? clist_begin(list) : NULL; at; at = clist_next(at)) {
+		const struct mailimap_mailbox_list *one = clist_content(at);
+		if (one->mb_name && strcasecmp(one->mb_name, "INBOX") != 0)
+			return false;
+	}
+	return true;
+}
+
 static enum conn_result create(struct conn *conn, const char *mailbox)
 {
 	char quoted[2 * BOXNAME_MAX], text[COMMAND_MAX];
@@ -863,7 +878,8 @@ static enum conn_result create(struct conn *conn, const char *mailbox)
 		return result;
 	snprintf(text, sizeof text, "CREATE %s", quoted);
 	result = command(conn, text, COMMAND_OCTETS, "CREATE");
-	if (result != CONN_NO || conn->below_inbox || is_inbox(mailbox) || !conn->separator)
+	if (result != CONN_NO || conn->below_inbox || is_inbox(mailbox) || !conn->separator ||
+	    !is_inbox_alone(conn))
 		return result;
 	/* where all mailboxes lie below INBOX (Courier, Cyrus) no other can be made */
 	conn->below_inbox = true;
@@ -911,23 +927,29 @@ static size_t count_set(const struct mailimap_set *set)
 	return count;
 }
 
-enum conn_result conn_copy(struct conn *conn, const uint32_t *uids, size_t count,
-			   const char *mailbox, bool *all_out)
+static bool told_all(const struct conn *conn, size_t count)
 {
-	enum conn_result result = transfer(conn, "UID COPY", uids, count, mailbox);
 	const struct mailimap_response_info *info = conn->session->imap_response_info;
-	*all_out = false;
-	if (result != CONN_OK || !info || !info->rsp_extension_list)
-		return result;
-	for (clistiter *at = clist_begin(info->rsp_extension_list); at; at = clist_next(at)) {
+	clist *list = info ? info->rsp_extension_list : NULL;
+	for (clistiter *at = list ? clist_begin(list) : NULL; at; at = clist_next(at)) {
 		const struct mailimap_extension_data *told = clist_content(at);
 		if (told->ext_extension != &mailimap_extension_uidplus ||
 		    told->ext_type != MAILIMAP_UIDPLUS_RESP_CODE_COPY)
 			continue;
 		const struct mailimap_uidplus_resp_code_copy *copied = told->ext_data;
-		*all_out = count_set(copied->uid_source_set) == count;
+		return count_set(copied->uid_source_set) == count;
 	}
-	return result;
+	return false;
+}
+
+enum conn_result conn_copy(struct conn *conn, const uint32_t *uids, size_t count,
+			   const char *mailbox)
+{
+	enum conn_result result = transfer(conn, "UID COPY", uids, count, mailbox);
+	if (result != CONN_OK || !conn_has(conn, "UIDPLUS") || told_all(conn, count))
+		return result;
+	return fail(conn, CONN_NO, "the server does not tell that it copied all of them (COPYUID)",
+		    NULL);
 }
 
 enum conn_result conn_noop(struct conn *conn)

@@ -102,12 +102,12 @@ enum conn_result conn_flag(struct conn *conn, const uint32_t *uids, size_t count
 /* UID EXPUNGE of these (needs UIDPLUS), or with no UIDs of all that anybody has flagged. */
 enum conn_result conn_expunge(struct conn *conn, const uint32_t *uids, size_t count);
 
-/* To another mailbox, which is made if it is not there. conn_copy: *all_out says whether the server
- * has told that it copied each of them (COPYUID, RFC 4315). */
+/* To another mailbox, which is made if it is not there. Of a copy a server with UIDPLUS tells which
+ * it copied (COPYUID, RFC 4315): if that is not all of them, CONN_NO. */
 enum conn_result conn_move(struct conn *conn, const uint32_t *uids, size_t count,
 			   const char *mailbox);
 enum conn_result conn_copy(struct conn *conn, const uint32_t *uids, size_t count,
-			   const char *mailbox, bool *all_out);
+			   const char *mailbox);
 
 enum conn_result conn_noop(struct conn *conn);
 

@@ -139,11 +139,10 @@ static void look_messages(const struct look *look)
 	tell(look, true, text, "");
 }
 
-void look_at_account(const struct config *config, const struct config_account *account,
-		     const struct pull_fds *fds, int report_fd)
+void look_at_account(const struct config_account *account, const struct pull_fds *fds,
+		     int report_fd)
 {
 	struct look look = { .account = account, .fds = fds, .report_fd = report_fd };
-	(void)config;
 	look.conn = conn_new(account, fds->wake);
 	if (look.conn && look_connection(&look) && look_login(&look)) {
 		look_features(&look);

@@ -5,5 +5,5 @@
 
 /* Connects, logs in and looks; changes nothing. Findings go to `report_fd` as lines: what, 0 or 1,
  * text, remedy, by tabs. */
-void look_at_account(const struct config *config, const struct config_account *account,
-		     const struct pull_fds *fds, int report_fd);
+void look_at_account(const struct config_account *account, const struct pull_fds *fds,
+		     int report_fd);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <time.h>
+#include <unistd.h>
 #include "daemon/config.h"
 #include "daemon/imap/cage.h"
 #include "daemon/imap/look.h"
@@ -29,7 +30,7 @@ static int open_signals(void)
 
 int main(int argc, char **argv)
 {
-	static struct config config; /* freed by the end of the process */
+	static struct config config;
 	char error[CONFIG_ERROR_MAX];
 	log_open(false);
 	if (argc < 3) {
@@ -43,22 +44,32 @@ int main(int argc, char **argv)
 		log_say(LOG_ERROR, "configuration", "%s", error);
 		return status;
 	}
-	const struct config_account *account = config_find_account(&config, argv[2]);
+	const struct config_account *account = config_take_account(&config, argv[2]);
+	enum jail_mode mode = (enum jail_mode)config.gateway.sandbox;
+	const struct pull_settings settings = {
+		.message_bytes = config.rules.limits.message_bytes,
+		.answer_within_s = config.gateway.answer_within_s,
+		.revision = config_revision(&config),
+		.once = strcmp(argv[1], "once") == 0,
+	};
 	const struct pull_fds fds = { .ask = FD_ASK,
 				      .receiving = FD_RECEIVING,
 				      .kept = FD_KEPT,
 				      .status = FD_STATUS,
 				      .secret = FD_SECRET,
 				      .wake = open_signals() };
+	/* there may be hundreds of us, and as many accounts in it */
+	config_done(&config);
+	close(ROLE_FD_CONFIG);
 	if (!account || fds.wake < 0)
 		return 70;
 	tzset();
-	if (!cage_enter(&config, account, FD_RECEIVING, FD_KEPT))
+	if (!cage_enter(mode, account, FD_RECEIVING, FD_KEPT))
 		return 70;
 	malloc_trim(0);
 	if (strcmp(argv[1], "check") == 0) {
-		look_at_account(&config, account, &fds, FD_REPORT);
+		look_at_account(account, &fds, FD_REPORT);
 		return 0;
 	}
-	return pull_run(&config, account, &fds, strcmp(argv[1], "once") == 0);
+	return pull_run(account, &settings, &fds);
 }

@@ -3,11 +3,11 @@
 #define _GNU_SOURCE
 #include "daemon/imap/pull.h"
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 #include "daemon/errand.h"
 #include "daemon/fdio.h"
@@ -16,29 +16,25 @@
 #include "daemon/imap/conn.h"
 #include "daemon/keep.h"
 #include "daemon/log.h"
+#include "daemon/patience.h"
 #include "daemon/secret.h"
 #include "daemon/spill.h"
 #include "daemon/status.h"
 
-#define RANGE        (16u << 20) /* octets of one FETCH */
-#define ACT_AT       32          /* so many decided messages are acted on at once */
-#define ANSWER_MS    20000 /* for couriers, before the server is asked whether it is still there */
-#define FIRST_MS     1000  /* between failures; doubled up to the most of its kind */
-#define NETWORK_MS   5000
-#define REFUSAL_MS   60000
-#define LOGIN_MS     300000
-#define PAUSE_MS     30000 /* between looks at a share that is away */
-#define TROUBLES_MAX 3     /* messages in a row that have to wait: it is not them */
-#define TOLD_MS      600000
+#define RANGE      (16u << 20) /* octets of one FETCH */
+#define ACT_AT     32          /* so many decided messages are acted on at once */
+#define ANSWER_MS  20000 /* for couriers, before the server is asked whether it is still there */
+#define NETWORK_MS 5000
+#define REFUSAL_MS 60000
+#define LOGIN_MS   300000
 
 enum exit { EXIT_DONE = 0, EXIT_UNREACHED = 69, EXIT_WAITS = 75, EXIT_LOGIN = 77 };
 
 struct puller {
-	const struct config *config;
 	const struct config_account *account;
+	struct pull_settings settings;
 	struct pull_fds fds;
-	bool once, stopping;
-	uint64_t revision;
+	bool stopping;
 	struct status status;
 	struct errands errands;
 	struct box box;
@@ -47,10 +43,8 @@ struct puller {
 	uint32_t stays; /* ASK_STAYS_… of this server */
 	bool idles;
 
-	int64_t delay_ms;                 /* the last wait between failures */
-	int64_t told_ms;                  /* when the last one was told */
-	int64_t pause_ms, pause_until_ms; /* the couriers have trouble: no fetching before that */
-	unsigned troubles;
+	int64_t delay_ms; /* the last wait between failures */
+	struct patience patience;
 	bool careful; /* about messages that can't be asked for together */
 	bool left;    /* something could not be done */
 };
@@ -64,10 +58,11 @@ static void set_error(struct puller *puller, const char *why)
 
 static void touch(struct puller *puller)
 {
+	bool waits = puller->patience.until_ms > 0;
 	puller->status.contact_ms = wall_ms();
-	puller->status.error[0] = '\0';
-	status_write(puller->fds.status, &puller->status,
-		     puller->pause_until_ms ? STATUS_WAITING : STATUS_UP);
+	if (!waits)
+		puller->status.error[0] = '\0';
+	status_write(puller->fds.status, &puller->status, waits ? STATUS_WAITING : STATUS_UP);
 }
 
 static void log_connected(const struct puller *puller)
@@ -85,31 +80,10 @@ static void log_connected(const struct puller *puller)
 	log_send(LOG_INFO, &line);
 }
 
-/* The same trouble is told again now and then, not at every try. */
 static void log_failure(struct puller *puller, enum log_level level, int64_t wait_ms)
 {
-	static char last[STATUS_ERROR_MAX];
-	struct log_line line;
-	bool again = strcmp(last, puller->status.error) == 0 &&
-		     monotonic_ms() - puller->told_ms < TOLD_MS;
-	log_start(&line, "source");
-	log_add(&line, "source", "%s", puller->account->name);
-	log_quote(&line, "text", puller->status.error);
-	log_add(&line, "next_try_ms", "%lld", (long long)wait_ms);
-	log_send(again ? LOG_DEBUG : level, &line);
-	if (again)
-		return;
-	puller->told_ms = monotonic_ms();
-	snprintf(last, sizeof last, "%s", puller->status.error);
-}
-
-/* A quarter more or less, so that accounts of one server do not knock together. */
-static int64_t jitter(int64_t ms)
-{
-	uint32_t number = 0;
-	if (getrandom(&number, sizeof number, 0) != sizeof number)
-		return ms;
-	return ms - ms / 4 + (int64_t)(number % (uint32_t)(ms / 2 + 1));
+	patience_tell(&puller->patience, level, puller->account->name, puller->status.error,
+		      wait_ms);
 }
 
 /* --- waking ----------------------------------------------------------------------------------- */
@@ -130,26 +104,10 @@ static void nap_until(struct puller *puller, int64_t until_ms)
 
 /* --- what couriers answer --------------------------------------------------------------------- */
 
-/* These are not the message's trouble: all others would have it too. */
-static bool is_everybodys(enum reason reason)
-{
-	static const enum reason reasons[] = { REASON_SHARE, REASON_FULL,     REASON_SPOOL,
-					       REASON_DNS,   REASON_DEADLINE, REASON_SHUTDOWN };
-	for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++) {
-		if (reasons[i] == reason)
-			return true;
-	}
-	return false;
-}
-
 static void pause_all(struct puller *puller, enum reason reason)
 {
 	char why[100];
-	puller->pause_ms = puller->pause_ms ? puller->pause_ms * 2 : FIRST_MS;
-	if (puller->pause_ms > PAUSE_MS)
-		puller->pause_ms = PAUSE_MS;
-	int64_t wait_ms = jitter(puller->pause_ms);
-	puller->pause_until_ms = monotonic_ms() + wait_ms;
+	int64_t wait_ms = patience_pause(&puller->patience);
 	snprintf(why, sizeof why, "mail waits in the mailbox: %s", verdict_row(reason)->words);
 	set_error(puller, why);
 	puller->status.until_ms = wall_ms() + wait_ms;
@@ -166,26 +124,30 @@ static void take_end(struct puller *puller, struct errand_end *end)
 		return;
 	}
 	enum outcome outcome = verdict_row(end->reason)->outcome;
-	if (outcome == OUTCOME_DELIVERED || outcome == OUTCOME_REFUSED) {
-		box_decide(&puller->box, uid, outcome == OUTCOME_REFUSED, take_fd(&end->mark_fd));
-		puller->troubles = 0;
-		puller->pause_ms = 0;
-		puller->pause_until_ms = 0;
+	bool recalled = end->head.kind == ASK_RECALL;
+	if (end->unknown) {
+		uidset_add(&puller->box.foreign, uid);
+		return;
+	}
+	if (outcome == OUTCOME_DELIVERED || (outcome == OUTCOME_REFUSED && !recalled)) {
+		box_decide(&puller->box, uid, outcome == OUTCOME_REFUSED, recalled,
+			   take_fd(&end->mark_fd));
+		patience_gain(&puller->patience);
 		if (outcome == OUTCOME_DELIVERED)
 			puller->status.delivery_ms = wall_ms();
 		return;
 	}
 	puller->left = true;
-	if (is_everybodys(end->reason) || ++puller->troubles >= TROUBLES_MAX)
+	if (patience_lose(&puller->patience, end->reason))
 		pause_all(puller, end->reason);
-	if (!is_everybodys(end->reason))
+	if (!patience_is_everybodys(end->reason))
 		box_postpone(&puller->box, uid, 0);
 	close_fd(&end->mark_fd);
 }
 
 static bool is_paused(const struct puller *puller)
 {
-	return puller->pause_until_ms > monotonic_ms();
+	return patience_is_paused(&puller->patience);
 }
 
 /* Those answers that are there. */
@@ -246,10 +208,10 @@ static enum conn_result fetch(struct puller *puller, uint32_t uid, uint64_t told
 	}
 }
 
-static void fill_head(const struct puller *puller, const struct conn_message *message,
-		      uint64_t bytes, struct ask_head *head)
+static void fill_head(const struct puller *puller, enum ask_kind kind,
+		      const struct conn_message *message, uint64_t bytes, struct ask_head *head)
 {
-	*head = (struct ask_head){ .kind = ASK_DELIVER };
+	*head = (struct ask_head){ .kind = kind };
 	head->bytes = bytes;
 	head->received_ms = message->received_ms ? message->received_ms : wall_ms();
 	head->place[0] = puller->box.validity;
@@ -267,12 +229,13 @@ static void tell_scratch(struct puller *puller, int error)
 
 /* Hands over what was fetched; of a message that is too big no octet goes to a courier: it is
  * refused by its size. */
-static void ask(struct puller *puller, const struct conn_message *message, struct spill *spill)
+static void ask(struct puller *puller, enum ask_kind kind, const struct conn_message *message,
+		struct spill *spill)
 {
 	struct ask_head head;
 	int fd = -1;
 	uint64_t bytes = spill->bytes > message->bytes ? spill->bytes : message->bytes;
-	fill_head(puller, message, spill->too_big ? bytes : spill->bytes, &head);
+	fill_head(puller, kind, message, spill->too_big ? bytes : spill->bytes, &head);
 	int error = spill->error;
 	if (!error && spill->too_big) {
 		spill_done(spill);
@@ -303,7 +266,7 @@ static void take_in_hand(struct puller *puller, uint32_t uid)
 
 static enum conn_result fetch_and_ask(struct puller *puller, const struct conn_message *message)
 {
-	uint64_t most = puller->config->rules.limits.message_bytes;
+	uint64_t most = puller->settings.message_bytes;
 	struct spill spill;
 	spill_init(&spill, puller->fds.receiving, most, message->bytes);
 	enum conn_result result = CONN_OK;
@@ -318,7 +281,7 @@ static enum conn_result fetch_and_ask(struct puller *puller, const struct conn_m
 	/* none at all: somebody else has removed it. A connection that broke over it, or a no: the
 	 * others come first */
 	if (result == CONN_OK && spill.bytes > 0)
-		ask(puller, message, &spill);
+		ask(puller, ASK_DELIVER, message, &spill);
 	else
 		box_postpone(&puller->box, message->uid, 0);
 	puller->left |= result != CONN_OK;
@@ -373,7 +336,7 @@ static enum conn_result take_batch(struct puller *puller, const uint32_t *uids, 
 		result = make_room(puller, messages[i].bytes);
 		/* while the couriers have trouble one message at a time finds out whether they
 		 * still have */
-		if (puller->pause_ms && result == CONN_OK)
+		if (puller->patience.pause_ms && result == CONN_OK)
 			result = await_all(puller);
 		if (is_paused(puller) || is_stuck(puller) || is_woken(puller))
 			break;
@@ -387,10 +350,12 @@ static enum conn_result take_batch(struct puller *puller, const uint32_t *uids, 
 /* --- one pass over the mailbox ---------------------------------------------------------------- */
 
 /* Those that are to be fetched now, to the front; how many. */
-static size_t choose(const struct puller *puller, uint32_t *uids, size_t count)
+static size_t choose(struct puller *puller, uint32_t *uids, size_t count)
 {
 	size_t chosen = 0;
 	for (size_t i = 0; i < count; i++) {
+		if (box_owes(&puller->box, uids[i]))
+			continue;
 		if (box_wants(&puller->box, uids[i], &puller->errands))
 			uids[chosen++] = uids[i];
 	}
@@ -421,6 +386,8 @@ static enum conn_result pass(struct puller *puller, bool *more_out)
 		result = await_all(puller);
 	if (result == CONN_OK && !puller->stopping)
 		result = box_act(&puller->box, puller->conn, &puller->errands);
+	if (result == CONN_OK && !puller->stopping && count == 0)
+		result = box_sweep(&puller->box, puller->conn);
 	return result;
 }
 
@@ -450,8 +417,8 @@ static int64_t rest_until(const struct puller *puller)
 		next_ms = box_next_ms(&puller->box);
 	if (next_ms >= 0 && next_ms < until_ms)
 		until_ms = next_ms;
-	if (puller->pause_until_ms > 0 && puller->pause_until_ms < until_ms)
-		until_ms = puller->pause_until_ms;
+	if (puller->patience.until_ms > 0 && puller->patience.until_ms < until_ms)
+		until_ms = puller->patience.until_ms;
 	return until_ms;
 }
 
@@ -479,7 +446,7 @@ static enum conn_result rest(struct puller *puller)
 /* We are to end: what couriers have promised is heard, and acted on. */
 static void finish(struct puller *puller)
 {
-	int64_t within_ms = (int64_t)puller->config->gateway.answer_within_s * 1000;
+	int64_t within_ms = (int64_t)puller->settings.answer_within_s * 1000;
 	int64_t until_ms = monotonic_ms() + within_ms / 2;
 	struct errand_end end;
 	while (errands_take(&puller->errands, until_ms, -1, &end))
@@ -546,6 +513,29 @@ static enum visit refused(struct puller *puller, const char *why)
 	return VISIT_REFUSED;
 }
 
+/* Who was us before may have died between flagging a message as deleted and expunging it. Then its
+ * delivery is in doubt, and a courier knows; it does not know of those that others flagged. */
+static enum conn_result recall(struct puller *puller)
+{
+	auto_free uint32_t *uids = NULL;
+	size_t count = 0;
+	enum conn_result result = CONN_OK;
+	if (puller->account->after.kind == CONFIG_FATE_EXPUNGE ||
+	    puller->account->after.kind == CONFIG_FATE_MOVE)
+		result = conn_search(puller->conn, CONN_DELETED, NULL, &uids, &count);
+	for (size_t i = 0; result == CONN_OK && i < count && !is_woken(puller); i++) {
+		const struct conn_message message = { .uid = uids[i] };
+		struct spill nothing;
+		if (!box_wonders(&puller->box, uids[i], &puller->errands))
+			continue;
+		result = make_room(puller, 0);
+		spill_init(&nothing, -1, 0, 0);
+		ask(puller, ASK_RECALL, &message, &nothing);
+		spill_done(&nothing);
+	}
+	return result == CONN_OK ? await_all(puller) : result;
+}
+
 #define COMPACT_AT 1000 /* messages that the ledger knows, and as many more than there are */
 
 /* The ledger of what stays may know of many that are long gone. */
@@ -591,13 +581,18 @@ static enum visit enter(struct puller *puller)
 	const char *fault = box_fault(puller->account, &mailbox);
 	if (fault)
 		return refused(puller, fault);
-	int error = box_enter(&puller->box, mailbox.validity, puller->fds.kept, puller->revision);
+	int error = box_enter(&puller->box, mailbox.validity, puller->fds.kept,
+			      puller->settings.revision);
 	if (error)
 		return refused(puller, "the ledger of what stays can't be read");
 	heed_deaths(puller);
 	puller->idles = conn_has(puller->conn, "IDLE");
 	puller->stays = box_stays(puller->account, puller->conn);
 	result = compact(puller);
+	if (result == CONN_OK)
+		result = box_sweep(&puller->box, puller->conn);
+	if (result == CONN_OK)
+		result = recall(puller);
 	return result == CONN_OK ? VISIT_OVER : broken(puller, result);
 }
 
@@ -606,7 +601,8 @@ static enum visit serve(struct puller *puller)
 	enum conn_result result = CONN_OK;
 	while (result == CONN_OK && !is_woken(puller)) {
 		result = drain(puller);
-		if (result == CONN_OK && puller->once && errands_count(&puller->errands) == 0)
+		if (result == CONN_OK && puller->settings.once &&
+		    errands_count(&puller->errands) == 0)
 			return VISIT_OVER;
 		if (result == CONN_OK && !is_woken(puller))
 			result = rest(puller);
@@ -628,6 +624,7 @@ static enum visit visit(struct puller *puller)
 		visit = enter(puller);
 	if (visit == VISIT_OVER && result == CONN_OK && !puller->stopping) {
 		touch(puller);
+		malloc_trim(0);
 		log_connected(puller);
 		puller->delay_ms = 0;
 		visit = serve(puller);
@@ -643,10 +640,8 @@ static void wait_after(struct puller *puller, enum visit visit)
 	static const int64_t most_ms[] = {
 		[VISIT_BROKEN] = NETWORK_MS, [VISIT_REFUSED] = REFUSAL_MS, [VISIT_LOGIN] = LOGIN_MS
 	};
-	puller->delay_ms = puller->delay_ms ? puller->delay_ms * 2 : FIRST_MS;
-	if (puller->delay_ms > most_ms[visit])
-		puller->delay_ms = most_ms[visit];
-	int64_t wait_ms = jitter(puller->delay_ms);
+	puller->delay_ms = patience_next(puller->delay_ms, most_ms[visit]);
+	int64_t wait_ms = patience_jitter(puller->delay_ms);
 	puller->status.until_ms = wall_ms() + wait_ms;
 	status_write(puller->fds.status, &puller->status, STATUS_DOWN);
 	log_failure(puller, visit == VISIT_BROKEN ? LOG_WARNING : LOG_ERROR, wait_ms);
@@ -673,16 +668,13 @@ static bool is_outdated(const struct puller *puller)
 	return true;
 }
 
-int pull_run(const struct config *config, const struct config_account *account,
-	     const struct pull_fds *fds, bool once)
+int pull_run(const struct config_account *account, const struct pull_settings *settings,
+	     const struct pull_fds *fds)
 {
+	bool once = settings->once;
 	static struct puller puller;
 	int status = EXIT_DONE;
-	puller = (struct puller){ .config = config,
-				  .account = account,
-				  .fds = *fds,
-				  .once = once,
-				  .revision = config_revision(config) };
+	puller = (struct puller){ .account = account, .settings = *settings, .fds = *fds };
 	status_load(fds->status, &puller.status);
 	errands_init(&puller.errands, fds->ask);
 	box_init(&puller.box, account);

@@ -19,7 +19,15 @@ struct pull_fds {
 	int wake;      /* signals */
 };
 
-/* Runs until it is told to end; `once`: until the mailbox is empty, or a failure. Returns the exit
- * status: 0; 75: something waits; 69, 77: no connection, no login. */
-int pull_run(const struct config *config, const struct config_account *account,
-	     const struct pull_fds *fds, bool once);
+/* What else of the configuration counts. */
+struct pull_settings {
+	uint64_t message_bytes;   /* the most that a message may have */
+	uint64_t answer_within_s; /* for us to end in */
+	uint64_t revision;        /* of the rules */
+	bool once;                /* until the mailbox is empty, or a failure */
+};
+
+/* Runs until it is told to end. Returns the exit status: 0; 75: something waits; 69, 77: no
+ * connection, no login. */
+int pull_run(const struct config_account *account, const struct pull_settings *settings,
+	     const struct pull_fds *fds);

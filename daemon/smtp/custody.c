@@ -37,7 +37,7 @@ static bool receive_answer(int answer_fd, struct ask_answer *answer_out, int *ma
 	auto_close int came = -1;
 	size_t count = 1;
 	ssize_t got = receive_fds(answer_fd, &answer, sizeof answer, &came, &count, 0);
-	if (got <= 0 || !ask_answer_valid(&answer, (size_t)got) || answer.kind == ASK_SETTLED ||
+	if (got <= 0 || !ask_answer_valid(&answer, (size_t)got) || answer.kind > ASK_FINAL ||
 	    answer.reason >= REASON_COUNT)
 		return false;
 	if (count == 1) {

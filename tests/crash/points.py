@@ -14,7 +14,8 @@ import signal
 import subprocess
 import threading
 
-from harness import COUNT, EXE, Device, Watch, equal, mail, part, pdf, require, wait_for
+from harness import (COUNT, Device, EXE, Watch, children, command_line, equal, mail, part, pdf, require, status_of,
+                     wait_for)
 
 PATIENT = 60      # seconds, for what takes milliseconds on a machine that is not loaded
 TRACES = itertools.count()
@@ -48,13 +49,6 @@ def refused(seed):
 
 
 # --- strace ----------------------------------------------------------------------------------------------------------
-
-def status_of(pid, field):
-    with contextlib.suppress(OSError):
-        with open(f"/proc/{pid}/status") as status:
-            return next(line.split()[1] for line in status if line.startswith(field + ":"))
-    return None
-
 
 def new_trace(place):
     return os.path.join(place.folder, f"trace-{next(TRACES)}")
@@ -111,21 +105,6 @@ def points_of(path):
 
 
 # --- processes -------------------------------------------------------------------------------------------------------
-
-def children(pid):
-    """Of a process with one thread."""
-    with contextlib.suppress(OSError):
-        with open(f"/proc/{pid}/task/{pid}/children") as found:
-            return [int(word) for word in found.read().split()]
-    return []
-
-
-def command_line(pid):
-    with contextlib.suppress(OSError):
-        with open(f"/proc/{pid}/cmdline", "rb") as line:
-            return line.read().replace(b"\0", b" ").decode()
-    return ""
-
 
 def role(gateway, words):
     """The process of a role, once it runs."""

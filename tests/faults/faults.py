@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import harness
-from harness import HERE, wait_for
+from harness import HERE, status_of, wait_for
 
 NUMBERS = {"epoll_wait": 232, "poll": 7, "ppoll": 271, "epoll_pwait": 281}
 
@@ -83,13 +83,6 @@ def sample(points, count):
     return chosen if len(chosen) <= count else [chosen[i * len(chosen) // count] for i in range(count)]
 
 
-def status_of(pid, field):
-    with contextlib.suppress(OSError):
-        with open(f"/proc/{pid}/status") as status:
-            return re.search(rf"^{field}:\s+(.*)$", status.read(), re.M).group(1)
-    return None
-
-
 def waits_in(pid, call):
     """It sleeps in this call."""
     with contextlib.suppress(OSError):
@@ -155,14 +148,3 @@ def inject(path, pids, call, which, fault, follow=True, words=()):
     """Attaches to the processes: the call that is named fails, or moves too little, when it comes."""
     what = f"signal={fault[3:]}" if fault.startswith("SIG") else f"error={fault}"
     return strace(path, pids, ["-e", f"trace={call}", "-e", f"inject={call}:{what}:when={which}", *words], follow)
-
-
-def processes(gateway, words):
-    """Those below the gateway whose command line says this."""
-    found = []
-    for pid, _ in gateway.children():
-        with contextlib.suppress(OSError):
-            with open(f"/proc/{pid}/cmdline", "rb") as line:
-                if words in line.read().replace(b"\0", b" ").decode():
-                    found.append(pid)
-    return found

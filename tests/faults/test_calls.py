@@ -13,7 +13,8 @@ import threading
 
 import faults
 import harness
-from harness import Device, Place, equal, mail, needs_root, part, pdf, require, rows, send, wait_for
+from harness import (Device, Place, equal, mail, needs_root, part, pdf, processes, require, rows, send, status_of,
+                     wait_for)
 
 OWNER, GROUP, OTHER_GROUP = 1, 1234, 2345
 CONFIG = {"share": f"owner = {OWNER}", "gateway": "couriers = 1\nanswer_within = 20s", "route": "to = flat@*",
@@ -121,13 +122,13 @@ class Bench:
     def role(self, words, call):
         """The process that serves, once it waits for work."""
         def idle():
-            found = faults.processes(self.gateway, words)
+            found = processes(self.gateway, words)
             return found[0] if len(found) == 1 and faults.waits_in(found[0], call) else None
         return wait_for(idle, 30, f"no idle {words}:\n{self.gateway.log()[-2000:]}")
 
     def is_quiet(self):
         """No session and no child of an extractor is left, and the courier waits for work."""
-        return all(len(faults.processes(self.gateway, words)) <= 1
+        return all(len(processes(self.gateway, words)) <= 1
                    for words in ("letterchute-smtp listen", "letterchute-extract", "letterchute-courier run"))
 
     def send(self, letter):
@@ -323,7 +324,7 @@ def test_call_fails(place, row):
     benches = [first] + [Bench(place, f"bench{i}") for i in range(1, WORKERS)]
 
     def work(bench, point):
-        if row.role == "extractor" and not faults.processes(bench.gateway, ROLES[row.role][0]):
+        if row.role == "extractor" and not processes(bench.gateway, ROLES[row.role][0]):
             bench.deliver(row.shape())
         return try_point(bench, row, point, wanted)
     chosen = faults.sample(points, row.count)
@@ -349,7 +350,7 @@ def die_in_the_middle(bench, letter):
     killer = faults.inject(bench.place.probe + ".killer", [courier], "renameat2", 3, "SIGKILL")
     device = threading.Thread(target=lambda: replies.append(bench.send(letter)))
     device.start()
-    wait_for(lambda: (faults.status_of(courier, "State") or "Z")[0] == "Z", 30, "the courier does not die")
+    wait_for(lambda: (status_of(courier, "State") or "Z")[0] == "Z", 30, "the courier does not die")
     killer.end()
     require(len(letter.found(bench.place)) == 1, "not in the middle")
     return device, replies

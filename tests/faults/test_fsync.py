@@ -4,7 +4,7 @@ import os
 import re
 
 import faults
-from harness import equal, mail, needs_root, part, pdf, require, send, wait_for
+from harness import equal, mail, needs_root, part, pdf, processes, require, send, wait_for
 
 TRACED = "trace=fsync,fdatasync,sync_file_range,syncfs,openat,openat2,close,dup,fcntl,renameat,renameat2,write,unlinkat"
 
@@ -15,7 +15,7 @@ def three(turn):
 
 def courier(gateway):
     def idle():
-        found = faults.processes(gateway, "letterchute-courier run")
+        found = processes(gateway, "letterchute-courier run")
         return found[0] if len(found) == 1 and faults.waits_in(found[0], "epoll_wait") else None
     return wait_for(idle, 30, "no idle courier")
 

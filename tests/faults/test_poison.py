@@ -6,7 +6,7 @@ import os
 import subprocess
 
 import faults
-from harness import equal, mail, needs_root, part, pdf, require, rows, scan, send, wait_for
+from harness import equal, mail, needs_root, part, pdf, processes, require, rows, scan, send, wait_for
 
 # The child of an extractor makes some such calls, a template one when it starts, and a courier none.
 CHILD = "prlimit64"
@@ -21,7 +21,7 @@ def try_send(gateway, message, to="scans@example.org"):
 def couriers(gateway, count):
     """Once so many wait for work."""
     def idle():
-        found = faults.processes(gateway, "letterchute-courier run")
+        found = processes(gateway, "letterchute-courier run")
         return found if len(found) == count and all(faults.waits_in(pid, "epoll_wait") for pid in found) else None
     return wait_for(idle, 30, f"no {count} idle couriers:\n{gateway.log()[-3000:]}")
 
@@ -30,7 +30,7 @@ def warm(gateway):
     """Every courier has its extractor."""
     for _ in range(30):
         require(try_send(gateway, scan()).startswith("250"))
-        if len(faults.processes(gateway, "letterchute-extract")) == len(faults.processes(gateway, "letterchute-courier run")):
+        if len(processes(gateway, "letterchute-extract")) == len(processes(gateway, "letterchute-courier run")):
             return
 
 
@@ -63,12 +63,12 @@ def test_crash_once(place, name):
     """One child crashes: the message is tried once more in a template that was executed anew, and is delivered."""
     with place.gateway(gateway="couriers = 1") as gateway:
         warm(gateway)
-        (template,) = faults.processes(gateway, "letterchute-extract")
+        (template,) = processes(gateway, "letterchute-extract")
         tracer = signalled(place, [template], name)
         reply = try_send(gateway, scan())
         tracer.end()
         require(reply.startswith("250"), reply)
-        require([template] != faults.processes(gateway, "letterchute-extract"), "the same template goes on")
+        require([template] != processes(gateway, "letterchute-extract"), "the same template goes on")
         equal(place.quarantine(), [])
         require(tracer_saw(place, f"SIG{name}"), "it did not crash")
     check_clean(place)
@@ -86,7 +86,7 @@ def test_crash_always(place, name):
     with place.gateway(gateway="couriers = 2") as gateway:
         warm(gateway)
         pids = couriers(gateway, 2)
-        templates = faults.processes(gateway, "letterchute-extract")
+        templates = processes(gateway, "letterchute-extract")
         message, others = mail(part(pdf(4000), "poison.pdf")), 0
         tracer = signalled(place, [*pids, *templates], name)
         for _ in range(2):
@@ -113,7 +113,7 @@ def test_crash_and_retry(place):
     with place.gateway(gateway="couriers = 1") as gateway:
         warm(gateway)
         message = mail(part(pdf(4000), "poison.pdf"))
-        tracer = signalled(place, [*couriers(gateway, 1), *faults.processes(gateway, "letterchute-extract")], "SEGV")
+        tracer = signalled(place, [*couriers(gateway, 1), *processes(gateway, "letterchute-extract")], "SEGV")
         require(try_send(gateway, message).startswith("554 5.6.0"))
         tracer.end()
         (entry,) = place.quarantine()
@@ -135,7 +135,7 @@ def test_killed_from_outside(place, name):
     with place.gateway(gateway="couriers = 1") as gateway:
         warm(gateway)
         pids = couriers(gateway, 1)
-        tracer = signalled(place, [*pids, *faults.processes(gateway, "letterchute-extract")], name)
+        tracer = signalled(place, [*pids, *processes(gateway, "letterchute-extract")], name)
         message = scan(4000)
         for _ in range(5):
             reply = try_send(gateway, message)
@@ -154,7 +154,7 @@ def test_extractor_that_can_not_work(place, call, error):
         warm(gateway)
         message = scan(4000)
         for turn in range(4):
-            pids = couriers(gateway, 1) + faults.processes(gateway, "letterchute-extract")
+            pids = couriers(gateway, 1) + processes(gateway, "letterchute-extract")
             # the first of such calls belongs to the start of a template, or to the courier
             tracer = faults.meddle(f"each:{error}", call, 2, pids)
             reply = try_send(gateway, message)
@@ -198,7 +198,7 @@ def test_plan_that_is_refused(place, error):
     with place.gateway(config=config) as gateway:
         warm(gateway)
         require(try_send(gateway, scan(), "poison@example.org").startswith("250"))
-        pids = [gateway.process.pid, *couriers(gateway, 2), *faults.processes(gateway, "letterchute-courier keep")]
+        pids = [gateway.process.pid, *couriers(gateway, 2), *processes(gateway, "letterchute-courier keep")]
         words = ["-e", "trace=renameat2", "-P", os.path.join(place.share, "poison"), "-e", f"inject=renameat2:error={error}"]
         tracer = faults.strace(os.path.join(place.folder, "trace"), pids, words)
         message, replies = mail(part(pdf(4000), "poison.pdf"), part(pdf(5000), "other.pdf")), []

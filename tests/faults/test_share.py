@@ -9,7 +9,8 @@ import subprocess
 import threading
 
 import faults
-from harness import EXE, Device, equal, mail, needs_root, part, pdf, require, rows, scan, send, wait_for
+from harness import (Device, EXE, equal, mail, needs_root, part, pdf, processes, require, rows, scan, send,
+                     status_of, wait_for)
 
 TEXT = ("[share other]\npath = {}/other\nfree_floor = 0\nname = {{name}}\n"
         "[route other]\nto = other@*\nshare = other\ntypes = pdf\n")
@@ -176,7 +177,7 @@ def state_files(place):
 def wait_settled(place, gateway):
     """Couriers that made room for others at a change of mounts have left their lives to the keeper."""
     def settled():
-        running = len(faults.processes(gateway, "letterchute-courier run"))
+        running = len(processes(gateway, "letterchute-courier run"))
         return len(place.spool("lives")) == running and not place.spool("publishing") and not place.marks()
     wait_for(settled, 30, lambda: f"lives {place.spool('lives')}, publishing {place.spool('publishing')}, marks {place.marks()}")
 
@@ -253,7 +254,7 @@ MOMENTS = [("a part is staged", "openat", "O_CREAT", 1), ("all are staged", "fch
 
 def idle_couriers(gateway):
     def idle():
-        found = faults.processes(gateway, "letterchute-courier run")
+        found = processes(gateway, "letterchute-courier run")
         return found if found and all(faults.waits_in(pid, "epoll_wait") for pid in found) else None
     return wait_for(idle, 30, "no idle couriers")
 
@@ -281,7 +282,7 @@ def hold(place, gateway, message, moment):
     device.start()
 
     def held():
-        still = [pid for pid in couriers if (faults.status_of(pid, "State") or "Z")[0] in "Tt"]
+        still = [pid for pid in couriers if (status_of(pid, "State") or "Z")[0] in "Tt"]
         return still if len(still) == 1 and stopped_in(tracer) else None
     (courier,) = wait_for(held, 30, "it does not stand still")
     return courier, tracer, device, replies

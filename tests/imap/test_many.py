@@ -47,6 +47,7 @@ def test_two_hundred_accounts(place):
         before = cpu_seconds(gateway.process.pid)
         time.sleep(5)
         spent = cpu_seconds(gateway.process.pid) - before
+        equal(logged_in(server), ACCOUNTS, "logins: nobody begins anew")
         times, files = [], {}
         for number in (0, 77, ACCOUNTS - 1):
             messages, its = several([number])
@@ -59,7 +60,6 @@ def test_two_hundred_accounts(place):
               flush=True)
         require(each <= EACH_KB, f"{each:.0f} kB of PSS an account")
         require(spent <= 0.25, f"{spent} s of processor time in 5 s while all are idle")
-        equal(logged_in(server), ACCOUNTS, "logins: nobody begins anew")
 
 
 test_two_hundred_accounts.alone = True

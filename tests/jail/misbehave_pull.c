@@ -21,10 +21,10 @@
 
 enum { FD_ASK = ROLE_FD_FIRST, FD_RECEIVING };
 
-bool __real_cage_enter(const struct config *config, const struct config_account *account,
-		       int receiving_fd, int kept_fd);
-bool __wrap_cage_enter(const struct config *config, const struct config_account *account,
-		       int receiving_fd, int kept_fd);
+bool __real_cage_enter(enum jail_mode mode, const struct config_account *account, int receiving_fd,
+		       int kept_fd);
+bool __wrap_cage_enter(enum jail_mode mode, const struct config_account *account, int receiving_fd,
+		       int kept_fd);
 ssize_t __real_stream_read(struct stream *stream, void *buffer, size_t size);
 ssize_t __wrap_stream_read(struct stream *stream, void *buffer, size_t size);
 ssize_t __real_ask_write(const struct ask_head *head, const char *sender,
@@ -47,11 +47,11 @@ static bool is_told(const char *word)
 	return true;
 }
 
-bool __wrap_cage_enter(const struct config *config, const struct config_account *account,
-		       int receiving_fd, int kept_fd)
+bool __wrap_cage_enter(enum jail_mode mode, const struct config_account *account, int receiving_fd,
+		       int kept_fd)
 {
 	attempts_prepare();
-	return __real_cage_enter(config, account, receiving_fd, kept_fd);
+	return __real_cage_enter(mode, account, receiving_fd, kept_fd);
 }
 
 /* puller.lie.WORD@misbehave.example PATH */

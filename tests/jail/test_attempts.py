@@ -8,7 +8,7 @@ import re
 import socket
 import subprocess
 
-from harness import COUNT, Device, equal, needs_root, require, scan, send, tree, wait_for
+from harness import COUNT, Device, equal, needs_root, require, rows, scan, send, tree, wait_for
 from misbehave import MISBEHAVE, SECRET, gateway, lay_out, mailbox, names, order, results, sender, untouched
 from accounts import account, delivered, several
 
@@ -32,16 +32,20 @@ ENDS = {
     "listener": {**SMTP, "fork_library": "allowed", "accept_any": "ENOTSOCK", "descriptors": None,
                  "control_message": None},
     "door": {"accept_any": "ENOTSOCK", "control_message": None},
+    "watcher": {**dict.fromkeys([*OPENING, *GIVING, "remove_outside", "remove_ledger", "rename_out", "rename_in", "link_out",
+                                 "link_in", "give_setuid", "chmod_library"], "EACCES"), "other_message": "ENOENT",
+                "look_outside": "allowed", "descriptors": 12, "control_message": None},
     "courier": {**dict.fromkeys([*OPENING, *MOVING], "EACCES"), **dict.fromkeys(GIVING, "EPERM"), "link_in": "EXDEV",
                 "take_capabilities": "EPERM", "signal_neighbour": "EPERM", "other_message": "ENOENT",
                 "chmod_library": "allowed", "look_outside": "allowed", "fork_library": "allowed", "map_code": "allowed", "make_code": "allowed",
                 "memory_file": "allowed", "descriptors": None, "control_message": None, **dict.fromkeys(OWN, "allowed")},
-    # its server, and those who know names, need sockets; Landlock says which ports they reach
+    # its server, and those who know names, need sockets; Landlock says which ports they reach. Its descriptor 3 is its
+    # own connection
     "puller": {**SMTP, **dict.fromkeys("socket_inet socket_inet6 socket_netlink".split(), "allowed"),
-               **dict.fromkeys("connect_any bind_any control_message".split(), "ENOTSOCK"),
+               **dict.fromkeys("connect_any bind_any control_message".split()),
                **dict.fromkeys("socket_unix knock".split(), "EAFNOSUPPORT"),
                **dict.fromkeys("connect_tcp bind_tcp map_code".split(), "EACCES"), "chmod_library": "SYS",
-               "descriptors": 11},
+               "descriptors": 10},
 }
 ENDS["keeper"] = ENDS["courier"]
 
@@ -258,6 +262,35 @@ def ended(one, child, role, attempt):
     if f"{child} died of signal 31" in one.log() or results(one.log(), role).get(attempt, "died") != "died":
         return [attempt]
     return []
+
+
+def told_watchers(place, some, owner):
+    """A Maildir for each attempt, and a watcher that finds it there as the name of a mail."""
+    text = ""
+    for number, name in enumerate(some):
+        box = place.make(f"box-{name}", 0o700)
+        for folder in ("new", "cur", "tmp"):
+            os.mkdir(os.path.join(box, folder))
+        open(os.path.join(box, "new", sender("watcher", name)), "wb").close()
+        for folder in ("", "new", "cur", "tmp", os.path.join("new", sender("watcher", name))):
+            os.chown(os.path.join(box, folder), owner, owner)
+        text += f"[maildir w{number}]\npath = {box}\nrefused = delete\n"
+    return text
+
+
+@needs_root
+@rows([("root's", 0), ("somebody's", 1234)])
+def test_watcher(place, owner):
+    """Of a Maildir of root's it has a capability; of somebody's in the short form one attempt of each kind."""
+    wanted, found = names() if COUNT or owner == 0 else SHORT.split(), {}
+    for start in range(0, len(wanted), LISTENERS):
+        some = wanted[start:start + LISTENERS]
+        with gateway(place, text=told_watchers(place, some, owner), log=f"{start}.log") as one:
+            for number, name in enumerate(some):
+                wait_for(lambda: ended(one, f"w{number}", "watcher", name), 20, f"{name}: no end")
+            found.update(results(one.log(), "watcher"))
+    judge("watcher", found, wanted)
+    require(untouched(place), "something outside of its Maildir was changed")
 
 
 @needs_root

@@ -118,10 +118,10 @@ def test_limits_of_a_child(place):
 
 def test_installed_programs_do_not_misbehave(place):
     """Nothing of tests/jail is in them; and of the programs that have it none would be installed."""
-    for program in ("letterchute", "letterchute-courier", "letterchute-extract", "letterchute-smtp"):
+    for program in ("letterchute", "letterchute-courier", "letterchute-extract", "letterchute-smtp", "letterchute-watch"):
         with open(os.path.join(BUILD, program), "rb") as octets:
             require(b"misbehave" not in octets.read(), f"{program} can be told to misbehave")
-    for program in ("letterchute-courier", "letterchute-extract", "letterchute-smtp"):
+    for program in ("letterchute-courier", "letterchute-extract", "letterchute-smtp", "letterchute-watch"):
         with open(os.path.join(MISBEHAVE, program), "rb") as octets:
             require(b"misbehave.example" in octets.read(), f"{program} of {MISBEHAVE} can't")
     plan = subprocess.run(["meson", "introspect", "--installed", MISBEHAVE], capture_output=True, text=True, check=True)

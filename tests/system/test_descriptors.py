@@ -6,7 +6,8 @@ import signal
 import socket
 import subprocess
 
-from harness import IS_SANITIZED, Device, equal, needs_root, part, pdf, mail, require, scan, send, tree, wait_for
+from harness import (Device, IS_SANITIZED, children, equal, mail, needs_root, part, pdf, require, scan, send, tree,
+                     wait_for)
 
 
 def descriptors(pid):
@@ -24,11 +25,6 @@ def descriptors(pid):
 def template(root):
     return wait_for(lambda: next((pid for pid, name in tree(root) if name.startswith("letterchute-ext")), None), 10,
                     "no extractor")
-
-
-def children(pid):
-    with open(f"/proc/{pid}/task/{pid}/children") as found:
-        return [int(child) for child in found.read().split()]
 
 
 @needs_root

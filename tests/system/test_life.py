@@ -6,7 +6,8 @@ import socket
 import subprocess
 import time
 
-from harness import (PROGRAM, Device, Skip, equal, mail, needs_root, part, pdf, require, rows, scan, send, tree, wait_for)
+from harness import (Device, PROGRAM, Skip, equal, mail, needs_root, part, pdf, processes, require, rows, scan, send,
+                     tree, wait_for)
 
 
 def test_stops_cleanly(place):
@@ -213,18 +214,6 @@ def test_reload_swaps_addresses(place):
         require(send(one, scan()).startswith("250"))
         require(send(two, scan()).startswith("250"))
         equal(sorted(place.files()), ["lan_scan.pdf", "wan_scan.pdf"])
-
-
-def processes(gateway, words):
-    found = []
-    for pid, _ in gateway.children():
-        try:
-            with open(f"/proc/{pid}/cmdline", "rb") as line:
-                if words in line.read().replace(b"\0", b" ").decode():
-                    found.append(pid)
-        except OSError:
-            pass
-    return found
 
 
 @rows([("a courier", "letterchute-courier run"), ("the keeper", "letterchute-courier keep"), ("the listener", "letterchute-smtp listen"),

@@ -57,7 +57,7 @@ static void test_lies(void **state)
 	size = make(2);
 	head->kind = 0;
 	assert_false(ask_read(message, size, &ask));
-	head->kind = ASK_COMPACT + 1;
+	head->kind = ASK_RECALL + 1;
 	assert_false(ask_read(message, size, &ask));
 	size = make(2);
 	memset(head->origin.source, 'x', sizeof head->origin.source);
@@ -120,7 +120,7 @@ static void test_answer(void **state)
 	(void)state;
 	assert_true(ask_answer_valid(&answer, sizeof answer));
 	assert_false(ask_answer_valid(&answer, sizeof answer - 1));
-	answer.kind = ASK_SETTLED + 1;
+	answer.kind = ASK_UNKNOWN + 1;
 	assert_false(ask_answer_valid(&answer, sizeof answer));
 	answer.kind = ASK_PROMISED;
 	memset(answer.text, 'x', sizeof answer.text);

@@ -78,6 +78,8 @@ static const struct {
 	{ "a provider without a client", GOOD IMAP "oauth = google\n", 6, "client_id" },
 	{ "a source twice", GOOD "[maildir lan]\npath = /m\n", 6, "lan" },
 	{ "a Maildir without a path", GOOD "[maildir m]\n", 6, "path" },
+	{ "a Maildir moved to itself", GOOD "[maildir m]\npath = /m/n\nafter = move:n/\n", 6,
+	  "own" },
 	{ "a Maildir that keeps", GOOD "[maildir m]\npath = /m\nafter = keep\n", 8, "delete" },
 	{ "hold, which is not built yet", "[gateway]\nhold = yes\n" GOOD, 2, "not available" },
 	{ "TLS, which is not built yet", "[smtp lan]\nlisten = 127.0.0.1:1\ntls = implicit\n", 1,

@@ -1,0 +1,81 @@
+/* main.c: letterchute-watch: run NAME | once NAME. Never does more than read its configuration,
+ * become who it is to be, and choose. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include "daemon/config.h"
+#include "daemon/log.h"
+#include "daemon/maildir/box.h"
+#include "daemon/maildir/cage.h"
+#include "daemon/maildir/owner.h"
+#include "daemon/maildir/watch.h"
+#include "daemon/role.h"
+
+enum { FD_ASK = ROLE_FD_FIRST, FD_STATUS };
+
+/* SIGTERM and SIGHUP end us, in order: they can be waited for beside everything else. SIGIO may
+ * come from a file that somebody opens while we ask whether he writes it. */
+static int open_signals(void)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGIO, SIG_IGN);
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static int serve(const struct config *config, const struct config_maildir *maildir,
+		 struct watch_fds *fds, bool once)
+{
+	static struct box box;
+	int found_fd = -1;
+	box_init(&box, maildir);
+	int error = owner_become(config, maildir, &found_fd);
+	if (error == -EPERM) {
+		log_say(LOG_ERROR, "start", "source %s: the identity of its owner can't be taken",
+			maildir->name);
+		return 70;
+	}
+	if (!error)
+		error = box_open(&box, found_fd);
+	if (error)
+		box_done(&box);
+	else
+		fds->events = watch_open_events(&box);
+	if (!cage_enter(config, &box))
+		return 70;
+	int status =
+		error ? watch_wait(maildir, fds, once, error) : watch_run(config, &box, fds, once);
+	box_done(&box);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	static struct config config; /* freed by the end of the process */
+	char error[CONFIG_ERROR_MAX];
+	log_open(false);
+	if (argc < 3) {
+		log_say(LOG_ERROR, "usage", "letterchute-watch run NAME | once NAME");
+		return 64;
+	}
+	if (role_settle("letterchute-watch") != 0)
+		return 70;
+	int status = config_read(ROLE_FD_CONFIG, &config, error);
+	if (status != 0) {
+		log_say(LOG_ERROR, "configuration", "%s", error);
+		return status;
+	}
+	const struct config_maildir *maildir = config_find_maildir(&config, argv[2]);
+	struct watch_fds fds = {
+		.ask = FD_ASK, .status = FD_STATUS, .wake = open_signals(), .events = -1
+	};
+	if (!maildir || fds.wake < 0)
+		return 70;
+	return serve(&config, maildir, &fds, strcmp(argv[1], "once") == 0);
+}

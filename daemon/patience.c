@@ -1,0 +1,78 @@
+/* patience.c: counts troubles, and what was said of them. Never waits itself. */
+#define _GNU_SOURCE
+#include "daemon/patience.h"
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include "daemon/fdio.h"
+
+#define PAUSE_MS     30000 /* between looks at a share that is away */
+#define TROUBLES_MAX 3     /* messages in a row that have to wait: it is not them */
+#define TOLD_MS      600000
+
+bool patience_is_everybodys(enum reason reason)
+{
+	static const enum reason reasons[] = { REASON_SHARE, REASON_FULL,     REASON_SPOOL,
+					       REASON_DNS,   REASON_DEADLINE, REASON_SHUTDOWN };
+	for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++) {
+		if (reasons[i] == reason)
+			return true;
+	}
+	return false;
+}
+
+bool patience_lose(struct patience *patience, enum reason reason)
+{
+	return patience_is_everybodys(reason) || ++patience->troubles >= TROUBLES_MAX;
+}
+
+int64_t patience_pause(struct patience *patience)
+{
+	patience->pause_ms = patience_next(patience->pause_ms, PAUSE_MS);
+	int64_t wait_ms = patience_jitter(patience->pause_ms);
+	patience->until_ms = monotonic_ms() + wait_ms;
+	return wait_ms;
+}
+
+bool patience_is_paused(const struct patience *patience)
+{
+	return patience->until_ms > monotonic_ms();
+}
+
+void patience_gain(struct patience *patience)
+{
+	patience->troubles = 0;
+	patience->pause_ms = 0;
+	patience->until_ms = 0;
+}
+
+int64_t patience_next(int64_t last_ms, int64_t most_ms)
+{
+	int64_t next_ms = last_ms ? last_ms * 2 : PATIENCE_FIRST_MS;
+	return next_ms < most_ms ? next_ms : most_ms;
+}
+
+int64_t patience_jitter(int64_t ms)
+{
+	uint32_t number = 0;
+	if (getrandom(&number, sizeof number, 0) != sizeof number)
+		return ms;
+	return ms - ms / 4 + (int64_t)(number % (uint32_t)(ms / 2 + 1));
+}
+
+void patience_tell(struct patience *patience, enum log_level level, const char *source,
+		   const char *why, int64_t wait_ms)
+{
+	struct log_line line;
+	bool again =
+		strcmp(patience->told, why) == 0 && monotonic_ms() - patience->told_ms < TOLD_MS;
+	log_start(&line, "source");
+	log_add(&line, "source", "%s", source);
+	log_quote(&line, "text", why);
+	log_add(&line, "next_try_ms", "%lld", (long long)wait_ms);
+	log_send(again ? LOG_DEBUG : level, &line);
+	if (again)
+		return;
+	patience->told_ms = monotonic_ms();
+	snprintf(patience->told, sizeof patience->told, "%s", why);
+}
