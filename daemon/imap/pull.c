@@ -14,6 +14,7 @@
 #include "daemon/errand.h"
 #include "daemon/fdio.h"
 #include "daemon/imap/box.h"
+#include "daemon/imap/cage.h"
 #include "daemon/imap/conn.h"
 #include "daemon/keep.h"
 #include "daemon/log.h"
@@ -735,6 +736,17 @@ static int end_once(struct puller *puller, enum visit visit)
 	return puller->left || puller->box.decided_count > 0 ? EXIT_WAITS : EXIT_DONE;
 }
 
+/* Who is started after us finds names and signers by what is there now. */
+static bool is_outdated(const struct puller *puller)
+{
+	if (!cage_is_outdated(puller->account))
+		return false;
+	log_say(LOG_INFO, "restart",
+		"source %s: what names or certificates are found by has changed",
+		puller->account->name);
+	return true;
+}
+
 int pull_run(const struct config_account *account, const struct pull_settings *settings,
 	     const struct pull_fds *fds)
 {
@@ -755,6 +767,8 @@ int pull_run(const struct config_account *account, const struct pull_settings *s
 		if (once || puller.stopping)
 			break;
 		wait_after(&puller, how == VISIT_OVER ? VISIT_BROKEN : how);
+		if (is_outdated(&puller))
+			break;
 	}
 	status_write(fds->status, &puller.status, STATUS_DOWN);
 	close_fd(&puller.probe_fd);
