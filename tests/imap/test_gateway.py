@@ -271,6 +271,28 @@ def test_check_of_a_good_account(place):
     equal(server.count(), 3, "a check takes nothing")
 
 
+def test_check_of_what_proves_a_sender(place):
+    server = Dovecot(place)
+    config = place.config(account(place, server), route="from = *@example.org\nauth = results\ntypes = pdf")
+    run = verb(place, config, "check", "--json")
+    equal(run.returncode, 69)
+    bad = [line for line in map(json.loads, run.stdout.splitlines()) if not line["ok"]]
+    require(len(bad) == 1 and "authserv_ids" in bad[0]["remedy"], bad)
+    config = place.config(account(place, server), route="from = *@example.org\ntypes = pdf")
+    require(b"no proof" in verb(place, config, "check").stdout)
+
+
+def test_check_of_a_maildir(place):
+    path = place.make("Maildir")
+    for name in ("new", "cur", "tmp"):
+        place.make(f"Maildir/{name}")
+    place.file("Maildir/new/1", mail(part(pdf(100))))
+    good = verb(place, place.config(f"[maildir m]\npath = {path}\n"), "check").stdout.decode()
+    require("1 mail(s) wait" in good and "moved to" in good, good)
+    bad = verb(place, place.config(f"[maildir m]\npath = {place.share}\n"), "check")
+    equal(bad.returncode, 69)
+
+
 FAULTS = [
     ("password", {"password": "wrong"}, "refuses the login", "password"),
     ("mailbox", {"mailbox": "Nowhere"}, "Nowhere", "mailbox"),
