@@ -23,10 +23,12 @@
 #include "daemon/spill.h"
 #include "daemon/status.h"
 
-#define RANGE     (16u << 20) /* octets of one FETCH */
-#define ACT_AT    32          /* so many decided messages are acted on at once */
-#define ANSWER_MS 20000 /* for couriers, before the server is asked whether it is still there */
-#define LOOK_MS   2000  /* whether somebody has signed in meanwhile */
+#define SHORT_MOST    3           /* ranges that are short of what the server has told */
+#define RANGE         (16u << 20) /* octets of one FETCH */
+#define ACT_AT        32          /* so many decided messages are acted on at once */
+#define REST_LEAST_MS 50
+#define ANSWER_MS     20000 /* for couriers, before the server is asked whether it is still there */
+#define LOOK_MS       2000  /* whether somebody has signed in meanwhile */
 
 enum exit { EXIT_DONE = 0, EXIT_UNREACHED = 69, EXIT_WAITS = 75, EXIT_LOGIN = 77 };
 
@@ -157,7 +159,8 @@ static void take_end(struct puller *puller, struct errand_end *end)
  * fetched: nobody knows for how long, and the server is not to give it each time. */
 static void probe(struct puller *puller)
 {
-	if (puller->probe_fd < 0 || patience_is_paused(&puller->patience))
+	if (puller->probe_fd < 0 || patience_is_paused(&puller->patience) ||
+	    !errands_have_room(&puller->errands, puller->probe.bytes))
 		return;
 	/* its UIDVALIDITY may be over */
 	if (puller->probe.place[0] == puller->box.validity)
@@ -212,18 +215,18 @@ static void take_octets(void *context, const char *bytes, size_t size)
 }
 
 /* The whole message, range by range. `told`: what the server says its size is; it is asked for more
- * as long as it has given less, or full ranges. */
+ * as long as it gives full ranges, and a few times if that was less. */
 static enum conn_result fetch(struct puller *puller, uint32_t uid, uint64_t told,
 			      struct spill *spill)
 {
-	for (;;) {
+	for (unsigned asked_again = 0;;) {
 		uint64_t got = 0, from = spill->bytes;
 		enum conn_result result =
 			conn_fetch(puller->conn, uid, from, RANGE, take_octets, spill, &got);
 		if (result != CONN_OK)
 			return result;
-		if (got == 0 || spill->too_big || spill->error ||
-		    (got < RANGE && spill->bytes >= told))
+		bool ends = got < RANGE && (spill->bytes >= told || asked_again++ == SHORT_MOST);
+		if (got == 0 || ends || spill->too_big || spill->error)
 			return CONN_OK;
 	}
 }
@@ -398,12 +401,13 @@ static enum conn_result pass(struct puller *puller, bool *more_out)
 	*more_out = count > 0;
 	if (result == CONN_OK && errands_count(&puller->errands) > 0 && puller->patience.pause_ms)
 		result = await_all(puller);
-	for (size_t i = 0; i < count && result == CONN_OK; i += CONN_SET_MAX) {
-		size_t left = count - i;
+	for (size_t i = 0, taken; i < count && result == CONN_OK; i += taken) {
+		size_t most = puller->careful ? 1 : CONN_SET_MAX;
+		taken = count - i < most ? count - i : most;
 		if (is_paused(puller) || is_stuck(puller) || is_woken(puller))
 			break;
-		result = take_batch(puller, uids + i, left < CONN_SET_MAX ? left : CONN_SET_MAX);
-		puller->status.waiting = (uint32_t)(left < CONN_SET_MAX ? 0 : left - CONN_SET_MAX);
+		result = take_batch(puller, uids + i, taken);
+		puller->status.waiting = (uint32_t)(count - i - taken);
 	}
 	if (result == CONN_OK)
 		result = await_all(puller);
@@ -420,6 +424,9 @@ static enum conn_result drain(struct puller *puller)
 	enum conn_result result = CONN_OK;
 	bool more = true;
 	puller->left = false;
+	/* what could not be removed before */
+	if (!is_woken(puller))
+		result = box_act(&puller->box, puller->conn, &puller->errands);
 	while (result == CONN_OK && more && !is_paused(puller) && !is_stuck(puller) &&
 	       !is_woken(puller))
 		result = pass(puller, &more);
@@ -442,7 +449,9 @@ static int64_t rest_until(const struct puller *puller)
 		until_ms = next_ms;
 	if (puller->patience.until_ms > 0 && puller->patience.until_ms < until_ms)
 		until_ms = puller->patience.until_ms;
-	return until_ms;
+	/* what is due and can't be done now must not keep us from resting */
+	int64_t least_ms = monotonic_ms() + REST_LEAST_MS;
+	return until_ms > least_ms ? until_ms : least_ms;
 }
 
 static enum conn_result rest(struct puller *puller)
