@@ -8,7 +8,8 @@ import signal
 from accounts import account, delivered, numbered, refused, several, wait_files
 from dovecot import Dovecot
 from harness import EXE, equal, mail, part, pdf, require, rows, wait_for
-from hostile import Server
+from hostile import Server, Trick
+from scenarios import status as status_line
 
 SOON = 10
 
@@ -277,3 +278,46 @@ def test_check_names_the_fault(place, keys, word, remedy):
     equal(len(bad), 1, found)
     require(word in bad[0]["text"], bad)
     require(remedy in bad[0]["remedy"], bad)
+
+
+# --- what can't be had does not keep anybody busy --------------------------------------------------------------------
+
+def sizes_of(*uids):
+    """A FETCH of sizes that asks for one of these, too."""
+    def when(call):
+        asked = call.line.decode().split("FETCH", 1)[-1].split("(")[0]
+        first_last = [[int(word) for word in piece.split(":")] for piece in asked.strip().split(",")]
+        return b"RFC822.SIZE" in call.line and any(piece[0] <= uid <= piece[-1] for uid in uids for piece in first_last)
+    return when
+
+
+def test_no_to_sizes_holds_up_no_other(place):
+    """The server stumbles over one of them, whenever it is asked: it is found, and waits by itself."""
+    server = Server(place, Trick("FETCH", status_line("NO I can't"), times=10 ** 6, when=sizes_of(3)))
+    messages, files = several(range(1, 6))
+    for message in messages:
+        server.append(message)
+    del files["3.pdf"]
+    with place.gateway(config=place.config(account(place, server, fast=False))):
+        wait_files(place, files)
+        wait_for(lambda: server.count() == 1, SOON, "the others stay in the mailbox")
+        before = len(server.calls)
+        signal.sigtimedwait([signal.SIGUSR2], 5)
+        require(len(server.calls) - before < 60, f"{len(server.calls) - before} commands in five seconds of waiting")
+
+
+def test_what_stays_keeps_nobody_busy(place):
+    """It says that it expunges, and does not; new mail is delivered meanwhile, and all of it once."""
+    server = Server(place, Trick(("STORE", "EXPUNGE"), status_line("OK done"), times=10 ** 6))
+    messages, files = several(range(1, 6))
+    for message in messages:
+        server.append(message)
+    with place.gateway(config=place.config(account(place, server, fast=False))) as gateway:
+        wait_files(place, files)
+        before = len(server.calls)
+        signal.sigtimedwait([signal.SIGUSR2], 4)
+        require(len(server.calls) - before < 60, f"{len(server.calls) - before} commands in four seconds of waiting")
+        more, its = several([9])
+        server.append(more[0])
+        wait_files(place, {**files, **its})
+        equal(len(delivered(gateway)), 6)
