@@ -183,7 +183,18 @@ static void forget_postponed(struct box *box, uint32_t uid)
 		*postponed = box->postponed[--box->postponed_count];
 }
 
-void box_decide(struct box *box, uint32_t uid, bool refused, bool flagged, int mark_fd)
+void box_see(struct box *box, const uint32_t *uids, size_t count)
+{
+	const struct uidset listed = { .uids = (uint32_t *)(uintptr_t)uids, .count = count };
+	size_t used = 0;
+	for (size_t i = 0; i < box->postponed_count; i++) {
+		if (uidset_has(&listed, box->postponed[i].uid))
+			box->postponed[used++] = box->postponed[i];
+	}
+	box->postponed_count = used;
+}
+
+void box_decide(struct box *box, uint32_t uid, bool refused, bool copied, int mark_fd)
 {
 	forget_postponed(box, uid);
 	box->decided[box->decided_count++] = (struct box_decided){

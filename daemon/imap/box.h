@@ -57,6 +57,9 @@ int box_enter(struct box *box, uint32_t validity, int kept_fd, uint64_t revision
 /* Is there anything to be fetched of it now? */
 bool box_wants(const struct box *box, uint32_t uid, const struct errands *errands);
 
+/* What the server lists now, ascending: of others nothing waits any more. */
+void box_see(struct box *box, const uint32_t *uids, size_t count);
+
 /* It waits by itself: longer each time, and at least so long. */
 void box_postpone(struct box *box, uint32_t uid, int64_t least_ms);
 

@@ -415,6 +415,7 @@ static enum conn_result pass(struct puller *puller, bool *more_out)
 /* Until nothing is left that can be done now. */
 static enum conn_result drain(struct puller *puller)
 {
+	box_see(&puller->box, uids, count);
 	enum conn_result result = CONN_OK;
 	bool more = true;
 	puller->left = false;
@@ -434,13 +435,8 @@ static int64_t rest_until(const struct puller *puller)
 	uint64_t within_s = !puller->idles                  ? account->poll_s
 			    : account->refresh_s < safety_s ? account->refresh_s
 							    : safety_s;
-	int64_t until_ms = monotonic_ms() + (int64_t)within_s * 1000,
-		next_ms = box_next_ms(&puller->box);
-	if (next_ms >= 0 && next_ms < until_ms)
-		until_ms = next_ms;
-	if (puller->patience.until_ms > 0 && puller->patience.until_ms < until_ms)
-		until_ms = puller->patience.until_ms;
-	return until_ms;
+	return patience_rest_until(&puller->patience, monotonic_ms() + (int64_t)within_s * 1000,
+				   box_next_ms(&puller->box));
 }
 
 static enum conn_result rest(struct puller *puller)
@@ -448,6 +444,9 @@ static enum conn_result rest(struct puller *puller)
 	int64_t until_ms = rest_until(puller);
 	touch(puller);
 	if (puller->idles) {
+	/* also those that could not be got rid of before: they may be why nothing is fetched */
+	if (result == CONN_OK && !puller->stopping)
+		result = box_act(&puller->box, puller->conn, &puller->errands);
 		enum conn_result result = conn_idle(puller->conn, until_ms);
 		if (result != CONN_NO)
 			return result;
