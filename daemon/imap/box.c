@@ -176,6 +176,11 @@ void box_postpone(struct box *box, uint32_t uid, int64_t least_ms)
 	postponed->until_ms = monotonic_ms() + postponed->delay_ms;
 }
 
+bool box_waits(const struct box *box, uint32_t uid)
+{
+	return find_postponed(box, uid) != NULL;
+}
+
 static void forget_postponed(struct box *box, uint32_t uid)
 {
 	struct box_postponed *postponed = find_postponed(box, uid);
@@ -339,8 +344,8 @@ static enum conn_result move(struct box *box, struct conn *conn, const uint32_t 
 	return expunge(box, conn, uids, count);
 }
 
-static enum conn_result apply(const struct box *box, struct conn *conn,
-			      const struct config_fate *fate, const uint32_t *uids, size_t count)
+static enum conn_result apply(struct box *box, struct conn *conn, const struct config_fate *fate,
+			      const uint32_t *uids, size_t count)
 {
 	switch (fate->kind) {
 	case CONFIG_FATE_EXPUNGE: return expunge(box, conn, uids, count);
@@ -369,6 +374,7 @@ static int compare_uids(const void *a, const void *b)
 static void collect(const struct box *box, bool refused, bool copied, int64_t now_ms,
 		    struct group *group)
 {
+	bool alone = false;
 	group->count = 0;
 	for (size_t i = 0; i < box->decided_count && group->count < CONN_SET_MAX && !alone; i++) {
 		const struct box_decided *one = &box->decided[i];
@@ -377,7 +383,6 @@ static void collect(const struct box *box, bool refused, bool copied, int64_t no
 			continue;
 		group->uids[group->count++] = one->uid;
 		alone = one->tries > 0;
-	bool alone = false;
 	}
 	qsort(group->uids, group->count, sizeof group->uids[0], compare_uids);
 }
@@ -466,11 +471,9 @@ static enum conn_result act_on(struct box *box, struct conn *conn, bool refused,
 	bool refuses = result == CONN_NO;
 	if (refuses)
 		tell_stuck(box, conn, "what was decided about its messages can't be done");
-		put_off(box, &group);
-		return CONN_OK;
-	}
-	if (result != CONN_OK)
+	else if (result != CONN_OK)
 		return result;
+	/* it may refuse since somebody else has removed one of them */
 	if (leaves(fate))
 		return verify(box, conn, &group, refuses || can_leave(fate, conn), errands);
 	if (refuses)

@@ -116,6 +116,13 @@ static void pause_all(struct puller *puller, enum reason reason)
 	log_failure(puller, LOG_WARNING, wait_ms);
 }
 
+/* Time ran out over it, and did again when it was asked for alone: others must not wait for it. */
+static bool is_slow(const struct puller *puller, const struct errand_end *end)
+{
+	return end->reason == REASON_DEADLINE && puller->probe_fd < 0 &&
+	       memcmp(end->head.place, puller->probe.place, sizeof end->head.place) == 0;
+}
+
 static void take_end(struct puller *puller, struct errand_end *end)
 {
 	uint32_t uid = (uint32_t)end->head.place[1];
@@ -142,7 +149,7 @@ static void take_end(struct puller *puller, struct errand_end *end)
 	puller->left = true;
 	if (patience_lose(&puller->patience, end->reason))
 		pause_all(puller, end->reason);
-	if (!patience_is_everybodys(end->reason))
+	if (!patience_is_everybodys(end->reason) || is_slow(puller, end))
 		box_postpone(&puller->box, uid, 0);
 	else if (puller->probe_fd < 0 && !recalled) {
 		puller->probe = end->head;
@@ -209,6 +216,20 @@ static void take_octets(void *context, const char *bytes, size_t size)
 	spill_add(context, bytes, size);
 }
 
+/* The server gives less than it said. It may have been wrong, or somebody has removed the message
+ * between two ranges: then what there is of it is worth nothing. */
+static enum conn_result check_end(struct puller *puller, uint32_t uid, struct spill *spill)
+{
+	auto_free uint32_t *listed = NULL;
+	size_t count = 0;
+	enum conn_result result = conn_search_set(puller->conn, &uid, 1, &listed, &count);
+	if (result == CONN_OK && count == 0) {
+		spill_done(spill);
+		spill->bytes = 0;
+	}
+	return result;
+}
+
 /* The whole message, range by range. `told`: what the server says its size is; it is asked for more
  * as long as it has given less, or full ranges. */
 static enum conn_result fetch(struct puller *puller, uint32_t uid, uint64_t told,
@@ -220,6 +241,8 @@ static enum conn_result fetch(struct puller *puller, uint32_t uid, uint64_t told
 			conn_fetch(puller->conn, uid, from, RANGE, take_octets, spill, &got);
 		if (result != CONN_OK)
 			return result;
+		if (got == 0 && spill->bytes > 0 && spill->bytes < told)
+			return check_end(puller, uid, spill);
 		if (got == 0 || spill->too_big || spill->error ||
 		    (got < RANGE && spill->bytes >= told))
 			return CONN_OK;
@@ -376,6 +399,8 @@ static size_t choose(struct puller *puller, uint32_t *uids, size_t count)
 			continue;
 		if (box_wants(&puller->box, uids[i], &puller->errands))
 			uids[chosen++] = uids[i];
+		else
+			puller->left |= box_waits(&puller->box, uids[i]);
 	}
 	return chosen;
 }
@@ -390,18 +415,21 @@ static enum conn_result pass(struct puller *puller, bool *more_out)
 	if (result != CONN_OK)
 		return result;
 	probe(puller);
+	box_see(&puller->box, uids, count);
 	count = choose(puller, uids, count);
 	puller->status.waiting = (uint32_t)count;
 	touch(puller);
 	*more_out = count > 0;
 	if (result == CONN_OK && errands_count(&puller->errands) > 0 && puller->patience.pause_ms)
 		result = await_all(puller);
-	for (size_t i = 0; i < count && result == CONN_OK; i += CONN_SET_MAX) {
-		size_t left = count - i;
+	for (size_t i = 0, size; i < count && result == CONN_OK; i += size) {
 		if (is_paused(puller) || is_stuck(puller) || is_woken(puller))
 			break;
-		result = take_batch(puller, uids + i, left < CONN_SET_MAX ? left : CONN_SET_MAX);
-		puller->status.waiting = (uint32_t)(left < CONN_SET_MAX ? 0 : left - CONN_SET_MAX);
+		size = puller->careful ? 1 : CONN_SET_MAX;
+		if (size > count - i)
+			size = count - i;
+		result = take_batch(puller, uids + i, size);
+		puller->status.waiting = (uint32_t)(count - i - size);
 	}
 	if (result == CONN_OK)
 		result = await_all(puller);
@@ -415,13 +443,15 @@ static enum conn_result pass(struct puller *puller, bool *more_out)
 /* Until nothing is left that can be done now. */
 static enum conn_result drain(struct puller *puller)
 {
-	box_see(&puller->box, uids, count);
 	enum conn_result result = CONN_OK;
 	bool more = true;
 	puller->left = false;
 	while (result == CONN_OK && more && !is_paused(puller) && !is_stuck(puller) &&
 	       !is_woken(puller))
 		result = pass(puller, &more);
+	/* also those that could not be got rid of before: they may be why nothing is fetched */
+	if (result == CONN_OK && !puller->stopping)
+		result = box_act(&puller->box, puller->conn, &puller->errands);
 	return result;
 }
 
@@ -444,9 +474,6 @@ static enum conn_result rest(struct puller *puller)
 	int64_t until_ms = rest_until(puller);
 	touch(puller);
 	if (puller->idles) {
-	/* also those that could not be got rid of before: they may be why nothing is fetched */
-	if (result == CONN_OK && !puller->stopping)
-		result = box_act(&puller->box, puller->conn, &puller->errands);
 		enum conn_result result = conn_idle(puller->conn, until_ms);
 		if (result != CONN_NO)
 			return result;
@@ -549,6 +576,8 @@ static enum conn_result recall(struct puller *puller)
 		if (!box_wonders(&puller->box, uids[i], &puller->errands))
 			continue;
 		result = make_room(puller, 0);
+		if (result != CONN_OK || is_woken(puller))
+			break;
 		spill_init(&nothing, -1, 0, 0);
 		ask(puller, ASK_RECALL, &message, &nothing);
 		spill_done(&nothing);
