@@ -66,6 +66,11 @@ bool errands_have_room(const struct errands *errands, uint64_t bytes)
 	return count == 0 || (count < ERRANDS_MAX && bytes <= ERRANDS_BYTES);
 }
 
+static int64_t limit_of(const struct errand *errand)
+{
+	return monotonic_ms() + SILENCE_MS + (int64_t)(errand->head.bytes / (10 << 20)) * 1000;
+}
+
 /* Sends the question of an errand anew. */
 static int send_question(const struct errands *errands, struct errand *errand)
 {
@@ -80,16 +85,19 @@ static int send_question(const struct errands *errands, struct errand *errand)
 	auto_close int theirs = pair[1];
 	const int fds[] = { errand->message_fd, theirs };
 	errand->tries++;
-	errand->limit_ms =
-		monotonic_ms() + SILENCE_MS + (int64_t)(errand->head.bytes / (10 << 20)) * 1000;
+	errand->limit_ms = limit_of(errand);
 	return pass_fds(errands->ask_fd, question, (size_t)size, fds, 2);
 }
 
 int errands_ask(struct errands *errands, const struct ask_head *head, int message_fd)
 {
 	struct errand *errand = errands->list;
-	while (errand->answer_fd >= 0 && errand + 1 < errands->list + ERRANDS_MAX)
+	while (errand < errands->list + ERRANDS_MAX && errand->answer_fd >= 0)
 		errand++;
+	if (errand == errands->list + ERRANDS_MAX) {
+		close(message_fd);
+		return -EBUSY;
+	}
 	*errand = (struct errand){
 		.answer_fd = -1, .message_fd = message_fd, .mark_fd = -1, .head = *head
 	};
@@ -138,8 +146,10 @@ static bool hear(const struct errands *errands, struct errand *errand, struct er
 		close_fd(&errand->mark_fd);
 		errand->mark_fd = take_fd(&came);
 	}
-	if (answer.kind == ASK_PROMISED)
+	if (answer.kind == ASK_PROMISED) {
+		errand->limit_ms = limit_of(errand);
 		return false;
+	}
 	end(errand, (enum reason)answer.reason, end_out);
 	end_out->unknown = answer.kind == ASK_UNKNOWN;
 	return true;
@@ -195,7 +205,7 @@ static void tell(const struct errands *errands, const struct ask_head *head, int
 		return;
 	auto_close int theirs = pair[1];
 	const int fds[] = { fd, theirs };
-	pass_fds(errands->ask_fd, question, (size_t)size, fds, 2);
+	pass_fds_now(errands->ask_fd, question, (size_t)size, fds, 2);
 	close(pair[0]);
 }
 

@@ -47,7 +47,7 @@ size_t errands_count(const struct errands *errands);
 /* Is the message of this place under way? */
 bool errands_have(const struct errands *errands, const uint64_t place[2], const char *item);
 
-/* Asks. `message_fd` (read-only) is taken over. 0 or -errno. */
+/* Asks. `message_fd` (read-only) is taken over. 0; -EBUSY: ERRANDS_MAX are under way; or -errno. */
 int errands_ask(struct errands *errands, const struct ask_head *head, int message_fd);
 
 /* The next that has ended, waited for until `until_ms` (monotonic clock; 0: not at all). False:

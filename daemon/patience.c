@@ -52,6 +52,16 @@ int64_t patience_next(int64_t last_ms, int64_t most_ms)
 	return next_ms < most_ms ? next_ms : most_ms;
 }
 
+int64_t patience_rest_until(const struct patience *patience, int64_t until_ms, int64_t next_ms)
+{
+	int64_t now_ms = monotonic_ms();
+	if (patience_is_paused(patience))
+		next_ms = patience->until_ms;
+	else if (next_ms >= 0 && next_ms <= now_ms)
+		next_ms = now_ms + PATIENCE_FIRST_MS;
+	return next_ms >= 0 && next_ms < until_ms ? next_ms : until_ms;
+}
+
 int64_t patience_jitter(int64_t ms)
 {
 	uint32_t number = 0;

@@ -39,6 +39,11 @@ void patience_gain(struct patience *patience);
 /* The next wait after one of `last_ms`, at most `most_ms` (milliseconds). */
 int64_t patience_next(int64_t last_ms, int64_t most_ms);
 
+/* Until when who has nothing to do may rest: `until_ms` at most; `next_ms`: when something is due,
+ * -1: nothing is; all monotonic. While the source pauses nothing is due before the end of the
+ * pause; what is overdue and was not done just now can't be done at once. */
+int64_t patience_rest_until(const struct patience *patience, int64_t until_ms, int64_t next_ms);
+
 /* A quarter more or less, so that many do not knock together. */
 int64_t patience_jitter(int64_t ms);
 

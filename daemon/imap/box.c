@@ -176,6 +176,11 @@ void box_postpone(struct box *box, uint32_t uid, int64_t least_ms)
 	postponed->until_ms = monotonic_ms() + postponed->delay_ms;
 }
 
+bool box_waits(const struct box *box, uint32_t uid)
+{
+	return find_postponed(box, uid) != NULL;
+}
+
 static void forget_postponed(struct box *box, uint32_t uid)
 {
 	struct box_postponed *postponed = find_postponed(box, uid);
@@ -183,11 +188,22 @@ static void forget_postponed(struct box *box, uint32_t uid)
 		*postponed = box->postponed[--box->postponed_count];
 }
 
-void box_decide(struct box *box, uint32_t uid, bool refused, bool flagged, int mark_fd)
+void box_see(struct box *box, const uint32_t *uids, size_t count)
+{
+	const struct uidset listed = { .uids = (uint32_t *)(uintptr_t)uids, .count = count };
+	size_t used = 0;
+	for (size_t i = 0; i < box->postponed_count; i++) {
+		if (uidset_has(&listed, box->postponed[i].uid))
+			box->postponed[used++] = box->postponed[i];
+	}
+	box->postponed_count = used;
+}
+
+void box_decide(struct box *box, uint32_t uid, bool refused, bool copied, int mark_fd)
 {
 	forget_postponed(box, uid);
 	box->decided[box->decided_count++] = (struct box_decided){
-		.uid = uid, .refused = refused, .flagged = flagged, .mark_fd = mark_fd
+		.uid = uid, .refused = refused, .copied = copied, .mark_fd = mark_fd
 	};
 }
 
@@ -308,17 +324,28 @@ static enum conn_result expunge(const struct box *box, struct conn *conn, const 
 	return result == CONN_OK ? expunge_flagged(box, conn, uids, count) : result;
 }
 
-static enum conn_result move(const struct box *box, struct conn *conn, const uint32_t *uids,
-			     size_t count, const char *mailbox)
+/* What was copied once is not copied again, whatever becomes of the steps after it. */
+static void note_copied(struct box *box, const uint32_t *uids, size_t count)
+{
+	const struct uidset set = { .uids = (uint32_t *)(uintptr_t)uids, .count = count };
+	for (size_t i = 0; i < box->decided_count; i++)
+		box->decided[i].copied |= uidset_has(&set, box->decided[i].uid);
+}
+
+static enum conn_result move(struct box *box, struct conn *conn, const uint32_t *uids, size_t count,
+			     const char *mailbox)
 {
 	if (conn_has(conn, "MOVE"))
 		return conn_move(conn, uids, count, mailbox);
 	enum conn_result result = conn_copy(conn, uids, count, mailbox);
-	return result == CONN_OK ? expunge(box, conn, uids, count) : result;
+	if (result != CONN_OK)
+		return result;
+	note_copied(box, uids, count);
+	return expunge(box, conn, uids, count);
 }
 
-static enum conn_result apply(const struct box *box, struct conn *conn,
-			      const struct config_fate *fate, const uint32_t *uids, size_t count)
+static enum conn_result apply(struct box *box, struct conn *conn, const struct config_fate *fate,
+			      const uint32_t *uids, size_t count)
 {
 	switch (fate->kind) {
 	case CONFIG_FATE_EXPUNGE: return expunge(box, conn, uids, count);
@@ -343,14 +370,19 @@ static int compare_uids(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static void collect(const struct box *box, bool refused, bool flagged, int64_t now_ms,
+/* One that failed before goes alone: it must not hold up the others. */
+static void collect(const struct box *box, bool refused, bool copied, int64_t now_ms,
 		    struct group *group)
 {
+	bool alone = false;
 	group->count = 0;
-	for (size_t i = 0; i < box->decided_count && group->count < CONN_SET_MAX; i++) {
+	for (size_t i = 0; i < box->decided_count && group->count < CONN_SET_MAX && !alone; i++) {
 		const struct box_decided *one = &box->decided[i];
-		if (one->refused == refused && one->flagged == flagged && one->again_ms <= now_ms)
-			group->uids[group->count++] = one->uid;
+		if (one->refused != refused || one->copied != copied || one->again_ms > now_ms ||
+		    (one->tries > 0 && group->count > 0))
+			continue;
+		group->uids[group->count++] = one->uid;
+		alone = one->tries > 0;
 	}
 	qsort(group->uids, group->count, sizeof group->uids[0], compare_uids);
 }
@@ -426,26 +458,27 @@ static enum conn_result verify(struct box *box, struct conn *conn, const struct 
 	return CONN_OK;
 }
 
-static enum conn_result act_on(struct box *box, struct conn *conn, bool refused, bool flagged,
+static enum conn_result act_on(struct box *box, struct conn *conn, bool refused, bool copied,
 			       const struct errands *errands)
 {
 	const struct config_fate *fate = fate_of(box, refused);
 	struct group group;
-	collect(box, refused, flagged, monotonic_ms(), &group);
+	collect(box, refused, copied, monotonic_ms(), &group);
 	if (group.count == 0)
 		return CONN_OK;
-	enum conn_result result = flagged ? expunge_flagged(box, conn, group.uids, group.count)
-					  : apply(box, conn, fate, group.uids, group.count);
-	if (result == CONN_NO) {
+	enum conn_result result = copied ? expunge(box, conn, group.uids, group.count)
+					 : apply(box, conn, fate, group.uids, group.count);
+	bool refuses = result == CONN_NO;
+	if (refuses)
 		tell_stuck(box, conn, "what was decided about its messages can't be done");
-		put_off(box, &group);
-		return CONN_OK;
-	}
-	if (result != CONN_OK)
+	else if (result != CONN_OK)
 		return result;
+	/* it may refuse since somebody else has removed one of them */
 	if (leaves(fate))
-		return verify(box, conn, &group, can_leave(fate, conn), errands);
-	for (size_t i = 0; i < group.count; i++)
+		return verify(box, conn, &group, refuses || can_leave(fate, conn), errands);
+	if (refuses)
+		put_off(box, &group);
+	for (size_t i = 0; i < group.count && !refuses; i++)
 		settle(box, group.uids[i], true, errands);
 	return CONN_OK;
 }
@@ -454,11 +487,8 @@ enum conn_result box_act(struct box *box, struct conn *conn, const struct errand
 {
 	enum conn_result result = CONN_OK;
 	while (result == CONN_OK && box_due(box, monotonic_ms()) > 0) {
-		result = act_on(box, conn, false, false, errands);
-		if (result == CONN_OK)
-			result = act_on(box, conn, false, true, errands);
-		if (result == CONN_OK)
-			result = act_on(box, conn, true, false, errands);
+		for (unsigned i = 0; result == CONN_OK && i < 4; i++)
+			result = act_on(box, conn, i & 1, i & 2, errands);
 	}
 	return result;
 }

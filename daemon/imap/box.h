@@ -16,7 +16,7 @@
 struct box_decided {
 	uint32_t uid;
 	bool refused;
-	bool flagged;     /* as deleted already, and copied if that was to be */
+	bool copied;      /* where it is to be moved to; flagged and expunged it has yet to be */
 	int mark_fd;      /* owned; -1: none */
 	int64_t again_ms; /* monotonic; not before */
 	unsigned tries;
@@ -57,11 +57,16 @@ int box_enter(struct box *box, uint32_t validity, int kept_fd, uint64_t revision
 /* Is there anything to be fetched of it now? */
 bool box_wants(const struct box *box, uint32_t uid, const struct errands *errands);
 
+/* What the server lists now, ascending: of others nothing waits any more. */
+void box_see(struct box *box, const uint32_t *uids, size_t count);
+
 /* It waits by itself: longer each time, and at least so long. */
 void box_postpone(struct box *box, uint32_t uid, int64_t least_ms);
 
-/* Takes over the mark. `flagged`: as in struct box_decided. */
-void box_decide(struct box *box, uint32_t uid, bool refused, bool flagged, int mark_fd);
+bool box_waits(const struct box *box, uint32_t uid);
+
+/* Takes over the mark. `copied`: as in struct box_decided. */
+void box_decide(struct box *box, uint32_t uid, bool refused, bool copied, int mark_fd);
 
 /* It is listed. If it was decided about before and is to be removed, that is done next: true. */
 bool box_owes(struct box *box, uint32_t uid);

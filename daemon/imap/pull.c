@@ -23,12 +23,11 @@
 #include "daemon/spill.h"
 #include "daemon/status.h"
 
-#define SHORT_MOST    3           /* ranges that are short of what the server has told */
-#define RANGE         (16u << 20) /* octets of one FETCH */
-#define ACT_AT        32          /* so many decided messages are acted on at once */
-#define REST_LEAST_MS 50
-#define ANSWER_MS     20000 /* for couriers, before the server is asked whether it is still there */
-#define LOOK_MS       2000  /* whether somebody has signed in meanwhile */
+#define SHORT_MOST 3           /* ranges that are short of what the server has told */
+#define RANGE      (16u << 20) /* octets of one FETCH */
+#define ACT_AT     32          /* so many decided messages are acted on at once */
+#define ANSWER_MS  20000 /* for couriers, before the server is asked whether it is still there */
+#define LOOK_MS    2000  /* whether somebody has signed in meanwhile */
 
 enum exit { EXIT_DONE = 0, EXIT_UNREACHED = 69, EXIT_WAITS = 75, EXIT_LOGIN = 77 };
 
@@ -120,6 +119,13 @@ static void pause_all(struct puller *puller, enum reason reason)
 	log_failure(puller, LOG_WARNING, wait_ms);
 }
 
+/* Time ran out over it, and did again when it was asked for alone: others must not wait for it. */
+static bool is_slow(const struct puller *puller, const struct errand_end *end)
+{
+	return end->reason == REASON_DEADLINE && puller->probe_fd < 0 &&
+	       memcmp(end->head.place, puller->probe.place, sizeof end->head.place) == 0;
+}
+
 static void take_end(struct puller *puller, struct errand_end *end)
 {
 	uint32_t uid = (uint32_t)end->head.place[1];
@@ -146,7 +152,7 @@ static void take_end(struct puller *puller, struct errand_end *end)
 	puller->left = true;
 	if (patience_lose(&puller->patience, end->reason))
 		pause_all(puller, end->reason);
-	if (!patience_is_everybodys(end->reason))
+	if (!patience_is_everybodys(end->reason) || is_slow(puller, end))
 		box_postpone(&puller->box, uid, 0);
 	else if (puller->probe_fd < 0 && !recalled) {
 		puller->probe = end->head;
@@ -214,6 +220,20 @@ static void take_octets(void *context, const char *bytes, size_t size)
 	spill_add(context, bytes, size);
 }
 
+/* The server gives less than it said. It may have been wrong, or somebody has removed the message
+ * between two ranges: then what there is of it is worth nothing. */
+static enum conn_result check_end(struct puller *puller, uint32_t uid, struct spill *spill)
+{
+	auto_free uint32_t *listed = NULL;
+	size_t count = 0;
+	enum conn_result result = conn_search_set(puller->conn, &uid, 1, &listed, &count);
+	if (result == CONN_OK && count == 0) {
+		spill_done(spill);
+		spill->bytes = 0;
+	}
+	return result;
+}
+
 /* The whole message, range by range. `told`: what the server says its size is; it is asked for more
  * as long as it gives full ranges, and a few times if that was less. */
 static enum conn_result fetch(struct puller *puller, uint32_t uid, uint64_t told,
@@ -226,6 +246,8 @@ static enum conn_result fetch(struct puller *puller, uint32_t uid, uint64_t told
 		if (result != CONN_OK)
 			return result;
 		bool ends = got < RANGE && (spill->bytes >= told || asked_again++ == SHORT_MOST);
+		if (got == 0 && spill->bytes > 0 && spill->bytes < told)
+			return check_end(puller, uid, spill);
 		if (got == 0 || ends || spill->too_big || spill->error)
 			return CONN_OK;
 	}
@@ -381,6 +403,8 @@ static size_t choose(struct puller *puller, uint32_t *uids, size_t count)
 			continue;
 		if (box_wants(&puller->box, uids[i], &puller->errands))
 			uids[chosen++] = uids[i];
+		else
+			puller->left |= box_waits(&puller->box, uids[i]);
 	}
 	return chosen;
 }
@@ -395,6 +419,7 @@ static enum conn_result pass(struct puller *puller, bool *more_out)
 	if (result != CONN_OK)
 		return result;
 	probe(puller);
+	box_see(&puller->box, uids, count);
 	count = choose(puller, uids, count);
 	puller->status.waiting = (uint32_t)count;
 	touch(puller);
@@ -424,12 +449,12 @@ static enum conn_result drain(struct puller *puller)
 	enum conn_result result = CONN_OK;
 	bool more = true;
 	puller->left = false;
-	/* what could not be removed before */
-	if (!is_woken(puller))
-		result = box_act(&puller->box, puller->conn, &puller->errands);
 	while (result == CONN_OK && more && !is_paused(puller) && !is_stuck(puller) &&
 	       !is_woken(puller))
 		result = pass(puller, &more);
+	/* also those that could not be got rid of before: they may be why nothing is fetched */
+	if (result == CONN_OK && !puller->stopping)
+		result = box_act(&puller->box, puller->conn, &puller->errands);
 	return result;
 }
 
@@ -443,15 +468,8 @@ static int64_t rest_until(const struct puller *puller)
 	uint64_t within_s = !puller->idles                  ? account->poll_s
 			    : account->refresh_s < safety_s ? account->refresh_s
 							    : safety_s;
-	int64_t until_ms = monotonic_ms() + (int64_t)within_s * 1000,
-		next_ms = box_next_ms(&puller->box);
-	if (next_ms >= 0 && next_ms < until_ms)
-		until_ms = next_ms;
-	if (puller->patience.until_ms > 0 && puller->patience.until_ms < until_ms)
-		until_ms = puller->patience.until_ms;
-	/* what is due and can't be done now must not keep us from resting */
-	int64_t least_ms = monotonic_ms() + REST_LEAST_MS;
-	return until_ms > least_ms ? until_ms : least_ms;
+	return patience_rest_until(&puller->patience, monotonic_ms() + (int64_t)within_s * 1000,
+				   box_next_ms(&puller->box));
 }
 
 static enum conn_result rest(struct puller *puller)
@@ -600,6 +618,8 @@ static enum conn_result recall(struct puller *puller)
 		if (!box_wonders(&puller->box, uids[i], &puller->errands))
 			continue;
 		result = make_room(puller, 0);
+		if (result != CONN_OK || is_woken(puller))
+			break;
 		spill_init(&nothing, -1, 0, 0);
 		ask(puller, ASK_RECALL, &message, &nothing);
 		spill_done(&nothing);

@@ -133,13 +133,8 @@ static void drop_events(const struct watcher *watcher)
 /* How long at most nobody has to look. */
 static int64_t rest_until(const struct watcher *watcher)
 {
-	int64_t until_ms = monotonic_ms() + rescan_ms(watcher->maildir),
-		next_ms = box_next_ms(watcher->box);
-	if (next_ms >= 0 && next_ms < until_ms)
-		until_ms = next_ms;
-	if (watcher->patience.until_ms > 0 && watcher->patience.until_ms < until_ms)
-		until_ms = watcher->patience.until_ms;
-	return until_ms;
+	return patience_rest_until(&watcher->patience, monotonic_ms() + rescan_ms(watcher->maildir),
+				   box_next_ms(watcher->box));
 }
 
 static void rest(const struct watcher *watcher)
