@@ -215,13 +215,13 @@ static bool is_from_puller(struct ask_head *head, const char *sender, const char
 
 /* Who asks belongs to the socket. The listener and the door know their sessions and say it
  * themselves; the name must still be the one that the socket was made for, and no message of theirs
- * stays anywhere. What was put aside may be from anybody: only who started us for himself can look
- * it up. */
+ * stays anywhere. What was put aside, or is only to be explained, may be from anybody: who started
+ * us for himself may say so. */
 static bool is_from(const struct courier *courier, struct ask_head *head, const char *sender,
 		    const char *name)
 {
 	bool anybody = strcmp(name, "*") == 0;
-	if (head->kind == ASK_RETRY)
+	if (head->kind == ASK_RETRY || head->kind == ASK_EXPLAIN)
 		return anybody && is_alone(courier);
 	if (is_pulled(courier, name))
 		return is_from_puller(head, sender, name, is_imap(courier, name));
