@@ -137,7 +137,8 @@ const struct config_listener *config_find_listener(const struct config *config, 
 const struct config_account *config_find_account(const struct config *config, const char *name);
 const struct config_maildir *config_find_maildir(const struct config *config, const char *name);
 
-/* Changes whenever the rules do: [limits], [share] and [route]. */
+/* Changes whenever the rules do: [limits], [share] and [route], and whose word about senders is
+ * taken. */
 uint64_t config_revision(const struct config *config);
 
 /* How many couriers there are. With several shares one is in reserve, and there are as many as
