@@ -128,6 +128,10 @@ int config_read(int fd, struct config *config_out, char error_out[CONFIG_ERROR_M
 
 void config_done(struct config *config);
 
+/* UIDVALIDITY among all mailboxes that an account was ever told to empty: many servers begin each
+ * of them with 1. */
+uint64_t config_validity(const struct config_account *account, uint32_t validity);
+
 /* Takes one account out of it: what a puller still needs when the rest is done. NULL: there is none
  * of this name. */
 struct config_account *config_take_account(struct config *config, const char *name);
