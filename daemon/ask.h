@@ -15,7 +15,8 @@
  * without anybody knowing? Then it is answered like that, with the mark; else ASK_UNKNOWN
  *   ASK_COMPACT                a file of UIDs (uint32_t) that the source still lists under
  *                              UIDVALIDITY place[0], and one end of a fresh socket pair: what is
- *                              remembered of others is forgotten (daemon/kept.h). Not answered
+ *                              remembered of others up to the UID place[1] is forgotten
+ *                              (daemon/kept.h). Not answered
  *
  * Who the source is belongs to the socket, never to the question: the first hop (the SMTP listener
  * for its sessions, the courier for pullers) overwrites `origin`. The questions of all sources wait

@@ -285,13 +285,23 @@ static bool is_puller(const struct child *child)
 	return child->role == ROLE_PULL || child->role == ROLE_WATCH;
 }
 
-/* Two who empty one mailbox would both deliver what is in it. */
+static bool has_source(const struct boss *boss, const char *name)
+{
+	for (size_t i = 0; i < boss->sources.count; i++) {
+		if (strcmp(boss->sources.list[i].name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Two who empty one mailbox would both deliver what is in it. A source that is no more may have got
+ * another name. */
 static bool has_predecessor(const struct boss *boss, const struct child *child)
 {
 	for (size_t i = 0; is_puller(child) && i < boss->children_count; i++) {
 		const struct child *other = &boss->children[i];
 		if (other->state == CHILD_DRAINING && other->role == child->role &&
-		    strcmp(other->name, child->name) == 0)
+		    (strcmp(other->name, child->name) == 0 || !has_source(boss, other->name)))
 			return true;
 	}
 	return false;
@@ -375,14 +385,18 @@ static void note_status(struct boss *boss, const struct child *child, int status
 	}
 }
 
-/* Who asked for a password would wait for it in vain. */
-static void answer_for_dead(const struct child *child)
+/* For who answers and could not: else the question would be there still, and he be started for it
+ * again and again. Who asked asks once more, later. */
+static void answer_later(const struct source *source)
 {
 	static const struct secret_answer answer = {
 		.kind = SECRET_LATER, .text = "the program that gets the password or token has died"
 	};
-	if (child->source && child->source->secret_fd >= 0)
-		secret_give(child->source->secret_fd, &answer);
+	struct secret_question question;
+	if (!source || source->secret_fd < 0)
+		return;
+	secret_take(source->secret_fd, &question);
+	secret_give(source->secret_fd, &answer);
 }
 
 static void reap_child(struct boss *boss, struct child *child, int status)
@@ -395,7 +409,7 @@ static void reap_child(struct boss *boss, struct child *child, int status)
 	if (last && (WIFSIGNALED(status) || child->role == ROLE_TOKEN))
 		log_end(child, status);
 	if (child->role == ROLE_TOKEN && status != 0)
-		answer_for_dead(child);
+		answer_later(child->source);
 	if (last) {
 		drop_child(boss, child);
 		return;
@@ -578,13 +592,15 @@ static int open_signals(void)
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-/* Milliseconds to the next start that was put off; -1: none. */
+/* Milliseconds to the next start that was put off; -1: none. Who waits for another to end is told
+ * by a signal. */
 static int next_start(const struct boss *boss)
 {
 	int64_t next = -1;
 	for (size_t i = 0; i < boss->children_count; i++) {
 		const struct child *child = &boss->children[i];
-		if (child->state == CHILD_WANTED && (next < 0 || child->start_at_ms < next))
+		if (child->state == CHILD_WANTED && !has_predecessor(boss, child) &&
+		    (next < 0 || child->start_at_ms < next))
 			next = child->start_at_ms;
 	}
 	if (next < 0)
@@ -698,8 +714,7 @@ static void start_token(struct boss *boss, struct source *source)
 	log_say(LOG_ERROR, "start", "%s: its password can't be had: %s", source->name,
 		strerror(-error));
 	drop_child(boss, child);
-	/* who asked reads the end of file */
-	close_fd(&source->secret_fd);
+	answer_later(source);
 }
 
 /* --- the loop --------------------------------------------------------------------------------- */

@@ -1188,6 +1188,35 @@ const struct config_maildir *config_find_maildir(const struct config *config, co
 	FIND(maildirs);
 }
 
+uint64_t config_validity(const struct config_account *account, uint32_t validity)
+{
+	const char *texts[] = { account->host, account->user, account->mailbox };
+	struct digest digest;
+	uint8_t value[DIGEST_SIZE];
+	uint32_t mailbox;
+	digest_init(&digest);
+	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+		digest_add(&digest, texts[i], strlen(texts[i]) + 1);
+	digest_add(&digest, &account->port, sizeof account->port);
+	digest_end(&digest, value);
+	memcpy(&mailbox, value, sizeof mailbox);
+	return (uint64_t)mailbox << 32 | validity;
+}
+
+/* What decides about messages, also where it stands with their source. */
+static bool is_policy(const struct section_kind *kind, const char *key)
+{
+	static const char *const names[] = { "authserv_ids", "ar_count", "ar_methods",
+					     "ar_dialect" };
+	if (kind->reader == READ_RULES)
+		return true;
+	for (size_t i = 0; key && i < sizeof names / sizeof names[0]; i++) {
+		if (strcmp(key, names[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
 uint64_t config_revision(const struct config *config)
 {
 	struct digest digest;
@@ -1197,7 +1226,7 @@ uint64_t config_revision(const struct config *config)
 	for (size_t i = 0; i < config->ini.count; i++) {
 		const struct ini_line *line = &config->ini.lines[i];
 		const struct section_kind *kind = find_section(line->section);
-		if (!kind || kind->reader != READ_RULES)
+		if (!kind || !is_policy(kind, line->key))
 			continue;
 		const char *texts[] = { line->section, line->name, line->key, line->value };
 		for (size_t t = 0; t < sizeof texts / sizeof texts[0]; t++) {

@@ -130,6 +130,10 @@ int config_read(int fd, struct config *config_out, char error_out[CONFIG_ERROR_M
 
 void config_done(struct config *config);
 
+/* UIDVALIDITY among all mailboxes that an account was ever told to empty: many servers begin each
+ * of them with 1. */
+uint64_t config_validity(const struct config_account *account, uint32_t validity);
+
 /* Takes one account out of it: what a puller still needs when the rest is done. NULL: there is none
  * of this name. */
 struct config_account *config_take_account(struct config *config, const char *name);
@@ -139,7 +143,8 @@ const struct config_listener *config_find_listener(const struct config *config, 
 const struct config_account *config_find_account(const struct config *config, const char *name);
 const struct config_maildir *config_find_maildir(const struct config *config, const char *name);
 
-/* Changes whenever the rules do: [limits], [share] and [route]. */
+/* Changes whenever the rules do: [limits], [share] and [route], and whose word about senders is
+ * taken. */
 uint64_t config_revision(const struct config *config);
 
 /* How many couriers there are. With several shares one is in reserve, and there are as many as

@@ -215,11 +215,11 @@ void errand_settle(const struct errands *errands, int mark_fd)
 	tell(errands, &(struct ask_head){ .kind = ASK_SETTLE }, mark);
 }
 
-void errands_compact(const struct errands *errands, uint32_t validity, const uint32_t *uids,
-		     size_t count)
+void errands_compact(const struct errands *errands, uint32_t validity, uint32_t last,
+		     const uint32_t *uids, size_t count)
 {
 	auto_close int fd = -1;
-	const struct ask_head head = { .kind = ASK_COMPACT, .place = { validity, 0 } };
+	const struct ask_head head = { .kind = ASK_COMPACT, .place = { validity, last } };
 	if (memory_file("uids", &fd) == 0 && write_all(fd, uids, count * sizeof *uids) == 0)
 		tell(errands, &head, fd);
 }

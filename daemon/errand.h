@@ -61,7 +61,8 @@ bool errands_take(struct errands *errands, int64_t until_ms, int wake_fd,
  * that stays ages, and matches no other message. */
 void errand_settle(const struct errands *errands, int mark_fd);
 
-/* What is remembered of messages that the source no longer lists under UIDVALIDITY `validity` may
- * be forgotten (daemon/kept.h). `uids`: all that it lists, ascending. Nobody waits. */
-void errands_compact(const struct errands *errands, uint32_t validity, const uint32_t *uids,
-		     size_t count);
+/* What is remembered of messages up to the UID `last` that the source no longer lists under
+ * UIDVALIDITY `validity` may be forgotten (daemon/kept.h). `uids`: all that it lists, ascending.
+ * Nobody waits. */
+void errands_compact(const struct errands *errands, uint32_t validity, uint32_t last,
+		     const uint32_t *uids, size_t count);

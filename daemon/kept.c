@@ -113,7 +113,7 @@ int kept_append(int folder_fd, const char *source, const struct kept_record *rec
 	return error || end > 0 ? error : sync_folder(folder_fd);
 }
 
-const struct kept_record *kept_find(const struct kept *kept, uint32_t validity, uint32_t uid)
+const struct kept_record *kept_find(const struct kept *kept, uint64_t validity, uint32_t uid)
 {
 	for (size_t i = kept->count; i-- > 0;) {
 		if (kept->records[i].validity == validity && kept->records[i].uid == uid)
@@ -122,17 +122,21 @@ const struct kept_record *kept_find(const struct kept *kept, uint32_t validity, 
 	return NULL;
 }
 
+static bool is_same(const struct kept_record *x, const struct kept_record *y)
+{
+	return x->validity == y->validity && x->uid == y->uid;
+}
+
 static bool has_later_word(const struct kept *kept, size_t index)
 {
 	for (size_t i = index + 1; i < kept->count; i++) {
-		if (kept->records[i].validity == kept->records[index].validity &&
-		    kept->records[i].uid == kept->records[index].uid)
+		if (is_same(&kept->records[i], &kept->records[index]))
 			return true;
 	}
 	return false;
 }
 
-const struct kept_record *kept_find_bytes(const struct kept *kept, uint32_t validity,
+const struct kept_record *kept_find_bytes(const struct kept *kept, uint64_t validity,
 					  const uint8_t sha256[KEPT_DIGEST])
 {
 	const struct kept_record *last = NULL;
@@ -163,14 +167,18 @@ static int compare_uids(const void *a, const void *b)
 /* By UIDVALIDITY and UID; of several words the last comes last. */
 static int compare_records(const void *a, const void *b)
 {
-	const struct kept_record *x = a, *y = b;
+	const struct kept_record *x = *(const struct kept_record *const *)a,
+				 *y = *(const struct kept_record *const *)b;
 	if (x->validity != y->validity)
 		return x->validity < y->validity ? -1 : 1;
-	return x->uid < y->uid ? -1 : x->uid > y->uid;
+	if (x->uid != y->uid)
+		return x->uid < y->uid ? -1 : 1;
+	return x < y ? -1 : x > y;
 }
 
 /* Keeps the order in which they came. */
-static void drop_stale(struct kept *kept, uint32_t validity, const uint32_t *uids, size_t count)
+static void drop_stale(struct kept *kept, uint64_t validity, uint32_t last, const uint32_t *uids,
+		       size_t count)
 {
 	size_t used = 0, old = 0;
 	for (size_t i = 0; i < kept->count; i++)
@@ -178,7 +186,8 @@ static void drop_stale(struct kept *kept, uint32_t validity, const uint32_t *uid
 	for (size_t i = 0; i < kept->count; i++) {
 		const struct kept_record *record = &kept->records[i];
 		if (record->validity == validity) {
-			if (!bsearch(&record->uid, uids, count, sizeof *uids, compare_uids))
+			if (record->uid <= last &&
+			    !bsearch(&record->uid, uids, count, sizeof *uids, compare_uids))
 				continue;
 		} else if (old > KEPT_OLD_MAX) {
 			old--;
@@ -192,24 +201,25 @@ static void drop_stale(struct kept *kept, uint32_t validity, const uint32_t *uid
 /* Of several words about one message the last stays. */
 static int drop_repeated(struct kept *kept)
 {
-	auto_free struct kept_record *sorted = malloc(kept->count * RECORD + 1);
+	auto_free struct kept_record *records = malloc(kept->count * RECORD + 1);
+	auto_free const struct kept_record **sorted = malloc(kept->count * sizeof *sorted + 1);
 	size_t used = 0;
-	if (!sorted)
+	if (!records || !sorted)
 		return -ENOMEM;
-	memcpy(sorted, kept->records, kept->count * RECORD);
-	/* stable, since glibc's qsort merges; and if it did not, an older word would stay */
-	qsort(sorted, kept->count, RECORD, compare_records);
+	for (size_t i = 0; i < kept->count; i++)
+		sorted[i] = &kept->records[i];
+	qsort(sorted, kept->count, sizeof *sorted, compare_records);
 	for (size_t i = 0; i < kept->count; i++) {
-		if (i + 1 < kept->count && compare_records(&sorted[i], &sorted[i + 1]) == 0)
-			continue;
-		kept->records[used++] = sorted[i];
+		if (i + 1 == kept->count || !is_same(sorted[i], sorted[i + 1]))
+			records[used++] = *sorted[i];
 	}
-	kept->count = used;
+	free(kept->records);
+	*kept = (struct kept){ .records = take_pointer(&records), .count = used };
 	return 0;
 }
 
-int kept_compact(int folder_fd, const char *source, uint32_t validity, const uint32_t *uids,
-		 size_t count)
+int kept_compact(int folder_fd, const char *source, uint64_t validity, uint32_t last,
+		 const uint32_t *uids, size_t count)
 {
 	auto_close int fd = -1;
 	struct kept kept;
@@ -218,7 +228,7 @@ int kept_compact(int folder_fd, const char *source, uint32_t validity, const uin
 		error = read_records(fd, &kept);
 	if (error)
 		return error;
-	drop_stale(&kept, validity, uids, count);
+	drop_stale(&kept, validity, last, uids, count);
 	error = drop_repeated(&kept);
 	if (!error)
 		error = write_file_at(folder_fd, source, kept.records, kept.count * RECORD, 0600);

@@ -15,9 +15,11 @@
 enum kept_outcome { KEPT_DELIVERED = 1, KEPT_REFUSED };
 
 struct kept_record {
-	uint32_t validity, uid;      /* UIDVALIDITY and UID (RFC 9051 section 2.3.1.1) */
-	uint32_t outcome;            /* enum kept_outcome */
-	uint32_t reason;             /* enum reason of policy/verdict.h */
+	uint64_t validity; /* of which mailbox, and its UIDVALIDITY: config_validity */
+	uint32_t uid;      /* RFC 9051 section 2.3.1.1 */
+	uint32_t outcome;  /* enum kept_outcome */
+	uint32_t reason;   /* enum reason of policy/verdict.h */
+	uint32_t zero;
 	uint64_t revision;           /* of the policy that decided (config_revision) */
 	uint8_t sha256[KEPT_DIGEST]; /* of the message; all zero: it was never fetched */
 	uint64_t sum;                /* of all before it; set by kept_append */
@@ -36,16 +38,16 @@ void kept_done(struct kept *kept);
 int kept_append(int folder_fd, const char *source, const struct kept_record *record);
 
 /* What was decided about (validity, uid), the last word of it; NULL: nothing. */
-const struct kept_record *kept_find(const struct kept *kept, uint32_t validity, uint32_t uid);
+const struct kept_record *kept_find(const struct kept *kept, uint64_t validity, uint32_t uid);
 
 /* The same message under an older UIDVALIDITY: the last record of these bytes that is not matched
  * yet by one under `validity` (two equal messages were two); NULL: none. */
-const struct kept_record *kept_find_bytes(const struct kept *kept, uint32_t validity,
+const struct kept_record *kept_find_bytes(const struct kept *kept, uint64_t validity,
 					  const uint8_t sha256[KEPT_DIGEST]);
 
-/* Forgets what `validity` no longer lists, and all that was written twice. Records of older
- * UIDVALIDITYs stay, the youngest KEPT_OLD_MAX of them. `uids`: ascending. Replaces the file as a
- * whole. 0 or -errno. */
+/* Forgets what `validity` no longer lists, up to the UID `last`: later ones may have come since.
+ * And all that was written twice. Records of older UIDVALIDITYs stay, the youngest KEPT_OLD_MAX of
+ * them. `uids`: ascending. Replaces the file as a whole. 0 or -errno. */
 #define KEPT_OLD_MAX 65536
-int kept_compact(int folder_fd, const char *source, uint32_t validity, const uint32_t *uids,
-		 size_t count);
+int kept_compact(int folder_fd, const char *source, uint64_t validity, uint32_t last,
+		 const uint32_t *uids, size_t count);

@@ -179,7 +179,8 @@ static enum reason know_message(struct job *job)
 		return take_key(job);
 	if (!by_place)
 		reason = check_size(job);
-	if (!reason && (!by_place || (job->ask->head->stays && !is_too_big(job))))
+	bool counts = job->ask->head->stays && job->ask->head->kind != ASK_RECALL;
+	if (!reason && (!by_place || (counts && !is_too_big(job))))
 		reason = hash_message(job);
 	if (!reason)
 		make_key(job);
@@ -272,17 +273,29 @@ static enum reason look_back(struct job *job)
 
 /* --- what stays at its source ----------------------------------------------------------------- */
 
-/* The same octets under an older UIDVALIDITY were the same message. One that was refused is tried
- * again if the rules are others now, or if somebody wants it. */
+static uint64_t validity_of(const struct courier *courier, const struct ask_head *head)
+{
+	const struct config_account *account =
+		config_find_account(&courier->config, head->origin.source);
+	uint32_t validity = (uint32_t)head->place[0];
+	return account ? config_validity(account, validity) : validity;
+}
+
+/* It may have been remembered and its answer lost. The same octets under an older UIDVALIDITY were
+ * the same message. One that was refused is tried again if the rules are others now, or if somebody
+ * wants it. */
 static void recall(struct job *job)
 {
 	const struct courier *courier = job->courier;
-	uint32_t validity = (uint32_t)job->ask->head->place[0];
+	uint64_t validity = validity_of(courier, job->ask->head);
 	struct kept kept;
 	if (!job->ask->head->stays || is_too_big(job) || job->ask->head->kind == ASK_RETRY ||
 	    kept_read(courier->spool.kept_fd, job->source, &kept) != 0)
 		return;
-	const struct kept_record *record = kept_find_bytes(&kept, validity, job->sha256);
+	const struct kept_record *record =
+		kept_find(&kept, validity, (uint32_t)job->ask->head->place[1]);
+	if (!record)
+		record = kept_find_bytes(&kept, validity, job->sha256);
 	bool refused = record && record->outcome == KEPT_REFUSED;
 	if (refused && record->revision == courier->revision && record->reason < REASON_COUNT)
 		job_fail(job, (enum reason)record->reason, "it was refused before");
@@ -295,7 +308,7 @@ static void remember(struct job *job)
 {
 	const struct ask_head *head = job->ask->head;
 	enum outcome outcome = verdict_row(job->reason)->outcome;
-	struct kept_record record = { .validity = (uint32_t)head->place[0],
+	struct kept_record record = { .validity = validity_of(job->courier, head),
 				      .uid = (uint32_t)head->place[1],
 				      .reason = job->reason,
 				      .revision = job->courier->revision };
@@ -325,7 +338,8 @@ static void compact(const struct courier *courier, const struct ask_head *head, 
 	if (!uids || pread(uids_fd, uids, size, 0) != (ssize_t)size)
 		return;
 	int error = kept_compact(courier->spool.kept_fd, head->origin.source,
-				 (uint32_t)head->place[0], uids, size / sizeof *uids);
+				 validity_of(courier, head), (uint32_t)head->place[1], uids,
+				 size / sizeof *uids);
 	if (error)
 		log_say(LOG_WARNING, "spool", "the ledger of %s can't be compacted: %s",
 			head->origin.source, strerror(-error));

@@ -66,8 +66,9 @@ static int learn(struct box *box, int kept_fd, uint64_t revision)
 	int error = kept_read(kept_fd, box->account->name, &kept);
 	if (error)
 		return error;
+	uint64_t validity = config_validity(box->account, box->validity);
 	for (size_t i = 0; i < kept.count; i++) {
-		if (kept.records[i].validity == box->validity)
+		if (kept.records[i].validity == validity)
 			learn_record(box, &kept.records[i], revision);
 	}
 	kept_done(&kept);
@@ -88,6 +89,20 @@ int box_enter(struct box *box, uint32_t validity, int kept_fd, uint64_t revision
 	if (error)
 		box->validity = 0;
 	return error;
+}
+
+size_t box_remembers(const struct box *box, uint32_t *last_out)
+{
+	const struct uidset *sets[] = { &box->known, &box->leaving[0], &box->leaving[1] };
+	size_t count = 0;
+	*last_out = 0;
+	for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++) {
+		size_t size = sets[i]->count;
+		if (size > 0 && sets[i]->uids[size - 1] > *last_out)
+			*last_out = sets[i]->uids[size - 1];
+		count += size;
+	}
+	return count;
 }
 
 enum conn_criterion box_criterion(const struct config_account *account)

@@ -54,6 +54,9 @@ void box_done(struct box *box);
  * -errno. */
 int box_enter(struct box *box, uint32_t validity, int kept_fd, uint64_t revision);
 
+/* How many the ledger knows; *last_out: the highest UID of them. */
+size_t box_remembers(const struct box *box, uint32_t *last_out);
+
 /* Is there anything to be fetched of it now? */
 bool box_wants(const struct box *box, uint32_t uid, const struct errands *errands);
 

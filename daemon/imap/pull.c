@@ -633,12 +633,13 @@ static enum conn_result recall(struct puller *puller)
 static enum conn_result compact(struct puller *puller)
 {
 	auto_free uint32_t *uids = NULL;
-	size_t count = 0, known = puller->box.known.count;
+	uint32_t last;
+	size_t count = 0, known = box_remembers(&puller->box, &last);
 	if (known < COMPACT_AT)
 		return CONN_OK;
 	enum conn_result result = conn_search(puller->conn, CONN_ALL, NULL, &uids, &count);
 	if (result == CONN_OK && known > count + COMPACT_AT)
-		errands_compact(&puller->errands, puller->box.validity, uids, count);
+		errands_compact(&puller->errands, puller->box.validity, last, uids, count);
 	return result;
 }
 

@@ -7,7 +7,7 @@ import signal
 
 from accounts import account, delivered, numbered, refused, several, wait_files
 from dovecot import Dovecot
-from harness import EXE, equal, mail, part, pdf, require, rows, wait_for
+from harness import EXE, equal, mail, part, pdf, processes, require, rows, wait_for
 from hostile import Server, Trick
 from scenarios import status as status_line
 
@@ -191,6 +191,48 @@ def test_reload_while_it_drains(place):
             signal.sigtimedwait([signal.SIGUSR2], 0.15)
         wait_files(place, files, 40)
         wait_for(lambda: server.count() == 0, SOON, "mails stay in the mailbox")
+
+
+def cpu_s(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+        fields = stat.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_reload_with_another_name(place):
+    """A source that has got another name empties the same mailbox: it waits for the old one, and so does the boss,
+    without a look at the time."""
+    server = Dovecot(place)
+    config = place.config(account(place, server))
+    with place.gateway(config=config) as gateway:
+        wait_for(lambda: "ready source=office" in gateway.log(), SOON, "no puller is ready")
+        [old] = processes(gateway, "letterchute-pull")
+        os.kill(old, signal.SIGSTOP)
+        try:
+            place.config(account(place, server, name="bureau"))
+            gateway.process.send_signal(signal.SIGHUP)
+            wait_for(lambda: "the new configuration holds" in gateway.log(), SOON, "no reload")
+            before = cpu_s(gateway.process.pid)
+            signal.sigtimedwait([signal.SIGUSR2], 1.5)
+            equal(processes(gateway, "letterchute-pull"), [old])
+            require(cpu_s(gateway.process.pid) - before < 0.5, "the boss turns round and round")
+        finally:
+            os.kill(old, signal.SIGCONT)
+        message, files = numbered(1)
+        server.append(message)
+        wait_files(place, files, SOON)
+        wait_for(lambda: "ready source=bureau" in gateway.log(), SOON, "the new source is not ready")
+
+
+def test_no_password_comes(place):
+    """Who is to say the password dies over it: who asked need not wait for him, and asks again."""
+    server = Dovecot(place)
+    with place.gateway(config=place.config(account(place, server, password_command="/bin/sleep 50"))) as gateway:
+        for _ in range(2):
+            wait_for(lambda: processes(gateway, "letterchute-token"), SOON, "nobody is asked")
+            os.kill(processes(gateway, "letterchute-token")[0], signal.SIGKILL)
+            wait_for(lambda: not processes(gateway, "letterchute-token"), SOON, "he is still there")
+        wait_for(lambda: "it could not be had" in gateway.log(), SOON, "the puller waits for an answer")
 
 
 # --- status and check ------------------------------------------------------------------------------------------------

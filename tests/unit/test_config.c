@@ -249,12 +249,75 @@ static void test_table(void **state)
 	}
 }
 
+#define ROUTE   "[share]\npath = /tmp\n[route a]\n"
+#define ACCOUNT "[imap m]\nhost = a\nuser = u\npassword = p\nmailbox = INBOX\n"
+
+static uint64_t revision_of(const char *text)
+{
+	struct config config;
+	char error[CONFIG_ERROR_MAX] = "";
+	int status = config_load_text(text, "f", &config, error);
+	assert_string_equal(error, "");
+	assert_int_equal(status, 0);
+	uint64_t revision = config_revision(&config);
+	config_done(&config);
+	return revision;
+}
+
+/* What was refused is tried again if what decides about it has changed, and only then. */
+static void test_revision(void **state)
+{
+	static const struct {
+		const char *text;
+		bool changes;
+	} rows[] = {
+		{ ROUTE ACCOUNT, false },
+		{ ROUTE ACCOUNT "poll = 30s\n", false },
+		{ ROUTE ACCOUNT "[gateway]\ncouriers = 2\n", false },
+		{ ROUTE ACCOUNT "authserv_ids = mx.example.org\n", true },
+		{ ROUTE ACCOUNT "ar_count = 2\n", true },
+		{ ROUTE "types = pdf\n" ACCOUNT, true },
+		{ ROUTE ACCOUNT "[limits]\nparts = 3\n", true },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+		assert_int_equal(revision_of(rows[i].text) != revision_of(ROUTE ACCOUNT),
+				 rows[i].changes);
+}
+
+/* Another mailbox with the same UIDVALIDITY is another one; the name of its section, and how it is
+ * logged in to, is nothing to it. */
+static void test_validity(void **state)
+{
+	static char one[] = "one", two[] = "two";
+	const struct config_account base = { .host = one, .user = one, .mailbox = one, .port = 1 };
+	const struct {
+		struct config_account account;
+		uint32_t validity;
+		bool same;
+	} rows[] = {
+		{ { .host = one, .user = one, .mailbox = one, .port = 1 }, 1, true },
+		{ { .host = one, .user = one, .mailbox = one, .port = 1, .name = two }, 1, true },
+		{ { .host = one, .user = one, .mailbox = one, .port = 1 }, 2, false },
+		{ { .host = two, .user = one, .mailbox = one, .port = 1 }, 1, false },
+		{ { .host = one, .user = two, .mailbox = one, .port = 1 }, 1, false },
+		{ { .host = one, .user = one, .mailbox = two, .port = 1 }, 1, false },
+		{ { .host = one, .user = one, .mailbox = one, .port = 2 }, 1, false },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+		assert_int_equal(config_validity(&rows[i].account, rows[i].validity) ==
+					 config_validity(&base, 1),
+				 rows[i].same);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_faults), cmocka_unit_test(test_defaults),
-		cmocka_unit_test(test_values), cmocka_unit_test(test_hand_over),
-		cmocka_unit_test(test_table),  cmocka_unit_test(test_accounts),
+		cmocka_unit_test(test_faults),   cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_values),   cmocka_unit_test(test_hand_over),
+		cmocka_unit_test(test_table),    cmocka_unit_test(test_accounts),
+		cmocka_unit_test(test_revision), cmocka_unit_test(test_validity),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
