@@ -232,7 +232,7 @@ def test_no_password_comes(place):
             wait_for(lambda: processes(gateway, "letterchute-token"), SOON, "nobody is asked")
             os.kill(processes(gateway, "letterchute-token")[0], signal.SIGKILL)
             wait_for(lambda: not processes(gateway, "letterchute-token"), SOON, "he is still there")
-        wait_for(lambda: "it could not be had" in gateway.log(), SOON, "the puller waits for an answer")
+        wait_for(lambda: "has died" in gateway.log(), SOON, "the puller waits for an answer")
 
 
 # --- status and check ------------------------------------------------------------------------------------------------
