@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <unistd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "daemon/fdio.h"
@@ -100,7 +101,11 @@ int errands_ask(struct errands *errands, const struct ask_head *head, int messag
 
 static bool end(struct errand *errand, enum reason reason, struct errand_end *end_out)
 {
-	*end_out = (struct errand_end){ .head = errand->head, .reason = reason, .mark_fd = -1 };
+	*end_out = (struct errand_end){
+		.head = errand->head, .reason = reason, .mark_fd = -1, .message_fd = -1
+	};
+	if (verdict_row(reason)->outcome == OUTCOME_LATER)
+		end_out->message_fd = take_fd(&errand->message_fd);
 	/* a promise that was not kept left nothing behind */
 	if (reason == REASON_NONE)
 		end_out->mark_fd = take_fd(&errand->mark_fd);

@@ -34,6 +34,7 @@ struct errand_end {
 	enum reason reason;   /* REASON_NONE: delivered */
 	bool unknown;         /* it was an ASK_RECALL, and it was not */
 	int mark_fd;          /* the caller's; -1: nothing was to be stored */
+	int message_fd; /* the caller's where it has to be asked again (OUTCOME_LATER); else -1 */
 };
 
 void errands_init(struct errands *errands, int ask_fd);

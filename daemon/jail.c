@@ -234,6 +234,45 @@ int jail_ports_prepare(const struct jail_path *paths, size_t count, const uint16
 	return prepare_rules(paths, count, ports, ports_count, fd_out);
 }
 
+size_t jail_network_paths(struct jail_path paths_out[JAIL_NETWORK_MAX])
+{
+	static const char *const read_only[] = {
+		/* how names are looked up, by which libraries */
+		"/etc/resolv.conf",
+		"/etc/hosts",
+		"/etc/host.conf",
+		"/etc/nsswitch.conf",
+		"/etc/gai.conf",
+		"/etc/services",
+		"/etc/ld.so.cache",
+		"/lib",
+		"/lib64",
+		"/usr/lib",
+		"/usr/lib64",
+		"/run/systemd/resolve",
+		/* who may sign, and what TLS is taken */
+		"/etc/ssl",
+		"/etc/ca-certificates",
+		"/etc/pki",
+		"/etc/gnutls",
+		"/usr/share/ca-certificates",
+		"/usr/local/share/ca-certificates",
+		"/usr/share/p11-kit",
+		"/etc/pkcs11",
+		"/etc/localtime",
+		"/usr/share/zoneinfo",
+#ifdef __SANITIZE_ADDRESS__
+		"/proc",
+#endif
+	};
+	size_t count = sizeof read_only / sizeof read_only[0];
+	_Static_assert(sizeof read_only / sizeof read_only[0] <= JAIL_NETWORK_MAX, "room");
+	for (size_t i = 0; i < count; i++)
+		paths_out[i] =
+			(struct jail_path){ .path = read_only[i], .fd = -1, .rights = JAIL_READ };
+	return count;
+}
+
 int jail_paths_enter(int ruleset_fd)
 {
 	if (ruleset_fd < 0)

@@ -70,6 +70,11 @@ int jail_landlock_abi(void);
 /* The first that lets files be renamed between folders (Linux 5.19). */
 #define JAIL_ABI_RENAMES 2
 
+/* What is read by whoever looks up names and checks certificates. Fills JAIL_NETWORK_MAX rows at
+ * most; how many. */
+#define JAIL_NETWORK_MAX 24
+size_t jail_network_paths(struct jail_path paths_out[JAIL_NETWORK_MAX]);
+
 /* Makes a rule set of the paths; one that does not exist is left out (it can't be reached then).
  * *fd_out is -1 where the kernel has no Landlock, which is no error. 0 or -errno. */
 int jail_paths_prepare(const struct jail_path *paths, size_t count, int *fd_out);

@@ -161,41 +161,8 @@ static bool fail(const char *what, int error)
 static bool enter_paths(enum jail_mode mode, const struct config_account *account, int receiving_fd,
 			int kept_fd)
 {
-	static const char *const read_only[] = {
-		/* how names are looked up, by which libraries */
-		"/etc/resolv.conf",
-		"/etc/hosts",
-		"/etc/host.conf",
-		"/etc/nsswitch.conf",
-		"/etc/gai.conf",
-		"/etc/services",
-		"/etc/ld.so.cache",
-		"/lib",
-		"/lib64",
-		"/usr/lib",
-		"/usr/lib64",
-		"/run/systemd/resolve",
-		/* who may sign, and what TLS is taken */
-		"/etc/ssl",
-		"/etc/ca-certificates",
-		"/etc/pki",
-		"/etc/gnutls",
-		"/usr/share/ca-certificates",
-		"/usr/local/share/ca-certificates",
-		"/usr/share/p11-kit",
-		"/etc/pkcs11",
-		"/etc/localtime",
-		"/usr/share/zoneinfo",
-#ifdef __SANITIZE_ADDRESS__
-		"/proc",
-#endif
-	};
-	struct jail_path paths[sizeof read_only / sizeof read_only[0] + 3];
-	size_t count = 0;
-	for (; count < sizeof read_only / sizeof read_only[0]; count++)
-		paths[count] = (struct jail_path){ .path = read_only[count],
-						   .fd = -1,
-						   .rights = JAIL_READ };
+	struct jail_path paths[JAIL_NETWORK_MAX + 3];
+	size_t count = jail_network_paths(paths);
 	paths[count++] = (struct jail_path){ .fd = receiving_fd, .rights = JAIL_READ | JAIL_WRITE };
 	paths[count++] = (struct jail_path){ .fd = kept_fd, .rights = JAIL_READ };
 	if (*account->ca_file)

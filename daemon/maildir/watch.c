@@ -166,6 +166,8 @@ static void pause_all(struct watcher *watcher, enum reason reason)
 
 static void take_end(struct watcher *watcher, struct errand_end *end)
 {
+	/* the folder has it still */
+	close_fd(&end->message_fd);
 	const char *base = end->head.item;
 	enum outcome outcome = verdict_row(end->reason)->outcome;
 	if (outcome == OUTCOME_DELIVERED || outcome == OUTCOME_REFUSED) {

@@ -48,6 +48,12 @@ ENDS = {
                "descriptors": 10},
 }
 ENDS["keeper"] = ENDS["courier"]
+# who asks a provider, and who only reads a file that is open
+ENDS["token"] = {**SMTP, **dict.fromkeys(["socket_inet", "socket_inet6", "socket_netlink", "map_code", "make_code"], "allowed"),
+                 **dict.fromkeys(["connect_any", "bind_any", "control_message"], "ENOTSOCK"), "socket_unix": "EAFNOSUPPORT",
+                 "fast_open": None, "rename_out": "EACCES", "rename_in": "EACCES", "descriptors": 9,
+                 **dict.fromkeys(["chmod_library", "memory_file"], "SYS")}
+ENDS["file"] = {}
 
 
 @contextlib.contextmanager
