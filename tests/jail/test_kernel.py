@@ -146,10 +146,10 @@ def test_attempts(place, lacks, role, attempts, wanted):
 PULLERS = [
     ("without Landlock it reads what its user may", "landlock=ENOSYS",
      {"read_password": "allowed", "read_tokens": "allowed", "read_plans": "allowed", "write_ledger": "allowed",
-      "connect_tcp": "allowed", "bind_tcp": "allowed", "open_shadow": "EACCES", "neighbour_memory": "EACCES",
-      "knock": "EAFNOSUPPORT", "fast_open_fresh": "died", "listen_any": "died", "execute": "died"}),
+      "connect_tcp": "allowed", "bind_tcp": "allowed", "open_shadow": "EACCES", "read_token": "allowed", "knock": "EAFNOSUPPORT",
+      "fast_open_fresh": "died", "listen_any": "died", "execute": "died"}),
     ("on ABI 3 it connects to anybody", "landlock=3",
-     {"read_password": "EACCES", "read_tokens": "EACCES", "read_plans": "EACCES", "write_ledger": "EACCES",
+     {"read_password": "EACCES", "read_tokens": "EACCES", "read_token": "EACCES", "read_plans": "EACCES", "write_ledger": "EACCES",
       "remove_ledger": "EACCES", "connect_tcp": "allowed", "bind_tcp": "allowed", "listen_any": "died"}),
     ("on ABI 5 it does not", "landlock=5", {"read_password": "EACCES", "connect_tcp": "EACCES", "bind_tcp": "EACCES"}),
 ]

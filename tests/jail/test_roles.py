@@ -138,12 +138,14 @@ def limits(pid, *names):
 @needs_root
 def test_puller(place):
     """It has its server, couriers to ask, who knows its password, and signals; of the spool its scratch, the ledgers to
-    read, and its own status. The configuration, with the accounts of others, is closed."""
+    read, and its own status. Of the folder of tokens it sees when one was changed. The configuration, with the accounts
+    of others, is closed."""
     with busy(place) as (one, found, _):
         spool = os.path.join(place.state, "spool")
         equal(descriptors(found["puller"]),
               {0: "/dev/null", 1: "/dev/null", 2: one.log_path, 3: "socket", 4: "socket", 5: f"{spool}/receiving",
-               6: f"{spool}/kept", 7: f"{spool}/sources/office", 8: "socket", 9: "anon_inode:[signalfd]"})
+               6: f"{spool}/kept", 7: f"{spool}/sources/office", 8: "socket", 9: os.path.join(place.state, "tokens"),
+               10: "anon_inode:[signalfd]"})
         equal(limits(found["puller"], "core file size", "address space"),
               {"core file size": ["0", "0"], "address space": [str(256 << 20)] * 2})
 
@@ -159,7 +161,8 @@ def test_token(place):
         equal((status["NoNewPrivs"], status["Uid"], status["Groups"]), (["1"], ["1"] * 4, []))
         equal(os.stat(f"/proc/{token}/fd").st_uid, 0, "it is dumpable")
         equal(descriptors(token), {0: "/dev/null", 1: "/dev/null", 2: one.log_path, 3: "/memfd:configuration", 4: "socket",
-                                   5: "/memfd:secret", 6: os.path.join(place.state, "tokens"), 7: "pipe"})
+                                   5: "/memfd:secret", 6: os.path.join(place.state, "tokens"), 7: "/dev/null",
+                                   8: "pipe"})
         equal(descriptors(sleeper), {0: "/dev/null", 1: "pipe", 2: one.log_path})
         equal((fields(sleeper)["NoNewPrivs"], fields(sleeper)["Uid"]), (["1"], ["1"] * 4))
         for pid, keys in ((token, KNOWN), (sleeper, {"PATH", "HOME"})):
