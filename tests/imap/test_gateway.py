@@ -4,11 +4,10 @@ that say where it stands."""
 import json
 import os
 import signal
-import subprocess
 
 from accounts import account, delivered, numbered, refused, several, wait_files
 from dovecot import Dovecot
-from harness import EXE, equal, mail, needs_root, part, pdf, processes, require, rows, status_of, wait_for
+from harness import EXE, equal, mail, part, pdf, require, rows, wait_for
 from hostile import Server
 
 SOON = 10
@@ -80,38 +79,6 @@ def test_share_back_after_a_restart(place):
     with place.gateway(config=config):
         wait_files(place, files)
         wait_for(lambda: server.count() == 0, SOON, "mails stay in the mailbox")
-
-
-# --- poison ----------------------------------------------------------------------------------------------------------
-
-@needs_root
-def test_poison_blocks_nobody(place):
-    """A mail that brings down its extractor twice is kept aside and moved; the others are delivered meanwhile."""
-    server = Dovecot(place)
-    config = place.config(account(place, server), gateway="couriers = 1")
-    messages, files = several(range(4))
-    with place.gateway(config=config) as gateway:
-        first, its = several([90])
-        server.append_all(first)
-        wait_files(place, its)
-        pids = processes(gateway, "letterchute-courier run") + processes(gateway, "letterchute-extract")
-        tracer = subprocess.Popen(["strace", "-f", "-qq", "-o", os.path.join(place.folder, "trace"), "-e",
-                                   "trace=prlimit64,execve", "-e", "inject=prlimit64:signal=SEGV:when=2",
-                                   *(word for pid in pids for word in ("-p", str(pid)))])
-        wait_for(lambda: all(status_of(pid, "TracerPid") != "0" for pid in pids), 30, "the tracer does not attach")
-        server.append(numbered(66)[0])
-        wait_for(lambda: server.count("Refused") == 1, 30, "the poison is not moved")
-        tracer.send_signal(signal.SIGTERM)
-        tracer.wait(30)
-        server.append_all(messages)
-        wait_files(place, {**its, **files}, 30)
-        wait_for(lambda: server.count() == 0, SOON, "mails stay in the mailbox")
-        equal([line["reason"] for line in gateway.lines() if line["outcome"] == "refused"], ["crash"])
-    equal(len(place.quarantine()), 1)
-    listed = json.loads(verb(place, config, "quarantine", "list", "--json").stdout)
-    equal((listed["source"], listed["reason"]), ("office", "crash"))
-    equal(verb(place, config, "quarantine", "retry", listed["id"]).returncode, 0)
-    wait_files(place, {**its, **files, **numbered(66)[1]})
 
 
 # --- size ------------------------------------------------------------------------------------------------------------
@@ -269,6 +236,28 @@ def test_check_of_a_good_account(place):
     for word in ("TLS1.3", "valid until", "logged in as", "IDLE", "MOVE", "INBOX", "separator /", "3 mails wait", "expunged"):
         require(word in text, f"{word} is not in:\n{text}")
     equal(server.count(), 3, "a check takes nothing")
+
+
+def test_check_of_what_proves_a_sender(place):
+    server = Dovecot(place)
+    config = place.config(account(place, server), route="from = *@example.org\nauth = results\ntypes = pdf")
+    run = verb(place, config, "check", "--json")
+    equal(run.returncode, 69)
+    bad = [line for line in map(json.loads, run.stdout.splitlines()) if not line["ok"]]
+    require(len(bad) == 1 and "authserv_ids" in bad[0]["remedy"], bad)
+    config = place.config(account(place, server), route="from = *@example.org\ntypes = pdf")
+    require(b"no proof" in verb(place, config, "check").stdout)
+
+
+def test_check_of_a_maildir(place):
+    path = place.make("Maildir")
+    for name in ("new", "cur", "tmp"):
+        place.make(f"Maildir/{name}")
+    place.file("Maildir/new/1", mail(part(pdf(100))))
+    good = verb(place, place.config(f"[maildir m]\npath = {path}\n"), "check").stdout.decode()
+    require("1 mail(s) wait" in good and "moved to" in good, good)
+    bad = verb(place, place.config(f"[maildir m]\npath = {place.share}\n"), "check")
+    equal(bad.returncode, 69)
 
 
 FAULTS = [

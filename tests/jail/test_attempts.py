@@ -40,7 +40,7 @@ ENDS = {
                 "chmod_library": "allowed", "look_outside": "allowed", "fork_library": "allowed", "map_code": "allowed", "make_code": "allowed",
                 "memory_file": "allowed", "descriptors": None, "control_message": None, **dict.fromkeys(OWN, "allowed")},
     # its server, and those who know names, need sockets; Landlock says which ports they reach. Its descriptor 3 is its
-    # own connection
+    # own connection. One is the folder of tokens: it sees by their times that somebody has signed in, and can open none
     "puller": {**SMTP, **dict.fromkeys("socket_inet socket_inet6 socket_netlink".split(), "allowed"),
                **dict.fromkeys("connect_any bind_any control_message".split()),
                **dict.fromkeys("socket_unix knock".split(), "EAFNOSUPPORT"),
