@@ -215,8 +215,8 @@ static bool is_from_puller(struct ask_head *head, const char *sender, const char
 
 /* Who asks belongs to the socket. The listener and the door know their sessions and say it
  * themselves; the name must still be the one that the socket was made for, and no message of theirs
- * stays anywhere. What was put aside, or is only to be explained, may be from anybody: who started
- * us for himself may say so. */
+ * stays anywhere. Only who started us for himself can ask as if he were one who pulls, or look up
+ * what was put aside, which may be from anybody. */
 static bool is_from(const struct courier *courier, struct ask_head *head, const char *sender,
 		    const char *name)
 {
@@ -227,7 +227,7 @@ static bool is_from(const struct courier *courier, struct ask_head *head, const 
 		return is_from_puller(head, sender, name, is_imap(courier, name));
 	return head->kind < ASK_COMPACT && !head->stays && head->origin.kind >= ASK_SOURCE_SMTP &&
 	       head->origin.kind < ASK_SOURCE_IMAP &&
-	       (anybody ? !is_pulled(courier, head->origin.source)
+	       (anybody ? is_alone(courier) || !is_pulled(courier, head->origin.source)
 			: strcmp(head->origin.source, name) == 0);
 }
 

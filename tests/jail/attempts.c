@@ -276,6 +276,16 @@ static int read_tokens(void)
 	return open_at(at(state, "tokens"), O_RDONLY | O_DIRECTORY);
 }
 
+/* By a folder that is held, or by its path. */
+static int read_token(void)
+{
+	for (long fd = 3; fd < 16; fd++) {
+		if (syscall(SYS_openat, fd, "token", O_RDONLY | O_CLOEXEC) >= 0)
+			return 1;
+	}
+	return open_at(at(state, "tokens/token"), O_RDONLY);
+}
+
 static int read_plans(void)
 {
 	return open_at(at(state, "spool/publishing"), O_RDONLY | O_DIRECTORY);
@@ -873,6 +883,7 @@ static const struct attempt {
 	ATTEMPT(open_configuration),
 	ATTEMPT(read_password),
 	ATTEMPT(read_tokens),
+	ATTEMPT(read_token),
 	ATTEMPT(read_plans),
 	ATTEMPT(read_marks),
 	ATTEMPT(read_statuses),

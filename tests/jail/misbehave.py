@@ -52,8 +52,9 @@ def lay_out(place):
         os.chmod(place.file(f"outside/{name}", "of somebody else\n"), 0o666)
     os.setxattr(os.path.join(outside, "open"), "user.test", b"x")
     place.file("password", SECRET + b"\n")
-    os.makedirs(os.path.join(place.state, "spool", "kept"))
-    place.file("state/spool/kept/victim", "")
+    for folder, name in (("spool/kept", "victim"), ("tokens", "token")):
+        os.makedirs(os.path.join(place.state, folder))
+        os.chmod(place.file(f"state/{folder}/{name}", SECRET), 0o666)
     for name in ("ours", "linked"):
         os.chmod(place.file(f"share/{name}", "of the share\n"), 0o666)
     os.symlink("../outside/open", os.path.join(place.share, "way"))

@@ -14,7 +14,7 @@ from accounts import account, delivered, several
 
 # What opens a file: denied by Landlock to those who may open files at all.
 OPENING = """open_passwd open_shadow open_memory open_relative open_by_root open_configuration read_outside write_outside
-             empty_outside make_outside make_nameless_outside follow_link climb reopen read_password read_tokens read_plans
+             empty_outside make_outside make_nameless_outside follow_link climb reopen read_password read_tokens read_token read_plans
              read_marks read_statuses read_quarantine read_share write_ledger neighbour_descriptor neighbour_memory""".split()
 # What those do with files that have a share.
 OWN = "read_plans read_marks read_statuses read_quarantine read_share write_ledger remove_ledger".split()
@@ -50,6 +50,10 @@ ENDS = {
 ENDS["keeper"] = ENDS["courier"]
 # who asks a provider, and who only reads a file that is open
 ENDS["token"] = {**SMTP, **dict.fromkeys(["socket_inet", "socket_inet6", "socket_netlink", "map_code", "make_code"], "allowed"),
+                 # it may connect to anybody, and the tokens are its own
+                 **dict.fromkeys(["connect_tcp", "bind_tcp", "read_tokens", "read_token"], "allowed"),
+                 **dict.fromkeys(["socket_mptcp", "fast_open_fresh", "filter_socket"]), "socket_raw": "EPERM",
+                 "knock": "EAFNOSUPPORT",
                  **dict.fromkeys(["connect_any", "bind_any", "control_message"], "ENOTSOCK"), "socket_unix": "EAFNOSUPPORT",
                  "fast_open": None, "rename_out": "EACCES", "rename_in": "EACCES", "descriptors": 9,
                  **dict.fromkeys(["chmod_library", "memory_file"], "SYS")}
@@ -99,7 +103,7 @@ def test_free(place):
     """Outside of a jail root can do it all: what is denied below is denied by the jail."""
     outside = lay_out(place)
     place.file("gateway.conf", "")
-    for folder in ("tokens", "quarantine", "spool/publishing", "spool/done", "spool/sources"):
+    for folder in ("quarantine", "spool/publishing", "spool/done", "spool/sources"):
         os.makedirs(os.path.join(place.state, folder))
     door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     door.bind(os.path.join(place.state, "gateway.sock"))

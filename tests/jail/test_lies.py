@@ -4,9 +4,9 @@ import contextlib
 import glob
 import os
 
-from accounts import account, delivered, several
 from harness import Device, equal, mail, needs_root, part, pdf, require, rows, scan, send, wait_for
 from misbehave import SECRET, Server, gateway, lay_out, mailbox, order, results, sender, told
+from accounts import account, delivered, several
 
 TWO = {"text": "[smtp wan]\nlisten = 127.0.0.1:0\ntls = off\n[route wan]\nsource = wan\nfolder = wan\n",
        "route": "source = lan\nfolder = lan"}
