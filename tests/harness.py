@@ -342,10 +342,10 @@ def children(pid):
 
 
 def status_of(pid, field):
-    """A line of /proc/PID/status; None: it has ended."""
+    """The first word of a line of /proc/PID/status; None: it has ended."""
     with contextlib.suppress(OSError):
         with open(f"/proc/{pid}/status") as status:
-            return re.search(rf"^{field}:\s+(.*)$", status.read(), re.M).group(1)
+            return re.search(rf"^{field}:\s+(\S+)", status.read(), re.M).group(1)
     return None
 
 

@@ -174,11 +174,6 @@ static void probe(struct puller *puller)
 	close_fd(&puller->probe_fd);
 }
 
-static bool is_paused(const struct puller *puller)
-{
-	return patience_is_paused(&puller->patience);
-}
-
 /* Those answers that are there. */
 static void take_ready(struct puller *puller)
 {
@@ -352,6 +347,12 @@ static bool is_stuck(const struct puller *puller)
 	return puller->box.decided_count + ERRANDS_MAX >= BOX_DECIDED_MAX;
 }
 
+/* Nothing more is to be asked now. */
+static bool must_rest(struct puller *puller)
+{
+	return patience_is_paused(&puller->patience) || is_stuck(puller) || is_woken(puller);
+}
+
 /* Those of which the server says nothing wait by themselves. */
 static void postpone_untold(struct puller *puller, const uint32_t *uids, size_t count,
 			    const struct conn_message *messages, size_t told)
@@ -383,7 +384,7 @@ static enum conn_result take_batch(struct puller *puller, const uint32_t *uids, 
 		 * still have */
 		if (puller->patience.pause_ms && result == CONN_OK)
 			result = await_all(puller);
-		if (is_paused(puller) || is_stuck(puller) || is_woken(puller))
+		if (must_rest(puller))
 			break;
 		if (result == CONN_OK)
 			result = fetch_and_ask(puller, &messages[i]);
@@ -429,7 +430,7 @@ static enum conn_result pass(struct puller *puller, bool *more_out)
 	for (size_t i = 0, taken; i < count && result == CONN_OK; i += taken) {
 		size_t most = puller->careful ? 1 : CONN_SET_MAX;
 		taken = count - i < most ? count - i : most;
-		if (is_paused(puller) || is_stuck(puller) || is_woken(puller))
+		if (must_rest(puller))
 			break;
 		result = take_batch(puller, uids + i, taken);
 		puller->status.waiting = (uint32_t)(count - i - taken);
@@ -449,8 +450,7 @@ static enum conn_result drain(struct puller *puller)
 	enum conn_result result = CONN_OK;
 	bool more = true;
 	puller->left = false;
-	while (result == CONN_OK && more && !is_paused(puller) && !is_stuck(puller) &&
-	       !is_woken(puller))
+	while (result == CONN_OK && more && !must_rest(puller))
 		result = pass(puller, &more);
 	/* also those that could not be got rid of before: they may be why nothing is fetched */
 	if (result == CONN_OK && !puller->stopping)
