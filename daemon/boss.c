@@ -206,12 +206,12 @@ static int start_puller(struct boss *boss, struct source *source, pid_t *pid_out
 	auto_close int theirs = pair[0];
 	close_fd(&source->secret_fd);
 	source->secret_fd = pair[1];
-	const int fds[] = { source->asks[0], boss->receiving_fd, boss->kept_fd, status_fd,
-			    theirs,          boss->report_fd };
+	const int fds[] = { source->asks[0], boss->receiving_fd, boss->kept_fd,  status_fd,
+			    theirs,          boss->tokens_fd,    boss->report_fd };
 	const struct role_start start = { .role = ROLE_PULL,
 					  .arguments = arguments,
 					  .fds = fds,
-					  .fds_count = boss->report_fd >= 0 ? 6 : 5,
+					  .fds_count = boss->report_fd >= 0 ? 7 : 6,
 					  .config_fd = boss->config_fd,
 					  .program_fd = -1,
 					  .uid = boss->config.uid,
@@ -389,8 +389,9 @@ static void note_status(struct boss *boss, const struct child *child, int status
  * again and again. Who asked asks once more, later. */
 static void answer_later(const struct source *source)
 {
-	static const struct secret_answer answer = { .kind = SECRET_LATER,
-						     .text = "it could not be had" };
+	static const struct secret_answer answer = {
+		.kind = SECRET_LATER, .text = "the program that gets the password or token has died"
+	};
 	struct secret_question question;
 	if (!source || source->secret_fd < 0)
 		return;
@@ -619,6 +620,17 @@ static bool is_answering(const struct boss *boss, const struct source *source)
 	return false;
 }
 
+/* The file of a refresh token to begin with; without one, nothing. */
+static int open_seed(const struct config_account *account, int *fd_out)
+{
+	const char *path = *account->token_file ? account->token_file : "/dev/null";
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	*fd_out = fd;
+	return 0;
+}
+
 /* A file of the configuration may be for root alone: we open it, and another reads it. */
 static int open_secret(const struct config_account *account, int *fd_out)
 {
@@ -640,32 +652,63 @@ static int open_secret(const struct config_account *account, int *fd_out)
 	return error;
 }
 
+/* Whoever reads it finds nothing in it, and says so. */
+static void open_nothing(const char *name, const char *what, int error, int *fd_out)
+{
+	log_say(LOG_ERROR, "secret", "source %s: the file of its %s: %s", name, what,
+		strerror(-error));
+	*fd_out = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* What all who handle secrets of an account are given: their end of a socket, where they have one,
+ * its secrets, and where tokens are kept. */
+struct token_start {
+	const struct config *config;
+	const struct config_account *account;
+	const char *const *arguments;
+	int socket_fd, tokens_fd, config_fd;
+	bool keep_standard;
+};
+
+static int start_for_secrets(const struct token_start *how, pid_t *pid_out)
+{
+	const char *name = how->account->name;
+	auto_close int secret_fd = -1;
+	auto_close int seed_fd = -1;
+	int error = open_secret(how->account, &secret_fd);
+	if (error)
+		open_nothing(name, "secret", error, &secret_fd);
+	error = open_seed(how->account, &seed_fd);
+	if (error)
+		open_nothing(name, "refresh token", error, &seed_fd);
+	const int fds[] = { how->socket_fd, secret_fd, how->tokens_fd, seed_fd };
+	const struct role_start start = { .role = ROLE_TOKEN,
+					  .arguments = how->arguments,
+					  .fds = fds,
+					  .fds_count = sizeof fds / sizeof fds[0],
+					  .config_fd = how->config_fd,
+					  .program_fd = -1,
+					  .uid = how->config->uid,
+					  .gid = how->config->gid,
+					  .keep_standard = how->keep_standard };
+	return role_start(&start, pid_out);
+}
+
 /* Starts who answers the question that waits on the source's socket. */
 static void start_token(struct boss *boss, struct source *source)
 {
-	const struct config_account *account = config_find_account(&boss->config, source->name);
 	const char *arguments[] = { "answer", source->name, NULL };
-	auto_close int secret_fd = -1;
-	int error = open_secret(account, &secret_fd);
-	if (error) {
-		log_say(LOG_ERROR, "secret", "source %s: the file of its secret: %s", source->name,
-			strerror(-error));
-		/* whoever answers finds nothing in it, and says so */
-		secret_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	}
-	const int fds[] = { source->secret_fd, secret_fd, boss->tokens_fd };
-	const struct role_start start = { .role = ROLE_TOKEN,
-					  .arguments = arguments,
-					  .fds = fds,
-					  .fds_count = sizeof fds / sizeof fds[0],
-					  .config_fd = boss->config_fd,
-					  .program_fd = -1,
-					  .uid = boss->config.uid,
-					  .gid = boss->config.gid };
+	const struct token_start how = { .config = &boss->config,
+					 .account =
+						 config_find_account(&boss->config, source->name),
+					 .arguments = arguments,
+					 .socket_fd = source->secret_fd,
+					 .tokens_fd = boss->tokens_fd,
+					 .config_fd = boss->config_fd };
 	struct child *child = add_child(boss, ROLE_TOKEN, source, false);
 	child->started_ms = monotonic_ms();
 	child->state = CHILD_RUNNING;
-	error = role_start(&start, &child->pid);
+	int error = start_for_secrets(&how, &child->pid);
 	if (!error)
 		return;
 	log_say(LOG_ERROR, "start", "%s: its password can't be had: %s", source->name,
@@ -877,4 +920,25 @@ int boss_start_courier(const struct config *config, const char *mode, int fd, pi
 					  .gid = identity.gid,
 					  .keep_files = true };
 	return role_start(&start, pid_out);
+}
+
+int boss_start_login(const struct config *config, const struct config_account *account,
+		     const char *const *arguments, pid_t *pid_out)
+{
+	auto_close int config_fd = -1;
+	auto_close int tokens_fd = -1;
+	auto_close int nothing_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	int error = nothing_fd < 0 ? -errno : config_write(config, &config_fd);
+	if (!error)
+		error = spool_open(config->gateway.state, SPOOL_TOKENS, &tokens_fd);
+	if (error)
+		return error;
+	const struct token_start how = { .config = config,
+					 .account = account,
+					 .arguments = arguments,
+					 .socket_fd = nothing_fd,
+					 .tokens_fd = tokens_fd,
+					 .config_fd = config_fd,
+					 .keep_standard = true };
+	return start_for_secrets(&how, pid_out);
 }

@@ -24,3 +24,9 @@ int boss_check_accounts(const struct config *config, int report_fd);
 /* Starts one courier. `mode`: "alone", "explain", "check" or "adopt" (daemon/courier/main.c); its
  * socket or report is `fd`, borrowed. 0 or -errno. */
 int boss_start_courier(const struct config *config, const char *mode, int fd, pid_t *pid_out);
+
+/* Starts who lets a person sign in to an account, on our standard input and output, with the
+ * identity that the gateway gives to who answers for the account: what he stores is the gateway's
+ * to read. `arguments` as in daemon/token/main.c. The state must have been made. 0 or -errno. */
+int boss_start_login(const struct config *config, const struct config_account *account,
+		     const char *const *arguments, pid_t *pid_out);

@@ -82,9 +82,9 @@ static const struct config_key keys[] = {
 	{ "imap", "client_secret_file", CONFIG_FILE, "", 0, 0, NULL, A(client_secret_file), "file whose first line is that" },
 	{ "imap", "tenant", CONFIG_TEXT, "common", 0, 0, NULL, A(tenant), "OAuth2, microsoft: directory id, common, organizations or consumers" },
 	{ "imap", "scope", CONFIG_TEXT, "", 0, 0, NULL, A(scope), "OAuth2; not set: that of the provider" },
-	{ "imap", "token_url", CONFIG_TEXT, "", 0, 0, NULL, A(token_url), "OAuth2, custom: where tokens are had" },
-	{ "imap", "authorize_url", CONFIG_TEXT, "", 0, 0, NULL, A(authorize_url), "OAuth2, custom: where a person consents" },
-	{ "imap", "device_url", CONFIG_TEXT, "", 0, 0, NULL, A(device_url), "OAuth2, custom: where a device flow starts" },
+	{ "imap", "token_url", CONFIG_TEXT, "", 0, 0, NULL, A(token_url), "OAuth2: where tokens are had; not set: the provider's" },
+	{ "imap", "authorize_url", CONFIG_TEXT, "", 0, 0, NULL, A(authorize_url), "OAuth2: where a person consents in a browser; not set: the provider's" },
+	{ "imap", "device_url", CONFIG_TEXT, "", 0, 0, NULL, A(device_url), "OAuth2: where a device flow starts; not set: the provider's" },
 	{ "imap", "token_file", CONFIG_FILE, "", 0, 0, NULL, A(token_file), "OAuth2: a refresh token to begin with; not set: what `letterchute login` left in `state`" },
 	{ "imap", "grant", CONFIG_WORD, "refresh_token", 0, 0, grant_words, A(grant), "OAuth2: refresh_token or client_credentials" },
 	{ "imap", "sasl", CONFIG_WORD, "auto", 0, 0, sasl_words, A(sasl), "how a token is shown: xoauth2 or oauthbearer; auto: as the server offers" },
@@ -797,6 +797,71 @@ static bool check_texts(struct loading *loading, const char *section, const void
 	return true;
 }
 
+/* Secrets are sent there: by https, or within this machine. Whoever sends them reads the address
+ * once more, with care (daemon/http_out.h). */
+static bool is_safe_url(const char *url)
+{
+	static const struct {
+		const char *begin, *rest; /* of the authority; "": what is no @ */
+	} kinds[] = { { "https://", "" },
+		      { "http://127.", "0123456789.:" },
+		      { "http://[::1]", "0123456789:" } };
+	for (const char *s = url; *s; s++) {
+		if (*s <= 0x20 || *s >= 0x7F || strchr("\"<>\\^`{|}#", *s))
+			return false;
+	}
+	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+		size_t length = strlen(kinds[i].begin);
+		if (strncasecmp(url, kinds[i].begin, length) != 0)
+			continue;
+		const char *rest = url + length;
+		size_t size = strcspn(rest, "/?");
+		return *kinds[i].rest ? strspn(rest, kinds[i].rest) == size
+				      : size > 0 && !memchr(rest, '@', size);
+	}
+	return false;
+}
+
+static bool check_url(struct loading *loading, const struct config_account *account,
+		      const char *key, const char *url)
+{
+	return !*url || (is_safe_url(url) && strlen(url) < CONFIG_URL_MAX) ||
+	       fail(loading, account->at,
+		    "`%s = %.160s` of [imap %s]: secrets go there, https://... is expected", key,
+		    url, account->name);
+}
+
+/* It becomes a part of an address. */
+static bool is_tenant(const char *text)
+{
+	return *text && text[strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+					  "0123456789-.")] == '\0';
+}
+
+static bool check_oauth(struct loading *loading, const struct config_account *account)
+{
+	if (!check_url(loading, account, "token_url", account->token_url) ||
+	    !check_url(loading, account, "authorize_url", account->authorize_url) ||
+	    !check_url(loading, account, "device_url", account->device_url))
+		return false;
+	if (!is_tenant(account->tenant))
+		return fail(
+			loading, account->at,
+			"`tenant = %.80s` of [imap %s] can't be read, a directory id, common, organizations or consumers is expected",
+			account->tenant, account->name);
+	if (account->oauth == CONFIG_OAUTH_GOOGLE && account->grant == CONFIG_GRANT_CLIENT)
+		return fail(
+			loading, account->at,
+			"[imap %s] has `grant = client_credentials`, which google does not know; refresh_token is expected",
+			account->name);
+	if (account->oauth == CONFIG_OAUTH_MICROSOFT && account->sasl == CONFIG_SASL_OAUTHBEARER)
+		return fail(
+			loading, account->at,
+			"[imap %s] has `sasl = oauthbearer`, which microsoft does not take; auto or xoauth2 is expected",
+			account->name);
+	return true;
+}
+
 /* How the login is proved: there is one way. */
 static bool check_login(struct loading *loading, const struct config_account *account)
 {
@@ -817,7 +882,7 @@ static bool check_login(struct loading *loading, const struct config_account *ac
 		return fail(loading, account->at,
 			    "[imap %s] has `oauth = custom`, `token_url` is expected",
 			    account->name);
-	return true;
+	return check_oauth(loading, account);
 }
 
 /* Whom to believe about the sender. */

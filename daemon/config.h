@@ -64,6 +64,8 @@ struct config_fate {
 	char *name; /* of the box or the flag; "" where there is none */
 };
 
+#define CONFIG_URL_MAX 500 /* octets of token_url and its like */
+
 /* [imap NAME]. The texts of secrets are empty in a role that has no use for them. */
 struct config_account {
 	char *name;

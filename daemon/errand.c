@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <unistd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "daemon/fdio.h"

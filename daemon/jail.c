@@ -9,6 +9,7 @@
 #include <linux/seccomp.h>
 #include <seccomp.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -103,14 +104,21 @@ int jail_landlock_abi(void)
 	return abi < 0 ? 0 : (int)abi;
 }
 
-/* The headers of Debian 12 end at ABI 2; TRUNCATE came with 3, scopes with 6. */
+/* The headers of Debian 12 end at ABI 2; TRUNCATE came with 3, ports with 4, scopes with 6. */
 #define ACCESS_REFER        (1ULL << 13)
 #define ACCESS_TRUNCATE     (1ULL << 14)
+#define ACCESS_BIND_TCP     (1ULL << 0)
+#define ACCESS_CONNECT_TCP  (1ULL << 1)
+#define RULE_NET_PORT       2
 #define SCOPE_ABSTRACT_UNIX (1ULL << 0)
 #define SCOPE_SIGNAL        (1ULL << 1)
 
 struct ruleset_attributes {
 	uint64_t files, network, scopes;
+};
+
+struct port_rule {
+	uint64_t rights, port;
 };
 
 #define RIGHTS_READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
@@ -136,13 +144,19 @@ static uint64_t handled_rights(int abi)
 
 /* A kernel takes no more than it knows. What is outside of us and our children gets no signal of
  * ours, though it runs as the same user. */
-static int make_ruleset(int abi, uint64_t handled)
+static int make_ruleset(int abi, uint64_t handled, bool ports)
 {
 	struct ruleset_attributes attributes = { .files = handled };
-	if (abi >= 6)
+	size_t size = sizeof attributes.files;
+	if (abi >= JAIL_ABI_PORTS) {
+		attributes.network = ports ? ACCESS_BIND_TCP | ACCESS_CONNECT_TCP : 0;
+		size = offsetof(struct ruleset_attributes, scopes);
+	}
+	if (abi >= 6) {
 		attributes.scopes = SCOPE_ABSTRACT_UNIX | SCOPE_SIGNAL;
-	return (int)syscall(SYS_landlock_create_ruleset, &attributes,
-			    abi >= 6 ? sizeof attributes : sizeof attributes.files, 0);
+		size = sizeof attributes;
+	}
+	return (int)syscall(SYS_landlock_create_ruleset, &attributes, size, 0);
 }
 
 static uint64_t path_rights(const struct jail_path *path, uint64_t handled)
@@ -182,23 +196,81 @@ static int add_path(int ruleset_fd, const struct jail_path *path, uint64_t handl
 	return error == -EINVAL ? add_rule(ruleset_fd, fd, rights & RIGHTS_FILE) : error;
 }
 
-int jail_paths_prepare(const struct jail_path *paths, size_t count, int *fd_out)
+static int add_port(int ruleset_fd, uint16_t port)
+{
+	struct port_rule rule = { .rights = ACCESS_CONNECT_TCP, .port = port };
+	return syscall(SYS_landlock_add_rule, ruleset_fd, RULE_NET_PORT, &rule, 0) < 0 ? -errno : 0;
+}
+
+/* `ports` NULL: the network is left as it is. */
+static int prepare_rules(const struct jail_path *paths, size_t count, const uint16_t *ports,
+			 size_t ports_count, int *fd_out)
 {
 	*fd_out = -1;
-	int abi = jail_landlock_abi();
+	int abi = jail_landlock_abi(), error = 0;
 	if (abi == 0)
 		return 0;
 	uint64_t handled = handled_rights(abi);
-	auto_close int fd = make_ruleset(abi, handled);
+	auto_close int fd = make_ruleset(abi, handled, ports != NULL);
 	if (fd < 0)
 		return -errno;
-	for (size_t i = 0; i < count; i++) {
-		int error = add_path(fd, &paths[i], handled);
-		if (error)
-			return error;
-	}
-	*fd_out = take_fd(&fd);
-	return 0;
+	for (size_t i = 0; !error && i < count; i++)
+		error = add_path(fd, &paths[i], handled);
+	for (size_t i = 0; !error && abi >= JAIL_ABI_PORTS && i < ports_count; i++)
+		error = add_port(fd, ports[i]);
+	if (!error)
+		*fd_out = take_fd(&fd);
+	return error;
+}
+
+int jail_paths_prepare(const struct jail_path *paths, size_t count, int *fd_out)
+{
+	return prepare_rules(paths, count, NULL, 0, fd_out);
+}
+
+int jail_ports_prepare(const struct jail_path *paths, size_t count, const uint16_t *ports,
+		       size_t ports_count, int *fd_out)
+{
+	return prepare_rules(paths, count, ports, ports_count, fd_out);
+}
+
+size_t jail_network_paths(struct jail_path paths_out[JAIL_NETWORK_MAX])
+{
+	static const char *const read_only[] = {
+		/* how names are looked up, by which libraries */
+		"/etc/resolv.conf",
+		"/etc/hosts",
+		"/etc/host.conf",
+		"/etc/nsswitch.conf",
+		"/etc/gai.conf",
+		"/etc/services",
+		"/etc/ld.so.cache",
+		"/lib",
+		"/lib64",
+		"/usr/lib",
+		"/usr/lib64",
+		"/run/systemd/resolve",
+		/* who may sign, and what TLS is taken */
+		"/etc/ssl",
+		"/etc/ca-certificates",
+		"/etc/pki",
+		"/etc/gnutls",
+		"/usr/share/ca-certificates",
+		"/usr/local/share/ca-certificates",
+		"/usr/share/p11-kit",
+		"/etc/pkcs11",
+		"/etc/localtime",
+		"/usr/share/zoneinfo",
+#ifdef __SANITIZE_ADDRESS__
+		"/proc",
+#endif
+	};
+	size_t count = sizeof read_only / sizeof read_only[0];
+	_Static_assert(sizeof read_only / sizeof read_only[0] <= JAIL_NETWORK_MAX, "room");
+	for (size_t i = 0; i < count; i++)
+		paths_out[i] =
+			(struct jail_path){ .path = read_only[i], .fd = -1, .rights = JAIL_READ };
+	return count;
 }
 
 int jail_paths_enter(int ruleset_fd)

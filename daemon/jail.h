@@ -16,7 +16,7 @@ struct jail_match {
 	uint64_t mask, value;
 };
 
-#define JAIL_MATCHES 2
+#define JAIL_MATCHES 3
 
 #define JAIL_WORD 0xFFFFFFFF /* a mask: all of an int */
 
@@ -70,9 +70,22 @@ int jail_landlock_abi(void);
 /* The first that lets files be renamed between folders (Linux 5.19). */
 #define JAIL_ABI_RENAMES 2
 
+/* What is read by whoever looks up names and checks certificates. Fills JAIL_NETWORK_MAX rows at
+ * most; how many. */
+#define JAIL_NETWORK_MAX 24
+size_t jail_network_paths(struct jail_path paths_out[JAIL_NETWORK_MAX]);
+
 /* Makes a rule set of the paths; one that does not exist is left out (it can't be reached then).
  * *fd_out is -1 where the kernel has no Landlock, which is no error. 0 or -errno. */
 int jail_paths_prepare(const struct jail_path *paths, size_t count, int *fd_out);
+
+/* The same, and TCP as far as the kernel has rules for it: connections go to these ports alone, and
+ * no port is bound. */
+int jail_ports_prepare(const struct jail_path *paths, size_t count, const uint16_t *ports,
+		       size_t ports_count, int *fd_out);
+
+/* The first that knows ports (Linux 6.7). */
+#define JAIL_ABI_PORTS 4
 
 /* 0 or -errno; -1 for `ruleset_fd` does nothing. */
 int jail_paths_enter(int ruleset_fd);

@@ -1,4 +1,4 @@
-/* json.c: a thin cover over jansson. Never meets JSON from outside. */
+/* json.c: a thin cover over jansson. Never decides what a key means. */
 #include "daemon/json.h"
 #include <assert.h>
 #include <jansson.h>

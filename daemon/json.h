@@ -32,7 +32,7 @@ bool json_has(const struct json *json, const char *key);
 size_t json_count(const struct json *array);
 struct json *json_at(const struct json *array, size_t index);
 
-/* Reads an object that another program of ours printed; NULL: it is none. */
+/* Reads an object. NULL: it is none. The text may be anybody's: what nests deeply is refused. */
 struct json *json_parse(const char *text);
 
 /* One line without line feed, and without anything that a terminal would obey; the caller's to

@@ -24,7 +24,10 @@ enum {
 	OPTION_OFFLINE,
 	OPTION_ADOPT,
 	OPTION_TYPES,
-	OPTION_REASONS
+	OPTION_REASONS,
+	OPTION_DEVICE,
+	OPTION_BROWSER,
+	OPTION_PORT
 };
 
 /* clang-format off */
@@ -47,6 +50,9 @@ static const struct option option_table[] = {
 	{ "adopt", no_argument, NULL, OPTION_ADOPT },
 	{ "types", no_argument, NULL, OPTION_TYPES },
 	{ "reasons", no_argument, NULL, OPTION_REASONS },
+	{ "device", no_argument, NULL, OPTION_DEVICE },
+	{ "browser", no_argument, NULL, OPTION_BROWSER },
+	{ "port", required_argument, NULL, OPTION_PORT },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -82,6 +88,9 @@ static const struct verb {
 	{ "check", verb_check, { OPTION_JSON, OPTION_OFFLINE, OPTION_ADOPT }, 0, 0,
 	  "check [-c FILE] [--json] [--offline] [--adopt]",
 	  "reads the configuration and probes the share" },
+	{ "login", verb_login, { OPTION_DEVICE, OPTION_BROWSER, OPTION_PORT }, 1, 1,
+	  "login [-c FILE] [--device | --browser] [--port N] SOURCE",
+	  "signs in to a mailbox by OAuth2, once" },
 	{ "quarantine", verb_quarantine, { OPTION_JSON }, 1, INT32_MAX,
 	  "quarantine [-c FILE] [--json] list | show ID | retry ID | rm ID...",
 	  "what was kept aside, and why" },
@@ -158,6 +167,9 @@ static bool set_option(struct options *options, const struct verb *verb, int opt
 	case OPTION_ADOPT: options->adopt = true; break;
 	case OPTION_TYPES: options->types = true; break;
 	case OPTION_REASONS: options->reasons = true; break;
+	case OPTION_DEVICE: options->device = true; break;
+	case OPTION_BROWSER: options->browser = true; break;
+	case OPTION_PORT: options->port = optarg; break;
 	default: return false;
 	}
 	return true;

@@ -8,7 +8,7 @@
 
 #define PAUSE_MS     3000 /* between looks at a share that is away: they cost next to nothing */
 #define TROUBLES_MAX 3    /* messages in a row that have to wait: it is not them */
-#define TOLD_MS      600000
+#define QUIET_MS     600000
 
 bool patience_is_everybodys(enum reason reason)
 {
@@ -74,8 +74,9 @@ void patience_tell(struct patience *patience, enum log_level level, const char *
 		   const char *why, int64_t wait_ms)
 {
 	struct log_line line;
+	int64_t quiet_ms = patience->quiet_ms ? patience->quiet_ms : QUIET_MS;
 	bool again =
-		strcmp(patience->told, why) == 0 && monotonic_ms() - patience->told_ms < TOLD_MS;
+		strcmp(patience->told, why) == 0 && monotonic_ms() - patience->told_ms < quiet_ms;
 	log_start(&line, "source");
 	log_add(&line, "source", "%s", source);
 	log_quote(&line, "text", why);
@@ -85,4 +86,9 @@ void patience_tell(struct patience *patience, enum log_level level, const char *
 		return;
 	patience->told_ms = monotonic_ms();
 	snprintf(patience->told, sizeof patience->told, "%s", why);
+}
+
+void patience_forget(struct patience *patience)
+{
+	patience->told[0] = '\0';
 }

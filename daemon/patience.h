@@ -17,7 +17,8 @@ struct patience {
 	int64_t pause_ms; /* the last pause of the whole source; 0: no trouble since */
 	int64_t until_ms; /* monotonic: nothing is asked before that; 0: any time */
 	unsigned troubles;
-	int64_t told_ms; /* when the last failure was told */
+	int64_t told_ms;  /* when the last failure was told */
+	int64_t quiet_ms; /* before the same is told again; 0: ten minutes */
 	char told[STATUS_ERROR_MAX];
 };
 
@@ -49,3 +50,6 @@ int64_t patience_jitter(int64_t ms);
 /* Says why a source waits. The same trouble is told again now and then, not each time. */
 void patience_tell(struct patience *patience, enum log_level level, const char *source,
 		   const char *why, int64_t wait_ms);
+
+/* Somebody has done something about it: should it be the same still, it is told again. */
+void patience_forget(struct patience *patience);

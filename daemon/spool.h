@@ -16,7 +16,7 @@
  *       clock                   seconds that couriers have run, for the age of doubts
  *     shares/                   the identity of every share we know
  *     quarantine/               what must not vanish: daemon/aside.h
- *     tokens/<source>           OAuth2: what refreshes an access token
+ *     tokens/<source>           OAuth2: its tokens (daemon/token/store.h)
  *
  * Names are fixed here; everybody else gets descriptors. */
 #pragma once

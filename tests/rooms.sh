@@ -52,6 +52,7 @@ library jansson.h 'daemon/json\.c'
 library 'sys/acl.h' 'daemon/courier/owner\.c'
 library acl/ 'daemon/courier/owner\.c'
 library gnutls/ 'daemon/tls\.c'
+library curl/ 'daemon/http_out\.c'
 library libetpan/ 'daemon/imap/conn\.c'
 library utf8proc.h 'policy/filename\.c'
 

@@ -1,6 +1,8 @@
 /* check.c: the verb `check`: what would fail, and what to do. Never delivers anything. */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,10 +111,89 @@ static void check_accounts(const struct config *config, struct findings *finding
 		waitpid(pid, NULL, 0);
 }
 
-/* A route that takes mail from strangers without any proof. */
+static size_t count_mails(const char *maildir, const char *folder)
+{
+	char path[PATH_MAX];
+	size_t count = 0;
+	snprintf(path, sizeof path, "%s/%s", maildir, folder);
+	DIR *names = opendir(path);
+	for (struct dirent *entry; names && (entry = readdir(names));)
+		count += entry->d_name[0] != '.';
+	if (names)
+		closedir(names);
+	return count;
+}
+
+static bool is_folder(const char *maildir, const char *folder)
+{
+	char path[PATH_MAX];
+	struct stat found;
+	snprintf(path, sizeof path, "%s/%s", maildir, folder);
+	return stat(path, &found) == 0 && S_ISDIR(found.st_mode);
+}
+
+static void check_maildir(const struct config_maildir *maildir, struct findings *findings)
+{
+	char what[RULES_NAME_MAX + 16], text[3 * PATH_MAX];
+	bool moves = maildir->after.kind == CONFIG_FATE_MOVE,
+	     refused_moves = maildir->refused.kind == CONFIG_FATE_MOVE;
+	snprintf(what, sizeof what, "maildir %s", maildir->name);
+	if (!is_folder(maildir->path, "new") || !is_folder(maildir->path, "cur")) {
+		snprintf(text, sizeof text, "%s has no new/ and cur/ that we can see",
+			 maildir->path);
+		print_finding(findings, what, false, text,
+			      "name a Maildir: the mail server makes it with the first mail");
+		return;
+	}
+	snprintf(
+		text, sizeof text,
+		"%zu mail(s) wait in %s; one that is delivered is %s%s, one that is refused is %s%s",
+		count_mails(maildir->path, "new") + count_mails(maildir->path, "cur"),
+		maildir->path, moves ? "moved to " : "removed", moves ? maildir->after.name : "",
+		refused_moves ? "moved to " : "removed",
+		refused_moves ? maildir->refused.name : "");
+	print_finding(findings, what, true, text, "");
+}
+
+static bool takes_source(const struct rules_route *route, const char *name)
+{
+	return route->sources.count == 0 || glob_list_match(&route->sources, name);
+}
+
+/* What a route says of senders, and what this mailbox can show of them. */
+static void check_proof(const struct rules_route *route, const struct config_account *account,
+			struct findings *findings)
+{
+	char what[RULES_NAME_MAX + 16], text[300];
+	snprintf(what, sizeof what, "route %s", route->name);
+	if (route->from.count > 0 && route->auth == 0) {
+		snprintf(text, sizeof text,
+			 "`from` is a filter and no proof: anybody can write a From field to %s",
+			 account->name);
+		print_finding(findings, what, true, text,
+			      "auth = results, if the mail server stamps Authentication-Results");
+	}
+	if (route->auth == PROOF_RESULTS && !*account->authserv_ids &&
+	    account->believed.dialect == PROOF_DIALECT_RFC) {
+		snprintf(text, sizeof text,
+			 "auth = results can't hold for %s: nobody may testify there",
+			 account->name);
+		print_finding(
+			findings, what, false, text,
+			"set authserv_ids in its [imap] to the id that the mail server writes");
+	}
+}
+
 static void check_routes(const struct config *config, struct findings *findings)
 {
 	char text[200];
+	for (size_t r = 0; r < config->rules.routes_count; r++) {
+		for (size_t a = 0; a < config->accounts_count; a++) {
+			if (takes_source(&config->rules.routes[r], config->accounts[a].name))
+				check_proof(&config->rules.routes[r], &config->accounts[a],
+					    findings);
+		}
+	}
 	snprintf(text, sizeof text,
 		 "%zu routes, %zu shares, %zu listeners, %zu accounts, %zu Maildirs",
 		 config->rules.routes_count, config->rules.shares_count, config->listeners_count,
@@ -148,6 +229,8 @@ int verb_check(const struct options *options)
 		check_shares(&config, options->adopt, &findings);
 	if (!options->offline && config.accounts_count > 0)
 		check_accounts(&config, &findings);
+	for (size_t i = 0; !options->offline && i < config.maildirs_count; i++)
+		check_maildir(&config.maildirs[i], &findings);
 	config_done(&config);
 	fflush(stdout);
 	return findings.failed ? EXIT_UNREACHABLE : EXIT_OK;

@@ -36,20 +36,44 @@ static enum reason name_job(struct job *job)
 	return REASON_NONE;
 }
 
+/* A file, opened by somebody who may read it: to point at one (O_PATH) needs no right to it. */
+static bool is_opened_file(int fd, off_t *size_out)
+{
+	struct stat found;
+	int flags = fcntl(fd, F_GETFL);
+	if (flags < 0 || (flags & (O_ACCMODE | O_PATH)) != O_RDONLY || fstat(fd, &found) < 0 ||
+	    !S_ISREG(found.st_mode))
+		return false;
+	*size_out = found.st_size;
+	return true;
+}
+
+/* What its source finds too big is not fetched: it is judged by the size that is told. Of all
+ * others there must be as many octets as are told: a source that knew another limit than we do,
+ * before a reload, has none of it. */
+static enum reason judge_size(struct job *job, uint64_t told)
+{
+	if (told <= job->bytes)
+		return REASON_NONE;
+	if (told <= job->courier->config.rules.limits.message_bytes)
+		return job_fail(job, REASON_IO, "its source tells of %llu octets and gives %llu",
+				(unsigned long long)told, (unsigned long long)job->bytes);
+	job->bytes = told;
+	return REASON_NONE;
+}
+
 /* The message must be a file that its source can't write through our descriptor. */
 static enum reason open_message(struct job *job, int message_fd)
 {
-	struct stat found;
-	int flags = fcntl(message_fd, F_GETFL);
-	if (flags < 0 || (flags & O_ACCMODE) != O_RDONLY || fstat(message_fd, &found) < 0 ||
-	    !S_ISREG(found.st_mode))
+	off_t size;
+	if (!is_opened_file(message_fd, &size))
 		return job_fail(job, REASON_IO, "the message is not a file that can only be read");
 	job->message_fd = message_fd;
-	job->bytes = (uint64_t)found.st_size;
-	/* what its source says to be too big is not fetched */
-	if (job_is_pulled(job) && job->ask->head->bytes > job->bytes)
-		job->bytes = job->ask->head->bytes;
-	return REASON_NONE;
+	job->bytes = (uint64_t)size;
+	enum reason reason =
+		job_is_pulled(job) ? judge_size(job, job->ask->head->bytes) : REASON_NONE;
+	job->facts.bytes = job->bytes;
+	return reason;
 }
 
 static void add_text(struct digest *digest, const char *text)
@@ -182,7 +206,6 @@ static void take_facts(struct job *job)
 	facts->recipients = job->recipients;
 	facts->recipients_count = head->recipients;
 	facts->subject = "";
-	facts->bytes = job->bytes;
 	if (!localtime_r(&received, &facts->received))
 		memset(&facts->received, 0, sizeof facts->received);
 	facts->date = facts->received;
@@ -307,7 +330,8 @@ static void remember(struct job *job)
 static void compact(const struct courier *courier, const struct ask_head *head, int uids_fd)
 {
 	struct stat found;
-	if (fstat(uids_fd, &found) < 0 || found.st_size > UIDS_MAX)
+	if (fstat(uids_fd, &found) < 0 || !S_ISREG(found.st_mode) || found.st_size > UIDS_MAX ||
+	    found.st_size % (off_t)sizeof(uint32_t) != 0)
 		return;
 	size_t size = (size_t)found.st_size;
 	auto_free uint32_t *uids = malloc(size + 1);
@@ -423,12 +447,12 @@ static void run_job(struct job *job, int message_fd)
 	enum reason reason = name_job(job);
 	if (*courier->stopping)
 		reason = job_fail(job, REASON_SHUTDOWN, "the gateway is ending");
+	/* also of what is not taken the log says from where it came */
+	take_facts(job);
 	if (!reason)
 		reason = open_message(job, message_fd);
-	if (!reason) {
-		take_facts(job);
+	if (!reason)
 		reason = know_message(job);
-	}
 	if (!reason)
 		reason = look_back(job);
 	if (reason)
@@ -448,12 +472,11 @@ static void run_job(struct job *job, int message_fd)
 static void explain_job(struct job *job, int message_fd)
 {
 	enum reason reason = name_job(job);
+	take_facts(job);
 	if (!reason)
 		reason = open_message(job, message_fd);
-	if (!reason) {
-		take_facts(job);
+	if (!reason)
 		reason = gather(job);
-	}
 	if (!reason)
 		reason = judge_routes(job);
 	if (!reason)

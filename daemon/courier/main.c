@@ -187,29 +187,48 @@ static union {
 	char room[ASK_MAX];
 } question;
 
-/* Who asks belongs to the socket. The listener and the door know their sessions and say it
- * themselves; the name must still be the one that the socket was made for. Who pulls says nothing
- * of himself. What was put aside may be from anybody: only who started us for himself can look it
- * up. */
-static bool is_from(const struct courier *courier, struct ask_head *head, const char *name)
+static bool is_imap(const struct courier *courier, const char *name)
 {
-	bool imap = config_find_account(&courier->config, name) != NULL;
-	bool pulled = imap || config_find_maildir(&courier->config, name) != NULL;
+	return config_find_account(&courier->config, name) != NULL;
+}
+
+static bool is_pulled(const struct courier *courier, const char *name)
+{
+	return is_imap(courier, name) || config_find_maildir(&courier->config, name) != NULL;
+}
+
+/* Who pulls says nothing of himself, and what he brings has no envelope: only its header says from
+ * whom and for whom it is. UIDs are numbers of 32 bits, as the ledger has them. */
+static bool is_from_puller(struct ask_head *head, const char *sender, const char *name, bool imap)
+{
+	bool numbered = head->place[0] <= UINT32_MAX && head->place[1] <= UINT32_MAX;
+	if (head->has_envelope || head->recipients > 0 || *sender || (imap && !numbered))
+		return false;
+	head->origin = (struct ask_origin){
+		.kind = imap ? ASK_SOURCE_IMAP : ASK_SOURCE_MAILDIR,
+	};
+	snprintf(head->origin.source, sizeof head->origin.source, "%s", name);
+	head->login[0] = '\0';
+	return head->kind == ASK_DELIVER || head->kind == ASK_SETTLE || head->kind == ASK_COMPACT ||
+	       head->kind == ASK_RECALL;
+}
+
+/* Who asks belongs to the socket. The listener and the door know their sessions and say it
+ * themselves; the name must still be the one that the socket was made for, and no message of theirs
+ * stays anywhere. Only who started us for himself can ask as if he were one who pulls, or look up
+ * what was put aside, which may be from anybody. */
+static bool is_from(const struct courier *courier, struct ask_head *head, const char *sender,
+		    const char *name)
+{
 	bool anybody = strcmp(name, "*") == 0;
-	if (head->kind == ASK_RETRY)
+	if (head->kind == ASK_RETRY || head->kind == ASK_EXPLAIN)
 		return anybody && is_alone(courier);
-	if (pulled) {
-		head->origin = (struct ask_origin){
-			.kind = imap ? ASK_SOURCE_IMAP : ASK_SOURCE_MAILDIR,
-		};
-		snprintf(head->origin.source, sizeof head->origin.source, "%s", name);
-		head->login[0] = '\0';
-		return head->kind == ASK_DELIVER || head->kind == ASK_SETTLE ||
-		       head->kind == ASK_COMPACT || head->kind == ASK_RECALL;
-	}
-	return head->kind < ASK_COMPACT && head->origin.kind >= ASK_SOURCE_SMTP &&
+	if (is_pulled(courier, name))
+		return is_from_puller(head, sender, name, is_imap(courier, name));
+	return head->kind < ASK_COMPACT && !head->stays && head->origin.kind >= ASK_SOURCE_SMTP &&
 	       head->origin.kind < ASK_SOURCE_IMAP &&
-	       (anybody || strcmp(head->origin.source, name) == 0);
+	       (anybody ? is_alone(courier) || !is_pulled(courier, head->origin.source)
+			: strcmp(head->origin.source, name) == 0);
 }
 
 /* No question, and yet not the end of the socket: another courier was faster, or what came was cut.
@@ -236,7 +255,8 @@ static bool take_question(struct courier *courier, int fd, const char *name)
 		heed_silence(name, (int)size);
 		return true;
 	}
-	if (ask_read(&question, (size_t)size, &ask) && is_from(courier, &question.head, name))
+	if (ask_read(&question, (size_t)size, &ask) &&
+	    is_from(courier, &question.head, ask.sender, name))
 		courier_answer(courier, &ask, fds, count);
 	else
 		log_say(LOG_ERROR, "ask", "source %s asked nonsense", name);

@@ -129,6 +129,10 @@ int marks_settle(const struct marks *marks, int fd)
 {
 	char link[40], path[PATH_MAX], within[4 + NAME_SIZE];
 	struct stat held, named;
+	int flags = fcntl(fd, F_GETFL);
+	/* to point at the mark of another session (O_PATH) needs no right to it */
+	if (flags < 0 || (flags & O_PATH))
+		return flags < 0 ? -errno : 0;
 	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
 	ssize_t length = readlink(link, path, sizeof path - 1);
 	if (length < 0 || fstat(fd, &held) < 0)

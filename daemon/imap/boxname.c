@@ -4,6 +4,17 @@
 #include <stdint.h>
 #include <string.h>
 
+static iconv_t coder;
+static bool loaded;
+
+bool boxname_load(void)
+{
+	if (!loaded)
+		coder = iconv_open("UTF-7-IMAP", "UTF-8");
+	loaded = coder != (iconv_t)-1;
+	return loaded;
+}
+
 static bool is_plain(const char *name)
 {
 	for (; *name; name++) {
@@ -34,13 +45,12 @@ bool boxname_encode(const char *name, char separator, char encoded_out[BOXNAME_M
 		strcpy(encoded_out, text);
 		return true;
 	}
-	iconv_t coder = iconv_open("UTF-7-IMAP", "UTF-8");
-	if (coder == (iconv_t)-1)
+	if (!boxname_load())
 		return false;
 	left = strlen(text);
+	iconv(coder, NULL, NULL, NULL, NULL);
 	bool good = iconv(coder, &in, &left, &out, &free_room) != (size_t)-1 &&
 		    iconv(coder, NULL, NULL, &out, &free_room) != (size_t)-1;
-	iconv_close(coder);
 	*out = '\0';
 	if (good)
 		strcpy(encoded_out, room);

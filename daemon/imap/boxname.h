@@ -6,6 +6,10 @@
 
 #define BOXNAME_MAX 1024 /* octets, NUL included */
 
+/* Loads what libc encodes them by: it may be a library of its own, and so is for before a jail
+ * closes. False: libc can't. */
+bool boxname_load(void);
+
 /* `name`: UTF-8, with / for the server's `separator` (0: it has none). False: it is not UTF-8, or
  * too long. */
 bool boxname_encode(const char *name, char separator, char encoded_out[BOXNAME_MAX]);

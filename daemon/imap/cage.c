@@ -4,18 +4,23 @@
 #include "daemon/imap/cage.h"
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include "daemon/imap/boxname.h"
 #include "daemon/jail.h"
 #include "daemon/log.h"
+#include "daemon/names.h"
 
 #define MEMORY_MAX (256u << 20) /* octets of address space */
 #define STACK_MAX  (8u << 20)
 #define FILES_MAX  1024
+#define PORT_NAMES 53
 
 #define CALL(name, reason)                          \
 	{                                           \
@@ -26,91 +31,99 @@
 		.call = SYS_##name, .why = (reason), .only = { __VA_ARGS__ } \
 	}
 
+/* Sockets whose protocol is the usual one: there are others for the same family and type, which the
+ * rules for TCP do not know. */
+#define SOCKET(family, type, reason)                                                 \
+	ONLY(socket, reason, { 0, JAIL_WORD, (family) }, { 1, SOCKET_TYPE, (type) }, \
+	     { 2, JAIL_WORD, 0 })
+#define OPTION(name, level, option, reason) \
+	ONLY(name, reason, { 1, JAIL_WORD, (level) }, { 2, JAIL_WORD, (option) })
+#define SOCKET_TYPE 0xF /* the rest of an int are flags (linux/net.h) */
+
 static const struct jail_call calls[] = {
-	ONLY(socket, "the server", { 0, JAIL_WORD, AF_INET }),
-	ONLY(socket, "the server", { 0, JAIL_WORD, AF_INET6 }),
-	ONLY(socket, "names: which addresses this machine has", { 0, JAIL_WORD, AF_NETLINK }),
+	SOCKET(AF_INET, SOCK_STREAM, "the server; names, where an answer is long"),
+	SOCKET(AF_INET6, SOCK_STREAM, "the same"),
+	SOCKET(AF_INET, SOCK_DGRAM, "names; which address we would have to whom"),
+	SOCKET(AF_INET6, SOCK_DGRAM, "the same"),
+	SOCKET(AF_NETLINK, SOCK_RAW, "names: which addresses this machine has"),
 	/* nscd is looked for; but who may have a local socket may knock at the gateway's door */
 	{ .call = SYS_socket,
 	  .why = "names without nscd",
 	  .only = { { 0, JAIL_WORD, AF_UNIX } },
 	  .refuse = EAFNOSUPPORT },
 	CALL(connect, "the server, and those who know names"),
-	CALL(bind, "names: a netlink socket"),
-	CALL(getsockname, "names"),
-	CALL(getpeername, "TLS"),
-	CALL(setsockopt, "keep-alive"),
-	CALL(getsockopt, "has it connected?"),
-	CALL(sendto, "the server, names"),
-	CALL(sendmsg, "questions, TLS"),
-	CALL(sendmmsg, "names"),
-	CALL(recvfrom, "the server, names"),
-	CALL(recvmsg, "answers, names"),
-	CALL(ioctl, "names: how much has come"),
+	CALL(bind, "names: a netlink socket; no port of TCP (Landlock)"),
+	CALL(getsockname, "names: which address we would have"),
+	/* not SO_ATTACH_FILTER and its like, which bring programs into the kernel */
+	OPTION(setsockopt, SOL_SOCKET, SO_KEEPALIVE, "a server that is gone"),
+	OPTION(setsockopt, IPPROTO_TCP, TCP_KEEPIDLE, "the same"),
+	OPTION(setsockopt, IPPROTO_TCP, TCP_KEEPINTVL, "the same"),
+	OPTION(setsockopt, IPPROTO_TCP, TCP_KEEPCNT, "the same"),
+	OPTION(setsockopt, IPPROTO_TCP, TCP_USER_TIMEOUT, "the same"),
+	OPTION(setsockopt, IPPROTO_TCP, TCP_NODELAY, "short commands"),
+	OPTION(setsockopt, IPPROTO_IP, IP_RECVERR, "names: nobody is there"),
+	OPTION(setsockopt, IPPROTO_IPV6, IPV6_RECVERR, "the same"),
+	OPTION(getsockopt, SOL_SOCKET, SO_ERROR, "has it connected?"),
+	/* with MSG_FASTOPEN they would be a connect that Landlock does not see */
+	ONLY(sendto, "the server in clear; names by netlink", { 3, MSG_FASTOPEN, 0 }),
+	ONLY(sendmsg, "the server in TLS; questions", { 2, MSG_FASTOPEN, 0 }),
+	ONLY(sendmmsg, "names: both kinds of address at once", { 3, MSG_FASTOPEN, 0 }),
+	CALL(recvfrom, "the server; names"),
+	CALL(recvmsg, "answers; names by netlink"),
+	ONLY(ioctl, "names: how much has come", { 1, JAIL_WORD, FIONREAD }),
 	CALL(ppoll, "waiting"),
 	ONLY(socketpair, "where an answer comes", { 0, JAIL_WORD, AF_UNIX },
 	     { 1, JAIL_WORD, SOCK_SEQPACKET | SOCK_CLOEXEC }),
-	CALL(shutdown, "the end"),
 	CALL(memfd_create, "a small message"),
 	CALL(openat, "a big message; names; signers; the ledger"),
-	CALL(unlinkat, "scratch where no nameless file can be"),
-	CALL(read, "files"),
-	CALL(pread64, "files"),
-	CALL(readv, "libc"),
+	ONLY(unlinkat, "scratch where no nameless file can be", { 2, JAIL_WORD, 0 }),
+	CALL(read, "files; the message when it moves to disk"),
+	CALL(pread64, "where the source stood"),
 	CALL(write, "the message, the log"),
+	CALL(writev, "what libc says before it aborts; names over TCP"),
 	CALL(pwrite64, "where the source stands"),
-	CALL(writev, "libc"),
 	CALL(lseek, "the message when it moves to disk"),
 	CALL(close, "descriptors"),
-	CALL(fcntl, "descriptors"),
-	CALL(dup, "descriptors"),
-	CALL(fstat, "files"),
-	CALL(newfstatat, "files"),
-	CALL(statx, "files"),
-	CALL(getdents64, "signers"),
-	CALL(readlinkat, "libc"),
-	CALL(faccessat2, "names"),
+	CALL(fstat, "files, to an older libc"),
+	CALL(newfstatat, "files; were those of the names replaced?"),
+	CALL(getdents64, "signers that are a folder of files"),
 	CALL(brk, "memory"),
-	/* libraries that look up names are loaded when they are needed */
-	CALL(mmap, "memory"),
-	CALL(mprotect, "memory"),
+	ONLY(mmap, "memory, never to be executed", { 2, PROT_EXEC, 0 }),
+	/* a library that is wanted so late is missing to who wants it, no more */
+	{ .call = SYS_mmap,
+	  .why = "nor a library",
+	  .only = { { 2, PROT_EXEC, PROT_EXEC } },
+	  .refuse = EACCES },
+	ONLY(mprotect, "malloc, when memory runs short", { 2, PROT_EXEC, 0 }),
+	CALL(sched_getaffinity, "the same: how many processors?"),
 	CALL(munmap, "memory"),
 	CALL(mremap, "memory"),
-	CALL(madvise, "memory"),
-	CALL(futex, "libc"),
-	CALL(getrandom, "TLS"),
-	CALL(clock_gettime, "time"),
-	CALL(gettimeofday, "time"),
-	CALL(clock_nanosleep, "waiting"),
-	CALL(nanosleep, "waiting"),
-	CALL(rt_sigaction, "signals"),
-	CALL(rt_sigprocmask, "signals"),
-	CALL(rt_sigreturn, "signals"),
-	CALL(sigaltstack, "signals"),
-	CALL(restart_syscall, "signals"),
-	CALL(getpid, "TLS"),
-	CALL(gettid, "libc"),
-	CALL(getuid, "names"),
-	CALL(geteuid, "names"),
-	CALL(getgid, "names"),
-	CALL(getegid, "names"),
-	CALL(getrusage, "TLS"),
-	CALL(uname, "names"),
-	CALL(sysinfo, "libc"),
-	CALL(sched_yield, "libc"),
-	CALL(sched_getaffinity, "libc"),
+	CALL(madvise, "memory given back"),
+	CALL(sysinfo, "qsort of many UIDs: how much memory is there?"),
+	CALL(futex, "what libc does once"),
+	CALL(getrandom, "TLS; numbers of questions for names"),
+	CALL(getpid, "the same, to an older libc"),
+	CALL(uname, "names: ours"),
+	/* where the kernel has no vDSO */
+	CALL(clock_gettime, "deadlines"),
+	CALL(gettimeofday, "TLS"),
+	CALL(rt_sigprocmask, "libraries for names"),
+	CALL(restart_syscall, "a wait goes on after SIGSTOP and SIGCONT"),
 	/* no tgkill: whoever may raise a signal may end any process of our user; abort dies of
-	 * SIGSYS */
-	CALL(exit, "the end"),
+	 * SIGSYS. No fcntl: whoever may say who owns a descriptor may have signals sent to him */
 	CALL(exit_group, "the end"),
 #ifdef SYS_open /* younger architectures never had these */
-	CALL(open, "libc"),
+	CALL(open, "scratch, to another libc"),
 	CALL(poll, "waiting"),
-	CALL(access, "names"),
-	CALL(stat, "names"),
-	CALL(lstat, "libc"),
-	CALL(readlink, "libc"),
-	CALL(time, "time"),
+	CALL(stat, "names, to an older libc"),
+	CALL(time, "TLS"),
+#endif
+#ifdef __SANITIZE_ADDRESS__ /* its reports, and how it ends */
+	CALL(sigaltstack, "the sanitizer"),
+	CALL(rt_sigaction, "the sanitizer"),
+	CALL(readlink, "the sanitizer"),
+	CALL(gettid, "the sanitizer"),
+	CALL(sched_yield, "the sanitizer"),
 #endif
 };
 
@@ -148,51 +161,20 @@ static bool fail(const char *what, int error)
 static bool enter_paths(enum jail_mode mode, const struct config_account *account, int receiving_fd,
 			int kept_fd)
 {
-	static const char *const read_only[] = {
-		/* how names are looked up, by which libraries */
-		"/etc/resolv.conf",
-		"/etc/hosts",
-		"/etc/host.conf",
-		"/etc/nsswitch.conf",
-		"/etc/gai.conf",
-		"/etc/services",
-		"/etc/ld.so.cache",
-		"/lib",
-		"/lib64",
-		"/usr/lib",
-		"/usr/lib64",
-		"/run/systemd/resolve",
-		/* who may sign, and what TLS is taken */
-		"/etc/ssl",
-		"/etc/ca-certificates",
-		"/etc/pki",
-		"/etc/gnutls",
-		"/usr/share/ca-certificates",
-		"/usr/local/share/ca-certificates",
-		"/usr/share/p11-kit",
-		"/etc/pkcs11",
-		"/etc/localtime",
-		"/usr/share/zoneinfo",
-#ifdef __SANITIZE_ADDRESS__
-		"/proc",
-#endif
-	};
-	struct jail_path paths[sizeof read_only / sizeof read_only[0] + 3];
-	size_t count = 0;
-	for (; count < sizeof read_only / sizeof read_only[0]; count++)
-		paths[count] = (struct jail_path){ .path = read_only[count],
-						   .fd = -1,
-						   .rights = JAIL_READ };
+	struct jail_path paths[JAIL_NETWORK_MAX + 3];
+	size_t count = jail_network_paths(paths);
 	paths[count++] = (struct jail_path){ .fd = receiving_fd, .rights = JAIL_READ | JAIL_WRITE };
 	paths[count++] = (struct jail_path){ .fd = kept_fd, .rights = JAIL_READ };
 	if (*account->ca_file)
 		paths[count++] = (struct jail_path){ .path = account->ca_file,
 						     .fd = -1,
 						     .rights = JAIL_READ };
+	const uint16_t ports[] = { (uint16_t)account->port, PORT_NAMES };
 	int ruleset_fd = -1;
 	if (jail_landlock_abi() == 0 && mode == JAIL_REQUIRE)
 		return fail("sandbox = require, but this kernel has no Landlock", -ENOSYS);
-	int error = jail_paths_prepare(paths, count, &ruleset_fd);
+	int error = jail_ports_prepare(paths, count, ports, sizeof ports / sizeof ports[0],
+				       &ruleset_fd);
 	if (!error)
 		error = jail_paths_enter(ruleset_fd);
 	if (ruleset_fd >= 0)
@@ -200,12 +182,17 @@ static bool enter_paths(enum jail_mode mode, const struct config_account *accoun
 	return !error || fail("Landlock can't be set up", error);
 }
 
+static struct names_sight seen;
+
 bool cage_enter(enum jail_mode mode, const struct config_account *account, int receiving_fd,
 		int kept_fd)
 {
 	struct jail_filter filter;
 	if (!limit())
 		return fail("the limits can't be set", -errno);
+	names_load();
+	boxname_load();
+	names_look(account->ca_file, &seen);
 	if (mode == JAIL_OFF)
 		return true;
 	if (!enter_paths(mode, account, receiving_fd, kept_fd))
@@ -216,4 +203,11 @@ bool cage_enter(enum jail_mode mode, const struct config_account *account, int r
 	error = jail_filter_enter(&filter);
 	jail_filter_done(&filter);
 	return !error || fail("seccomp can't be set up", error);
+}
+
+bool cage_is_outdated(const struct config_account *account)
+{
+	struct names_sight now;
+	names_look(account->ca_file, &now);
+	return names_differ(&seen, &now);
 }

@@ -481,13 +481,34 @@ static bool wants_xoauth2(const struct conn *conn)
 {
 	if (conn->account->sasl != CONFIG_SASL_AUTO)
 		return conn->account->sasl == CONFIG_SASL_XOAUTH2;
-	return conn_has(conn, "AUTH=XOAUTH2") || !conn_has(conn, "AUTH=OAUTHBEARER");
+	return conn->account->oauth == CONFIG_OAUTH_MICROSOFT || conn_has(conn, "AUTH=XOAUTH2") ||
+	       !conn_has(conn, "AUTH=OAUTHBEARER");
+}
+
+/* saslname of RFC 5801 section 4: what would end the name is written otherwise. The caller's to
+ * free. */
+static char *encode_saslname(const char *name)
+{
+	char *text = malloc(3 * strlen(name) + 1), *out = text;
+	for (; text && *name; name++) {
+		const char *coded = *name == ',' ? "=2C" : *name == '=' ? "=3D" : NULL;
+		if (coded)
+			out = stpcpy(out, coded);
+		else
+			*out++ = *name;
+	}
+	if (text)
+		*out = '\0';
+	return text;
 }
 
 enum conn_result conn_login_token(struct conn *conn, const char *token)
 {
 	const struct config_account *account = conn->account;
 	auto_free char *message = NULL;
+	auto_free char *saslname = encode_saslname(account->user);
+	if (!saslname)
+		return fail(conn, CONN_LOST, "out of memory", NULL);
 	if (!is_one_line(token))
 		return fail(conn, CONN_NO, "the access token has a control character", NULL);
 	bool old = wants_xoauth2(conn);
@@ -495,8 +516,7 @@ enum conn_result conn_login_token(struct conn *conn, const char *token)
 		old ? asprintf(&message, "user=%s\001auth=Bearer %s\001\001", account->user, token)
 		    : asprintf(&message,
 			       "n,a=%s,\001host=%s\001port=%llu\001auth=Bearer %s\001\001",
-			       account->user, account->host, (unsigned long long)account->port,
-			       token);
+			       saslname, account->host, (unsigned long long)account->port, token);
 	if (size < 0)
 		return fail(conn, CONN_LOST, "out of memory", NULL);
 	enum conn_result result =

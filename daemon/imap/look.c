@@ -46,15 +46,22 @@ static bool look_connection(const struct look *look)
 static bool look_login(const struct look *look)
 {
 	static struct secret_answer answer;
-	int error = secret_ask(look->fds->secret, false, monotonic_ms() + PULL_SECRET_MS,
-			       look->fds->wake, &answer);
-	if (error || answer.kind > SECRET_TOKEN)
-		return tell(look, false, error ? "no password or token could be had" : answer.text,
-			    "look at password_file, password_command, token_command or oauth");
-	enum conn_result result = answer.kind == SECRET_TOKEN
-					  ? conn_login_token(look->conn, answer.text)
-					  : conn_login_password(look->conn, answer.text);
-	explicit_bzero(&answer, sizeof answer);
+	enum conn_result result = CONN_NO;
+	bool token = true;
+	/* a token that is refused may just have run out: once more, with a new one */
+	for (int tries = 0; tries < 2 && token && result == CONN_NO; tries++) {
+		int error = secret_ask(look->fds->secret, tries > 0,
+				       monotonic_ms() + PULL_SECRET_MS, look->fds->wake, &answer);
+		if (error || answer.kind > SECRET_TOKEN)
+			return tell(
+				look, false,
+				error ? "no password or token could be had" : answer.text,
+				"look at password_file, password_command, token_command or oauth");
+		token = answer.kind == SECRET_TOKEN;
+		result = token ? conn_login_token(look->conn, answer.text)
+			       : conn_login_password(look->conn, answer.text);
+		explicit_bzero(&answer, sizeof answer);
+	}
 	if (result != CONN_OK)
 		return tell(
 			look, false, conn_why(look->conn),

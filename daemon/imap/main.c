@@ -14,7 +14,7 @@
 #include "daemon/log.h"
 #include "daemon/role.h"
 
-enum { FD_ASK = ROLE_FD_FIRST, FD_RECEIVING, FD_KEPT, FD_STATUS, FD_SECRET, FD_REPORT };
+enum { FD_ASK = ROLE_FD_FIRST, FD_RECEIVING, FD_KEPT, FD_STATUS, FD_SECRET, FD_TOKENS, FD_REPORT };
 
 /* SIGTERM and SIGHUP end us, in order: they can be waited for beside everything else. */
 static int open_signals(void)
@@ -57,6 +57,7 @@ int main(int argc, char **argv)
 				      .kept = FD_KEPT,
 				      .status = FD_STATUS,
 				      .secret = FD_SECRET,
+				      .tokens = FD_TOKENS,
 				      .wake = open_signals() };
 	/* there may be hundreds of us, and as many accounts in it */
 	config_done(&config);

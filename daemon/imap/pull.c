@@ -3,15 +3,18 @@
 #define _GNU_SOURCE
 #include "daemon/imap/pull.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "daemon/errand.h"
 #include "daemon/fdio.h"
 #include "daemon/imap/box.h"
+#include "daemon/imap/cage.h"
 #include "daemon/imap/conn.h"
 #include "daemon/keep.h"
 #include "daemon/log.h"
@@ -20,12 +23,11 @@
 #include "daemon/spill.h"
 #include "daemon/status.h"
 
+#define SHORT_MOST 3           /* ranges that are short of what the server has told */
 #define RANGE      (16u << 20) /* octets of one FETCH */
 #define ACT_AT     32          /* so many decided messages are acted on at once */
 #define ANSWER_MS  20000 /* for couriers, before the server is asked whether it is still there */
-#define NETWORK_MS 5000
-#define REFUSAL_MS 60000
-#define LOGIN_MS   300000
+#define LOOK_MS    2000  /* whether somebody has signed in meanwhile */
 
 enum exit { EXIT_DONE = 0, EXIT_UNREACHED = 69, EXIT_WAITS = 75, EXIT_LOGIN = 77 };
 
@@ -46,8 +48,9 @@ struct puller {
 
 	int64_t delay_ms; /* the last wait between failures */
 	struct patience patience;
-	bool careful; /* about messages that can't be asked for together */
-	bool left;    /* something could not be done */
+	struct timespec signed_in; /* when the tokens changed last, before the last login */
+	bool careful;              /* about messages that can't be asked for together */
+	bool left;                 /* something could not be done */
 };
 
 /* --- words ------------------------------------------------------------------------------------ */
@@ -162,7 +165,8 @@ static void take_end(struct puller *puller, struct errand_end *end)
  * fetched: nobody knows for how long, and the server is not to give it each time. */
 static void probe(struct puller *puller)
 {
-	if (puller->probe_fd < 0 || patience_is_paused(&puller->patience))
+	if (puller->probe_fd < 0 || patience_is_paused(&puller->patience) ||
+	    !errands_have_room(&puller->errands, puller->probe.bytes))
 		return;
 	/* its UIDVALIDITY may be over */
 	if (puller->probe.place[0] == puller->box.validity)
@@ -226,20 +230,20 @@ static enum conn_result check_end(struct puller *puller, uint32_t uid, struct sp
 }
 
 /* The whole message, range by range. `told`: what the server says its size is; it is asked for more
- * as long as it has given less, or full ranges. */
+ * as long as it gives full ranges, and a few times if that was less. */
 static enum conn_result fetch(struct puller *puller, uint32_t uid, uint64_t told,
 			      struct spill *spill)
 {
-	for (;;) {
+	for (unsigned asked_again = 0;;) {
 		uint64_t got = 0, from = spill->bytes;
 		enum conn_result result =
 			conn_fetch(puller->conn, uid, from, RANGE, take_octets, spill, &got);
 		if (result != CONN_OK)
 			return result;
+		bool ends = got < RANGE && (spill->bytes >= told || asked_again++ == SHORT_MOST);
 		if (got == 0 && spill->bytes > 0 && spill->bytes < told)
 			return check_end(puller, uid, spill);
-		if (got == 0 || spill->too_big || spill->error ||
-		    (got < RANGE && spill->bytes >= told))
+		if (got == 0 || ends || spill->too_big || spill->error)
 			return CONN_OK;
 	}
 }
@@ -423,14 +427,13 @@ static enum conn_result pass(struct puller *puller, bool *more_out)
 	*more_out = count > 0;
 	if (result == CONN_OK && errands_count(&puller->errands) > 0 && puller->patience.pause_ms)
 		result = await_all(puller);
-	for (size_t i = 0, size; i < count && result == CONN_OK; i += size) {
+	for (size_t i = 0, taken; i < count && result == CONN_OK; i += taken) {
+		size_t most = puller->careful ? 1 : CONN_SET_MAX;
+		taken = count - i < most ? count - i : most;
 		if (must_rest(puller))
 			break;
-		size = puller->careful ? 1 : CONN_SET_MAX;
-		if (size > count - i)
-			size = count - i;
-		result = take_batch(puller, uids + i, size);
-		puller->status.waiting = (uint32_t)(count - i - size);
+		result = take_batch(puller, uids + i, taken);
+		puller->status.waiting = (uint32_t)(count - i - taken);
 	}
 	if (result == CONN_OK)
 		result = await_all(puller);
@@ -505,7 +508,27 @@ static void finish(struct puller *puller)
 /* --- a visit ---------------------------------------------------------------------------------- */
 
 /* How a visit ended, and so how long until the next. */
-enum visit { VISIT_OVER, VISIT_BROKEN, VISIT_REFUSED, VISIT_LOGIN };
+enum visit {
+	VISIT_OVER,
+	VISIT_BROKEN,
+	VISIT_REFUSED,
+	VISIT_LOGIN,
+	VISIT_PERSON /* nothing will help but a person */
+};
+
+/* The wait grows from the first to the most, doubled each time. */
+static const struct {
+	int64_t first_ms, most_ms;
+	int64_t quiet_ms; /* daemon/patience.h */
+	enum log_level level;
+} waits[] = {
+	[VISIT_BROKEN] = { PATIENCE_FIRST_MS, 5000, 0, LOG_WARNING },
+	[VISIT_REFUSED] = { PATIENCE_FIRST_MS, 60000, 0, LOG_ERROR },
+	[VISIT_LOGIN] = { PATIENCE_FIRST_MS, 300000, 0, LOG_ERROR },
+	/* said once; whoever missed it hears it a day later. Who knocks more often with what was
+	 * refused may be locked out */
+	[VISIT_PERSON] = { 60000, 4 * 3600000, 24 * 3600000, LOG_ERROR },
+};
 
 static enum visit broken(struct puller *puller, enum conn_result result)
 {
@@ -522,7 +545,25 @@ static enum visit no_secret(struct puller *puller, const struct secret_answer *a
 	set_error(puller, error == -ETIMEDOUT ? "the password or token did not come in time"
 			  : error             ? "the password or token could not be had"
 					      : answer->text);
-	return puller->stopping ? VISIT_OVER : VISIT_LOGIN;
+	if (puller->stopping)
+		return VISIT_OVER;
+	return !error && answer->kind == SECRET_NEVER ? VISIT_PERSON : VISIT_REFUSED;
+}
+
+/* When the tokens of the account changed last. Seen from outside, since a sign-in may happen while
+ * no gateway runs, or in another container: whoever tells would have to find us first. */
+static struct timespec look_at_tokens(const struct puller *puller)
+{
+	struct stat found;
+	return fstatat(puller->fds.tokens, puller->account->name, &found, AT_SYMLINK_NOFOLLOW) == 0
+		       ? found.st_ctim
+		       : (struct timespec){ 0 };
+}
+
+static bool has_signed_in(const struct puller *puller)
+{
+	struct timespec now = look_at_tokens(puller);
+	return now.tv_sec != puller->signed_in.tv_sec || now.tv_nsec != puller->signed_in.tv_nsec;
 }
 
 static enum conn_result login_with(struct puller *puller, const struct secret_answer *answer)
@@ -536,6 +577,7 @@ static enum visit log_in(struct puller *puller)
 {
 	static struct secret_answer answer;
 	enum conn_result result = CONN_NO;
+	puller->signed_in = look_at_tokens(puller);
 	for (int tries = 0; tries < 2 && result == CONN_NO; tries++) {
 		int error = secret_ask(puller->fds.secret, tries > 0,
 				       monotonic_ms() + PULL_SECRET_MS, puller->fds.wake, &answer);
@@ -677,6 +719,7 @@ static enum visit visit(struct puller *puller)
 		malloc_trim(0);
 		log_connected(puller);
 		puller->delay_ms = 0;
+		puller->patience.quiet_ms = 0;
 		visit = serve(puller);
 	}
 	/* what couriers still have is theirs: their answers are heard in the next visit */
@@ -685,26 +728,53 @@ static enum visit visit(struct puller *puller)
 	return visit;
 }
 
+/* Until then, or until somebody has signed in. */
+static void nap_until_signed_in(struct puller *puller, int64_t until_ms)
+{
+	while (!is_woken(puller) && monotonic_ms() < until_ms) {
+		int64_t look_ms = monotonic_ms() + LOOK_MS;
+		nap_until(puller, look_ms < until_ms ? look_ms : until_ms);
+		if (!has_signed_in(puller))
+			continue;
+		puller->delay_ms = 0;
+		patience_forget(&puller->patience);
+		return;
+	}
+}
+
 static void wait_after(struct puller *puller, enum visit visit)
 {
-	static const int64_t most_ms[] = {
-		[VISIT_BROKEN] = NETWORK_MS, [VISIT_REFUSED] = REFUSAL_MS, [VISIT_LOGIN] = LOGIN_MS
-	};
-	puller->delay_ms = patience_next(puller->delay_ms, most_ms[visit]);
+	int64_t delay_ms = patience_next(puller->delay_ms, waits[visit].most_ms);
+	puller->delay_ms = delay_ms < waits[visit].first_ms ? waits[visit].first_ms : delay_ms;
+	puller->patience.quiet_ms = waits[visit].quiet_ms;
 	int64_t wait_ms = patience_jitter(puller->delay_ms);
 	puller->status.until_ms = wall_ms() + wait_ms;
 	status_write(puller->fds.status, &puller->status, STATUS_DOWN);
-	log_failure(puller, visit == VISIT_BROKEN ? LOG_WARNING : LOG_ERROR, wait_ms);
-	nap_until(puller, monotonic_ms() + wait_ms);
+	log_failure(puller, waits[visit].level, wait_ms);
+	if (visit == VISIT_PERSON)
+		nap_until_signed_in(puller, monotonic_ms() + wait_ms);
+	else
+		nap_until(puller, monotonic_ms() + wait_ms);
 }
 
 static int end_once(struct puller *puller, enum visit visit)
 {
-	if (visit == VISIT_LOGIN)
+	if (visit == VISIT_LOGIN || visit == VISIT_PERSON)
 		return EXIT_LOGIN;
 	if (visit != VISIT_OVER)
 		return EXIT_UNREACHED;
 	return puller->left || puller->box.decided_count > 0 ? EXIT_WAITS : EXIT_DONE;
+}
+
+/* Who is started after us finds names and signers by what is there now. */
+static bool is_outdated(const struct puller *puller)
+{
+	if (!cage_is_outdated(puller->account))
+		return false;
+	log_say(LOG_INFO, "restart",
+		"source %s: what names or certificates are found by has changed",
+		puller->account->name);
+	return true;
 }
 
 int pull_run(const struct config_account *account, const struct pull_settings *settings,
@@ -727,6 +797,8 @@ int pull_run(const struct config_account *account, const struct pull_settings *s
 		if (once || puller.stopping)
 			break;
 		wait_after(&puller, how == VISIT_OVER ? VISIT_BROKEN : how);
+		if (is_outdated(&puller))
+			break;
 	}
 	status_write(fds->status, &puller.status, STATUS_DOWN);
 	close_fd(&puller.probe_fd);

@@ -16,6 +16,7 @@ struct pull_fds {
 	int kept;      /* folder of the ledgers, to read */
 	int status;    /* file; -1: none */
 	int secret;    /* daemon/secret.h */
+	int tokens;    /* folder in which a sign-in leaves its mark; nothing in it can be read */
 	int wake;      /* signals */
 };
 

@@ -92,10 +92,16 @@ PASSDB = """passdb {{
 }}"""
 
 
+TAKEN = set()
+
+
 def free_port():
-    """Below those that the kernel gives to clients: nobody takes it between two starts of a server."""
+    """Below those that the kernel gives to clients: nobody takes it between two starts of a server. Each once."""
     while True:
         port = random.randrange(20000, 32000)
+        if port in TAKEN:
+            continue
+        TAKEN.add(port)
         with contextlib.suppress(OSError), socket.socket() as probe:
             probe.bind(("127.0.0.1", port))
             return port

@@ -4,12 +4,12 @@ that say where it stands."""
 import json
 import os
 import signal
-import subprocess
 
 from accounts import account, delivered, numbered, refused, several, wait_files
 from dovecot import Dovecot
-from harness import EXE, equal, mail, needs_root, part, pdf, processes, require, rows, status_of, wait_for
-from hostile import Server
+from harness import EXE, equal, mail, part, pdf, processes, require, rows, wait_for
+from hostile import Server, Trick
+from scenarios import status as status_line
 
 SOON = 10
 
@@ -80,38 +80,6 @@ def test_share_back_after_a_restart(place):
     with place.gateway(config=config):
         wait_files(place, files)
         wait_for(lambda: server.count() == 0, SOON, "mails stay in the mailbox")
-
-
-# --- poison ----------------------------------------------------------------------------------------------------------
-
-@needs_root
-def test_poison_blocks_nobody(place):
-    """A mail that brings down its extractor twice is kept aside and moved; the others are delivered meanwhile."""
-    server = Dovecot(place)
-    config = place.config(account(place, server), gateway="couriers = 1")
-    messages, files = several(range(4))
-    with place.gateway(config=config) as gateway:
-        first, its = several([90])
-        server.append_all(first)
-        wait_files(place, its)
-        pids = processes(gateway, "letterchute-courier run") + processes(gateway, "letterchute-extract")
-        tracer = subprocess.Popen(["strace", "-f", "-qq", "-o", os.path.join(place.folder, "trace"), "-e",
-                                   "trace=prlimit64,execve", "-e", "inject=prlimit64:signal=SEGV:when=2",
-                                   *(word for pid in pids for word in ("-p", str(pid)))])
-        wait_for(lambda: all(status_of(pid, "TracerPid") != "0" for pid in pids), 30, "the tracer does not attach")
-        server.append(numbered(66)[0])
-        wait_for(lambda: server.count("Refused") == 1, 30, "the poison is not moved")
-        tracer.send_signal(signal.SIGTERM)
-        tracer.wait(30)
-        server.append_all(messages)
-        wait_files(place, {**its, **files}, 30)
-        wait_for(lambda: server.count() == 0, SOON, "mails stay in the mailbox")
-        equal([line["reason"] for line in gateway.lines() if line["outcome"] == "refused"], ["crash"])
-    equal(len(place.quarantine()), 1)
-    listed = json.loads(verb(place, config, "quarantine", "list", "--json").stdout)
-    equal((listed["source"], listed["reason"]), ("office", "crash"))
-    equal(verb(place, config, "quarantine", "retry", listed["id"]).returncode, 0)
-    wait_files(place, {**its, **files, **numbered(66)[1]})
 
 
 # --- size ------------------------------------------------------------------------------------------------------------
@@ -264,7 +232,7 @@ def test_no_password_comes(place):
             wait_for(lambda: processes(gateway, "letterchute-token"), SOON, "nobody is asked")
             os.kill(processes(gateway, "letterchute-token")[0], signal.SIGKILL)
             wait_for(lambda: not processes(gateway, "letterchute-token"), SOON, "he is still there")
-        wait_for(lambda: "it could not be had" in gateway.log(), SOON, "the puller waits for an answer")
+        wait_for(lambda: "has died" in gateway.log(), SOON, "the puller waits for an answer")
 
 
 # --- status and check ------------------------------------------------------------------------------------------------
@@ -313,6 +281,28 @@ def test_check_of_a_good_account(place):
     equal(server.count(), 3, "a check takes nothing")
 
 
+def test_check_of_what_proves_a_sender(place):
+    server = Dovecot(place)
+    config = place.config(account(place, server), route="from = *@example.org\nauth = results\ntypes = pdf")
+    run = verb(place, config, "check", "--json")
+    equal(run.returncode, 69)
+    bad = [line for line in map(json.loads, run.stdout.splitlines()) if not line["ok"]]
+    require(len(bad) == 1 and "authserv_ids" in bad[0]["remedy"], bad)
+    config = place.config(account(place, server), route="from = *@example.org\ntypes = pdf")
+    require(b"no proof" in verb(place, config, "check").stdout)
+
+
+def test_check_of_a_maildir(place):
+    path = place.make("Maildir")
+    for name in ("new", "cur", "tmp"):
+        place.make(f"Maildir/{name}")
+    place.file("Maildir/new/1", mail(part(pdf(100))))
+    good = verb(place, place.config(f"[maildir m]\npath = {path}\n"), "check").stdout.decode()
+    require("1 mail(s) wait" in good and "moved to" in good, good)
+    bad = verb(place, place.config(f"[maildir m]\npath = {place.share}\n"), "check")
+    equal(bad.returncode, 69)
+
+
 FAULTS = [
     ("password", {"password": "wrong"}, "refuses the login", "password"),
     ("mailbox", {"mailbox": "Nowhere"}, "Nowhere", "mailbox"),
@@ -330,3 +320,46 @@ def test_check_names_the_fault(place, keys, word, remedy):
     equal(len(bad), 1, found)
     require(word in bad[0]["text"], bad)
     require(remedy in bad[0]["remedy"], bad)
+
+
+# --- what can't be had does not keep anybody busy --------------------------------------------------------------------
+
+def sizes_of(*uids):
+    """A FETCH of sizes that asks for one of these, too."""
+    def when(call):
+        asked = call.line.decode().split("FETCH", 1)[-1].split("(")[0]
+        first_last = [[int(word) for word in piece.split(":")] for piece in asked.strip().split(",")]
+        return b"RFC822.SIZE" in call.line and any(piece[0] <= uid <= piece[-1] for uid in uids for piece in first_last)
+    return when
+
+
+def test_no_to_sizes_holds_up_no_other(place):
+    """The server stumbles over one of them, whenever it is asked: it is found, and waits by itself."""
+    server = Server(place, Trick("FETCH", status_line("NO I can't"), times=10 ** 6, when=sizes_of(3)))
+    messages, files = several(range(1, 6))
+    for message in messages:
+        server.append(message)
+    del files["3.pdf"]
+    with place.gateway(config=place.config(account(place, server, fast=False))):
+        wait_files(place, files)
+        wait_for(lambda: server.count() == 1, SOON, "the others stay in the mailbox")
+        before = len(server.calls)
+        signal.sigtimedwait([signal.SIGUSR2], 5)
+        require(len(server.calls) - before < 60, f"{len(server.calls) - before} commands in five seconds of waiting")
+
+
+def test_what_stays_keeps_nobody_busy(place):
+    """It says that it expunges, and does not; new mail is delivered meanwhile, and all of it once."""
+    server = Server(place, Trick(("STORE", "EXPUNGE"), status_line("OK done"), times=10 ** 6))
+    messages, files = several(range(1, 6))
+    for message in messages:
+        server.append(message)
+    with place.gateway(config=place.config(account(place, server, fast=False))) as gateway:
+        wait_files(place, files)
+        before = len(server.calls)
+        signal.sigtimedwait([signal.SIGUSR2], 4)
+        require(len(server.calls) - before < 60, f"{len(server.calls) - before} commands in four seconds of waiting")
+        more, its = several([9])
+        server.append(more[0])
+        wait_files(place, {**files, **its})
+        equal(len(delivered(gateway)), 6)

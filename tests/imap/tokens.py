@@ -10,6 +10,7 @@ import threading
 import time
 import urllib.parse
 
+from certs import certs
 from client import PASSWORD, USER
 
 CLIENT = "client-1"
@@ -35,12 +36,13 @@ active_value = true
 class Tokens:
     """`lasts`: seconds that an access token is good for. A refresh token is good until what it brought is used."""
 
-    def __init__(self, place, lasts=3600, secret=None, rotates=True):
+    def __init__(self, place, lasts=3600, secret=None, rotates=True, cert=None):
         self.lasts, self.secret, self.rotates = lasts, secret, rotates
         self.lock = threading.RLock()
         self.access, self.refresh, self.requests, self.refused = {}, {}, [], []
         self.devices, self.codes, self.answers = {}, {}, []
-        self.answer_instead = None  # (status, object) for whatever is asked of /token
+        self.answer_instead = None  # (status, object, headers or nothing) for whatever is asked of /token
+        self.delay = 0  # seconds before an answer of /token
         tokens = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -67,6 +69,10 @@ class Tokens:
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
+        if cert:  # the name of what it shows (certs.py)
+            self.server.socket = certs().server(cert).wrap_socket(self.server.socket, server_side=True)
+            self.url = f"https://localhost:{self.server.server_port}"
+        self.server.handle_error = lambda *_: None  # who asks may be killed
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
         place.later(self.server.server_close)
         place.later(self.server.shutdown)
@@ -100,6 +106,8 @@ class Tokens:
         return len([given for path, given in self.requests if path == "/token" and given.get("grant_type", "").endswith(grant)])
 
     def ask(self, path, given):
+        if path == "/token":
+            time.sleep(self.delay)
         with self.lock:
             self.requests.append((path, given))
             if path == "/introspect":
@@ -111,7 +119,8 @@ class Tokens:
             if path == "/devicecode":
                 return self.begin_device(given)
             if self.answer_instead:
-                return *self.answer_instead, {}
+                status, value, *headers = self.answer_instead
+                return status, value, headers[0] if headers else {}
             if self.secret and given.get("client_secret") != self.secret:
                 return 401, {"error": "invalid_client"}, {}
             return self.token(given)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/filter.h>
 #include <linux/io_uring.h>
 #include <linux/openat2.h>
 #include <linux/perf_event.h>
@@ -35,7 +36,7 @@
 #define HOUSE       "@misbehave.example"
 
 static pid_t self, parent;
-static char outside[256], share[sizeof outside + 16];
+static char outside[256], share[sizeof outside + 16], state[sizeof outside + 16];
 
 void attempts_prepare(void)
 {
@@ -44,6 +45,7 @@ void attempts_prepare(void)
 	parent = getppid();
 	snprintf(outside, sizeof outside, "%s", folder ? folder : "/nonexistent");
 	snprintf(share, sizeof share, "%s/../share", outside);
+	snprintf(state, sizeof state, "%s/../state", outside);
 }
 
 /* The C library's wrappers are left out where they make other calls. */
@@ -114,6 +116,80 @@ static int bind_any(void)
 static int listen_any(void)
 {
 	return CALL(SYS_listen, 3, 1);
+}
+
+static int accept_any(void)
+{
+	return CALL(SYS_accept4, 3, NULL, NULL, SOCK_CLOEXEC);
+}
+
+#define NOBODY                                               \
+	{                                                    \
+		.sin_family = AF_INET, .sin_port = htons(9), \
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)    \
+	}
+
+/* To hear that nobody is there is to have asked. */
+static int asked(long returned)
+{
+	return returned < 0 && (errno == EINPROGRESS || errno == ECONNREFUSED) ? 1
+									       : result(returned);
+}
+
+/* Another server than one's own. */
+static int connect_tcp(void)
+{
+	const struct sockaddr_in address = NOBODY;
+	long fd = syscall(SYS_socket, AF_INET, SOCK_STREAM, 0);
+	return fd < 0 ? -errno : asked(syscall(SYS_connect, fd, &address, sizeof address));
+}
+
+static int bind_tcp(void)
+{
+	const struct sockaddr_in address = { .sin_family = AF_INET };
+	long fd = syscall(SYS_socket, AF_INET, SOCK_STREAM, 0);
+	return fd < 0 ? -errno : CALL(SYS_bind, fd, &address, sizeof address);
+}
+
+/* The rules for TCP are for TCP. */
+static int socket_mptcp(void)
+{
+	return CALL(SYS_socket, AF_INET, SOCK_STREAM, IPPROTO_MPTCP);
+}
+
+static int socket_raw(void)
+{
+	return CALL(SYS_socket, AF_INET, SOCK_RAW, IPPROTO_ICMP);
+}
+
+static int fast_open_fresh(void)
+{
+	const struct sockaddr_in address = NOBODY;
+	long fd = syscall(SYS_socket, AF_INET, SOCK_STREAM, 0);
+	return fd < 0 ? -errno
+		      : asked(syscall(SYS_sendto, fd, "x", 1,
+				      MSG_FASTOPEN | MSG_DONTWAIT | MSG_NOSIGNAL, &address,
+				      sizeof address));
+}
+
+/* At the gateway's door. */
+static int knock(void)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	snprintf(address.sun_path, sizeof address.sun_path, "%.80s/gateway.sock", state);
+	long fd = syscall(SYS_socket, AF_UNIX, SOCK_SEQPACKET, 0);
+	return fd < 0 ? -errno : CALL(SYS_connect, fd, &address, sizeof address);
+}
+
+/* A program in the kernel, though a small one. */
+static int filter_socket(void)
+{
+	const struct sock_filter all = BPF_STMT(BPF_RET | BPF_K, 0xFFFF);
+	const struct sock_fprog program = { 1, (struct sock_filter *)(uintptr_t)&all };
+	long fd = syscall(SYS_socket, AF_INET, SOCK_STREAM, 0);
+	return fd < 0 ? -errno
+		      : CALL(SYS_setsockopt, fd, SOL_SOCKET, SO_ATTACH_FILTER, &program,
+			     sizeof program);
 }
 
 /* A socket that listened can connect without connect: shutdown frees it, and sendto says to whom.
@@ -187,6 +263,62 @@ static int open_by_handle(void)
 static int open_configuration(void)
 {
 	return open_at(at(outside, "../gateway.conf"), O_RDONLY);
+}
+
+/* Where the test has put what another account logs in with. */
+static int read_password(void)
+{
+	return open_at(at(outside, "../password"), O_RDONLY);
+}
+
+static int read_tokens(void)
+{
+	return open_at(at(state, "tokens"), O_RDONLY | O_DIRECTORY);
+}
+
+/* By a folder that is held, or by its path. */
+static int read_token(void)
+{
+	for (long fd = 3; fd < 16; fd++) {
+		if (syscall(SYS_openat, fd, "token", O_RDONLY | O_CLOEXEC) >= 0)
+			return 1;
+	}
+	return open_at(at(state, "tokens/token"), O_RDONLY);
+}
+
+static int read_plans(void)
+{
+	return open_at(at(state, "spool/publishing"), O_RDONLY | O_DIRECTORY);
+}
+
+static int read_marks(void)
+{
+	return open_at(at(state, "spool/done"), O_RDONLY | O_DIRECTORY);
+}
+
+static int read_statuses(void)
+{
+	return open_at(at(state, "spool/sources"), O_RDONLY | O_DIRECTORY);
+}
+
+static int read_quarantine(void)
+{
+	return open_at(at(state, "quarantine"), O_RDONLY | O_DIRECTORY);
+}
+
+static int read_share(void)
+{
+	return open_at(at(share, "ours"), O_RDONLY);
+}
+
+static int write_ledger(void)
+{
+	return open_at(at(state, "spool/kept/other"), O_WRONLY | O_CREAT);
+}
+
+static int remove_ledger(void)
+{
+	return CALL(SYS_unlinkat, AT_FDCWD, at(state, "spool/kept/victim"), 0);
 }
 
 static int read_outside(void)
@@ -664,6 +796,21 @@ static int neighbour_descriptor(void)
 	return -EACCES;
 }
 
+/* The passwords of another role, or of the boss, would be in its memory. */
+static int neighbour_memory(void)
+{
+	static const char *const files[] = { "mem", "environ", "maps" };
+	char path[40];
+	for (int pid = self - NEIGHBOURS; pid < self; pid++) {
+		for (size_t i = 0; i < sizeof files / sizeof files[0] && pid > 0; i++) {
+			snprintf(path, sizeof path, "/proc/%d/%s", pid, files[i]);
+			if (syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC) >= 0)
+				return 1;
+		}
+	}
+	return -EACCES;
+}
+
 /* The mark of a delivery, which a session holds to read: written to, it would be another plan. */
 static int write_mark(void)
 {
@@ -716,7 +863,15 @@ static const struct attempt {
 	ATTEMPT(connect_any),
 	ATTEMPT(bind_any),
 	ATTEMPT(listen_any),
+	ATTEMPT(accept_any),
+	ATTEMPT(connect_tcp),
+	ATTEMPT(bind_tcp),
+	ATTEMPT(socket_mptcp),
+	ATTEMPT(socket_raw),
+	ATTEMPT(filter_socket),
+	ATTEMPT(knock),
 	ATTEMPT(fast_open),
+	ATTEMPT(fast_open_fresh),
 	ATTEMPT(io_uring),
 	ATTEMPT(open_passwd),
 	ATTEMPT(open_shadow),
@@ -726,6 +881,16 @@ static const struct attempt {
 	ATTEMPT(open_openat2),
 	ATTEMPT(open_by_handle),
 	ATTEMPT(open_configuration),
+	ATTEMPT(read_password),
+	ATTEMPT(read_tokens),
+	ATTEMPT(read_token),
+	ATTEMPT(read_plans),
+	ATTEMPT(read_marks),
+	ATTEMPT(read_statuses),
+	ATTEMPT(read_quarantine),
+	ATTEMPT(read_share),
+	ATTEMPT(write_ledger),
+	ATTEMPT(remove_ledger),
 	ATTEMPT(read_outside),
 	ATTEMPT(write_outside),
 	ATTEMPT(empty_outside),
@@ -792,6 +957,7 @@ static const struct attempt {
 	ATTEMPT(other_message),
 	ATTEMPT(descriptors),
 	ATTEMPT(neighbour_descriptor),
+	ATTEMPT(neighbour_memory),
 	{ "control_socket", control_socket, true },
 	{ "write_mark", write_mark, true },
 	ATTEMPT(control_message),

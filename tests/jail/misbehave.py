@@ -2,8 +2,12 @@
 
 import os
 import re
+import sys
 
-from harness import ROOT, mail, part, pdf, require
+from harness import HERE, ROOT, mail, part, pdf, require
+
+sys.path.append(os.path.join(HERE, "imap"))
+from hostile import Server, Trick  # noqa: E402
 
 MISBEHAVE = os.environ.get("LETTERCHUTE_MISBEHAVE", os.path.join(ROOT, "build-misbehave"))
 SECRET = b"SECRET-OF-ANOTHER"
@@ -25,12 +29,32 @@ def order(role, attempt, **more):
     return mail(part(pdf(200)), sender=sender(role, attempt), **more)
 
 
+def told(word, more=""):
+    """What a server says, once, before it gives a mail, and so to a puller that has logged in."""
+
+    def tell(session, call):
+        session.send(f"* OK {word}@{HOUSE} {more}\r\n")
+        session.obey(call)
+    return Trick("FETCH", tell, times=1, when=lambda call: b"BODY" in call.line)
+
+
+def mailbox(place, message, word, more=""):
+    """A server with one mail, and with words for who fetches it."""
+    server = Server(place, told(word, more))
+    server.append(message)
+    return server
+
+
 def lay_out(place):
     """What the attempts are made at: files that nobody's rights keep a role from, beside the share."""
     outside = place.make("outside", 0o777)
     for name in ("open", "victim", "lure"):
         os.chmod(place.file(f"outside/{name}", "of somebody else\n"), 0o666)
     os.setxattr(os.path.join(outside, "open"), "user.test", b"x")
+    place.file("password", SECRET + b"\n")
+    for folder, name in (("spool/kept", "victim"), ("tokens", "token")):
+        os.makedirs(os.path.join(place.state, folder))
+        os.chmod(place.file(f"state/{folder}/{name}", SECRET), 0o666)
     for name in ("ours", "linked"):
         os.chmod(place.file(f"share/{name}", "of the share\n"), 0o666)
     os.symlink("../outside/open", os.path.join(place.share, "way"))

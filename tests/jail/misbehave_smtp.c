@@ -1,9 +1,9 @@
 /* misbehave_smtp.c: a session that obeys the command that it reads, and a listener and a door that
  * obey the question that they pass on: MAIL FROM:<session.ATTEMPT@misbehave.example>,
  * <listener.ATTEMPT@...>, <door.ATTEMPT@...>. And one that lies to whom it asks: session.lie,
- * session.farewell, session.explain, session.retry, session.writable, listener.lie, listener.retry.
- * The linker puts these functions in the place of those that they wrap; the program's own source
- * knows nothing of it. */
+ * session.farewell, session.explain, session.retry, session.stays, session.writable, listener.lie,
+ * listener.retry, door.lie. The linker puts these functions in the place of those that they wrap;
+ * the program's own source knows nothing of it. */
 #define _GNU_SOURCE
 #include <stdbool.h>
 #include <string.h>
@@ -84,6 +84,8 @@ ssize_t __wrap_ask_write(const struct ask_head *head, const char *sender,
 		told.kind = ASK_EXPLAIN;
 	else if (strstr(sender, "session.retry@"))
 		look_up(&told);
+	else if (strstr(sender, "session.stays@"))
+		told.stays = ASK_STAYS_DELIVERED | ASK_STAYS_REFUSED;
 	return __real_ask_write(&told, sender, recipients, buffer);
 }
 
@@ -95,7 +97,7 @@ int __wrap_reopen_read_only(int fd, int *fd_out)
 	return 0;
 }
 
-/* A listener that says it is another, or that it may say so. */
+/* A listener that says it is another, or that it may say so; a door that says it is an account. */
 int __wrap_pass_fds(int socket_fd, const void *message, size_t size, const int *fds, size_t count)
 {
 	static _Alignas(struct ask_head) char told[ASK_MAX];
@@ -107,6 +109,10 @@ int __wrap_pass_fds(int socket_fd, const void *message, size_t size, const int *
 		   memmem(message, size, "listener.retry@", 15)) {
 		memcpy(told, message, size);
 		look_up((struct ask_head *)told);
+		message = told;
+	} else if (role && size <= sizeof told && memmem(message, size, "door.lie@", 9)) {
+		memcpy(told, message, size);
+		strcpy(((struct ask_head *)told)->origin.source, "office");
 		message = told;
 	}
 	return __real_pass_fds(socket_fd, message, size, fds, count);

@@ -9,34 +9,55 @@ import socket
 import subprocess
 
 from harness import COUNT, Device, equal, needs_root, require, rows, scan, send, tree, wait_for
-from misbehave import MISBEHAVE, SECRET, gateway, lay_out, names, order, results, sender, untouched
+from misbehave import MISBEHAVE, SECRET, gateway, lay_out, mailbox, names, order, results, sender, untouched
+from accounts import account, delivered, several
 
 # What opens a file: denied by Landlock to those who may open files at all.
 OPENING = """open_passwd open_shadow open_memory open_relative open_by_root open_configuration read_outside write_outside
-             empty_outside make_outside make_nameless_outside follow_link climb reopen neighbour_descriptor""".split()
+             empty_outside make_outside make_nameless_outside follow_link climb reopen read_password read_tokens read_token read_plans
+             read_marks read_statuses read_quarantine read_share write_ledger neighbour_descriptor neighbour_memory""".split()
 # What those do with files that have a share.
+OWN = "read_plans read_marks read_statuses read_quarantine read_share write_ledger remove_ledger".split()
 MOVING = "open_openat2 make_folder_outside remove_outside rename_out rename_in link_out execute_at".split()
 GIVING = "give_setuid_away give_setgid give_capabilities".split()
 
 # How an attempt ends that does not end by SIGSYS: an errno, or `allowed` where a role needs it (SECURITY.md). None: not
 # for this role.
-SMTP = {**dict.fromkeys([*OPENING, *GIVING, "remove_outside", "give_setuid"], "EACCES"), "other_message": "ENOENT",
+SMTP = {**dict.fromkeys([*OPENING, *GIVING, "remove_outside", "remove_ledger", "give_setuid"], "EACCES"), "other_message": "ENOENT",
         "chmod_library": "EACCES", "look_outside": "allowed", "memory_file": "allowed"}
 ENDS = {
     "child": {"other_message": "ENOENT", "descriptors": 2, "control_socket": "EBADF"},
     "template": {"other_message": "ENOENT", "descriptors": 6, "fork_library": "allowed", "control_message": None},
     "session": {**SMTP, "descriptors": 6, "control_message": None},
-    "listener": {**SMTP, "fork_library": "allowed", "descriptors": None, "control_message": None},
-    "door": {"control_message": None},
-    "watcher": {**dict.fromkeys([*OPENING, *GIVING, "remove_outside", "rename_out", "rename_in", "link_out", "link_in",
-                                 "give_setuid", "chmod_library"], "EACCES"), "other_message": "ENOENT",
+    "listener": {**SMTP, "fork_library": "allowed", "accept_any": "ENOTSOCK", "descriptors": None,
+                 "control_message": None},
+    "door": {"accept_any": "ENOTSOCK", "control_message": None},
+    "watcher": {**dict.fromkeys([*OPENING, *GIVING, "remove_outside", "remove_ledger", "rename_out", "rename_in", "link_out",
+                                 "link_in", "give_setuid", "chmod_library"], "EACCES"), "other_message": "ENOENT",
                 "look_outside": "allowed", "descriptors": 12, "control_message": None},
     "courier": {**dict.fromkeys([*OPENING, *MOVING], "EACCES"), **dict.fromkeys(GIVING, "EPERM"), "link_in": "EXDEV",
                 "take_capabilities": "EPERM", "signal_neighbour": "EPERM", "other_message": "ENOENT",
                 "chmod_library": "allowed", "look_outside": "allowed", "fork_library": "allowed", "map_code": "allowed", "make_code": "allowed",
-                "memory_file": "allowed", "descriptors": None, "control_message": None},
+                "memory_file": "allowed", "descriptors": None, "control_message": None, **dict.fromkeys(OWN, "allowed")},
+    # its server, and those who know names, need sockets; Landlock says which ports they reach. Its descriptor 3 is its
+    # own connection. One is the folder of tokens: it sees by their times that somebody has signed in, and can open none
+    "puller": {**SMTP, **dict.fromkeys("socket_inet socket_inet6 socket_netlink".split(), "allowed"),
+               **dict.fromkeys("connect_any bind_any control_message".split()),
+               **dict.fromkeys("socket_unix knock".split(), "EAFNOSUPPORT"),
+               **dict.fromkeys("connect_tcp bind_tcp map_code".split(), "EACCES"), "chmod_library": "SYS",
+               "descriptors": 11},
 }
 ENDS["keeper"] = ENDS["courier"]
+# who asks a provider, and who only reads a file that is open
+ENDS["token"] = {**SMTP, **dict.fromkeys(["socket_inet", "socket_inet6", "socket_netlink", "map_code", "make_code"], "allowed"),
+                 # it may connect to anybody, and the tokens are its own
+                 **dict.fromkeys(["connect_tcp", "bind_tcp", "read_tokens", "read_token"], "allowed"),
+                 **dict.fromkeys(["socket_mptcp", "fast_open_fresh", "filter_socket"]), "socket_raw": "EPERM",
+                 "knock": "EAFNOSUPPORT",
+                 **dict.fromkeys(["connect_any", "bind_any", "control_message"], "ENOTSOCK"), "socket_unix": "EAFNOSUPPORT",
+                 "fast_open": None, "rename_out": "EACCES", "rename_in": "EACCES", "descriptors": 9,
+                 **dict.fromkeys(["chmod_library", "memory_file"], "SYS")}
+ENDS["file"] = {}
 
 
 @contextlib.contextmanager
@@ -82,8 +103,13 @@ def test_free(place):
     """Outside of a jail root can do it all: what is denied below is denied by the jail."""
     outside = lay_out(place)
     place.file("gateway.conf", "")
+    for folder in ("quarantine", "spool/publishing", "spool/done", "spool/sources"):
+        os.makedirs(os.path.join(place.state, folder))
+    door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    door.bind(os.path.join(place.state, "gateway.sock"))
+    door.listen()
     # what this kernel has not, and what fails for want of a socket, a process or a program before it is denied
-    known = {"connect_any": "ENOTSOCK", "bind_any": "ENOTSOCK", "listen_any": "ENOTSOCK", "take_descriptor": "EBADF",
+    known = {"connect_any": "ENOTSOCK", "accept_any": "ENOTSOCK", "socket_mptcp": "EPROTONOSUPPORT", "bind_any": "ENOTSOCK", "listen_any": "ENOTSOCK", "take_descriptor": "EBADF",
              "enter_namespace": "EINVAL", "control_message": "ENOTSOCK", "load_bpf": "EINVAL"}
     if subprocess.run(["unshare", "--user", "true"], capture_output=True).returncode != 0:
         known.update(clone_user="EPERM", unshare_user="EPERM")  # nobody may in a chroot
@@ -98,6 +124,7 @@ def test_free(place):
         neighbour.wait()
         for fd in fds:
             os.close(fd)
+        door.close()
     found = results(done.stderr, "free")
     equal(sorted(found), sorted(names()))
     denied = {name: end for name, end in found.items()
@@ -195,6 +222,29 @@ def test_session_of_a_verb(place):
         found.update(results(done.stderr.decode(), "session"))
         equal(done.returncode != 0, found.get(name) == "died", f"{name}: {done}")
     judge("session", found, wanted)
+
+
+PULLERS = 24  # of one gateway: each of them may die once
+
+
+@needs_root
+def test_puller(place):
+    """Its server tells it, in the middle of its work. Whether it dies or not, its mail is delivered, once."""
+    wanted, found = names(), {}
+    other = f"[imap other]\nhost = 127.0.0.1\nport = 9\ntls = off\nuser = other\npassword = {SECRET.decode()}\nafter = keep\n"
+    for start in range(0, len(wanted), PULLERS):
+        some = wanted[start:start + PULLERS]
+        messages, files = several(range(start, start + len(some)))
+        servers = [mailbox(place, message, f"puller.{name}") for name, message in zip(some, messages)]
+        text = other + "".join(account(place, server, f"a{i}") for i, server in enumerate(servers))
+        with gateway(place, text=text, log=f"{start}.log") as one, neighbour(one):
+            wait_for(lambda: all(server.count() == 0 for server in servers), 60, lambda: one.log())
+            lines = [line for i in range(len(some)) for line in delivered(one, f"a{i}")]
+            equal((len(lines), {name: place.files().get(name) for name in files}), (len(some), files))
+            found.update(results(one.log(), "puller"))
+    equal(set(place.files()) - {f"{i}.pdf" for i in range(len(wanted))}, {"ours", "linked", "way"})
+    judge("puller", found)
+    require(untouched(place), "something outside the share was changed")
 
 
 LISTENERS = 24  # of one gateway: each of them may die once

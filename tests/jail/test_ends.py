@@ -6,7 +6,8 @@ import re
 import subprocess
 
 from harness import Device, equal, needs_root, require, scan, send, wait_for
-from misbehave import gateway, order, results, sender
+from misbehave import Server, gateway, mailbox, order, results, sender
+from accounts import account, delivered, several
 
 
 def fresh(place):
@@ -153,3 +154,18 @@ def test_keeper(place):
         require(send(one.port, scan()).startswith("250"))
         wait_for(lambda: len(pids(one, "letterchute-kee")) == 1, 30, "it stays away")
         equal((len(fresh(place)), place.staged()), (2, []))
+
+
+@needs_root
+def test_puller(place):
+    """Another takes its place and delivers, once; those of other accounts do not notice, nor does the couriers' work end."""
+    messages, files = several(range(2))
+    good, bad = Server(place), mailbox(place, messages[0], "puller.listen_any")
+    with gateway(place, text=account(place, good, "good") + account(place, bad, "bad")) as one:
+        wait_for(lambda: died(one, "bad") == 1 and good.idling(), 20, "it lives")
+        good.append(messages[1])
+        require(send(one.port, scan()).startswith("250"))
+        wait_for(lambda: bad.count() + good.count() == 0, 20, "a mail waits")
+        equal({name: place.files()[name] for name in files}, files)
+        equal((len(delivered(one, "bad")), len(delivered(one, "good")), died(one, "good")), (1, 1, 0))
+        equal((len(fresh(place)), place.staged(), place.quarantine()), (3, [], []))

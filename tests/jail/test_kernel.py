@@ -9,7 +9,8 @@ import subprocess
 import sys
 
 from harness import HERE, Device, equal, needs_root, require, rows, scan, send, wait_for
-from misbehave import gateway, order, results, sender, untouched
+from misbehave import gateway, mailbox, order, results, sender, untouched
+from accounts import account, several
 
 KERNEL = os.path.join(HERE, "jail", "kernel.py")
 EVERY_FILE = "a broken courier could open every file of this machine"
@@ -140,6 +141,32 @@ def test_attempts(place, lacks, role, attempts, wanted):
         found = results(one.log(), role)
         equal({name: found.get(name) for name in wanted}, wanted)
         require(send(one.port, scan()).startswith("250"))
+
+
+PULLERS = [
+    ("without Landlock it reads what its user may", "landlock=ENOSYS",
+     {"read_password": "allowed", "read_tokens": "allowed", "read_plans": "allowed", "write_ledger": "allowed",
+      "connect_tcp": "allowed", "bind_tcp": "allowed", "open_shadow": "EACCES", "read_token": "allowed", "knock": "EAFNOSUPPORT",
+      "fast_open_fresh": "died", "listen_any": "died", "execute": "died"}),
+    ("on ABI 3 it connects to anybody", "landlock=3",
+     {"read_password": "EACCES", "read_tokens": "EACCES", "read_token": "EACCES", "read_plans": "EACCES", "write_ledger": "EACCES",
+      "remove_ledger": "EACCES", "connect_tcp": "allowed", "bind_tcp": "allowed", "listen_any": "died"}),
+    ("on ABI 5 it does not", "landlock=5", {"read_password": "EACCES", "connect_tcp": "EACCES", "bind_tcp": "EACCES"}),
+]
+
+
+@needs_root
+@rows(PULLERS)
+def test_attempts_of_a_puller(place, lacks, wanted):
+    """An account for each. Their mails are delivered all the same."""
+    messages, files = several(range(len(wanted)))
+    servers = [mailbox(place, message, f"puller.{name}") for name, message in zip(wanted, messages)]
+    text = "".join(account(place, server, f"a{i}") for i, server in enumerate(servers))
+    with gateway(place, wrapper=on(lacks), text=text) as one:
+        wait_for(lambda: all(server.count() == 0 for server in servers), 30, "a mail waits")
+        found = results(one.log(), "puller")
+        equal({name: found.get(name) for name in wanted}, wanted)
+        equal({name: place.files().get(name) for name in files}, files)
 
 
 # What is refused to those who would lock themselves in.

@@ -17,6 +17,7 @@
 #include "daemon/ask.h"
 #include "daemon/fdio.h"
 #include "daemon/imap/box.h"
+#include "daemon/imap/cage.h"
 #include "daemon/imap/pull.h"
 #include "daemon/keep.h"
 #include "daemon/kept.h"
@@ -116,6 +117,13 @@ enum conn_result conn_login_token(struct conn *conn, const char *token)
 	(void)conn;
 	(void)token;
 	return CONN_NO;
+}
+
+/* Nothing that a jail looks at has changed: there is none. */
+bool cage_is_outdated(const struct config_account *account)
+{
+	(void)account;
+	return false;
 }
 
 bool conn_has(const struct conn *conn, const char *capability)
