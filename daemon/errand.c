@@ -68,7 +68,7 @@ bool errands_have_room(const struct errands *errands, uint64_t bytes)
 
 static int64_t limit_of(const struct errand *errand)
 {
-	return monotonic_ms() + SILENCE_MS + (int64_t)(errand->head.bytes / (10 << 20)) * 1000;
+	return monotonic_ms() + SILENCE_MS + (int64_t)(errand->head.bytes / (1 << 20)) * 1000;
 }
 
 /* Sends the question of an errand anew. */

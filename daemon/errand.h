@@ -52,7 +52,7 @@ int errands_ask(struct errands *errands, const struct ask_head *head, int messag
 
 /* The next that has ended, waited for until `until_ms` (monotonic clock; 0: not at all). False:
  * none has, or `wake_fd` (-1: none) can be read. A courier that dies is asked once more; one that
- * says nothing for a minute and a second for each 10 MB is given up (REASON_DEADLINE): it finds
+ * says nothing for a minute and a second for each MB is given up (REASON_DEADLINE): it finds
  * that nobody waits for it. */
 bool errands_take(struct errands *errands, int64_t until_ms, int wake_fd,
 		  struct errand_end *end_out);

@@ -93,24 +93,54 @@ static int open_locked(int folder_fd, const char *source, int *fd_out)
 	return -EWOULDBLOCK;
 }
 
+static int append(int folder_fd, int fd, const struct kept_record *record)
+{
+	struct kept_record summed = *record;
+	struct stat found;
+	if (fstat(fd, &found) < 0)
+		return -errno;
+	summed.sum = sum_of(&summed);
+	if (lseek(fd, found.st_size - found.st_size % (off_t)RECORD, SEEK_SET) < 0)
+		return -errno;
+	int error = write_all(fd, &summed, RECORD);
+	if (!error && fsync(fd) < 0)
+		error = -errno;
+	/* whoever made the file may have died before its name was durable */
+	return error ? error : sync_folder(folder_fd);
+}
+
 int kept_append(int folder_fd, const char *source, const struct kept_record *record)
 {
 	auto_close int fd = -1;
-	struct kept_record summed = *record;
-	struct stat found;
 	int error = open_locked(folder_fd, source, &fd);
+	return error ? error : append(folder_fd, fd, record);
+}
+
+int kept_claim(int folder_fd, const char *source, struct kept_record *record_io, bool *known_out)
+{
+	auto_close int fd = -1;
+	struct kept kept;
+	int error = open_locked(folder_fd, source, &fd);
+	if (!error)
+		error = read_records(fd, &kept);
 	if (error)
 		return error;
-	if (fstat(fd, &found) < 0)
-		return -errno;
-	off_t end = found.st_size - found.st_size % (off_t)RECORD;
-	summed.sum = sum_of(&summed);
-	if (lseek(fd, end, SEEK_SET) < 0)
-		return -errno;
-	error = write_all(fd, &summed, RECORD);
-	if (!error && fsync(fd) < 0)
-		error = -errno;
-	return error || end > 0 ? error : sync_folder(folder_fd);
+	const struct kept_record *found = kept_find(&kept, record_io->validity, record_io->uid);
+	bool by_octets = !found;
+	if (by_octets)
+		found = kept_find_bytes(&kept, record_io->validity, record_io->sha256);
+	bool known = found &&
+		     (found->outcome == KEPT_DELIVERED || found->revision == record_io->revision);
+	if (known) {
+		record_io->outcome = found->outcome;
+		record_io->reason = found->reason;
+	}
+	kept_done(&kept);
+	if (known && by_octets)
+		error = append(folder_fd, fd, record_io);
+	if (!error)
+		*known_out = known;
+	return error;
 }
 
 const struct kept_record *kept_find(const struct kept *kept, uint64_t validity, uint32_t uid)

@@ -37,6 +37,12 @@ void kept_done(struct kept *kept);
 /* Appends and syncs. 0 or -errno: then the record may be there all the same. */
 int kept_append(int folder_fd, const char *source, const struct kept_record *record);
 
+/* Is the message of *record_io known, by its place or by its octets under an older UIDVALIDITY?
+ * Then its outcome and reason are filled in; what was known by octets gets a record of its own
+ * under the same lock, so that two equal messages can't both be taken for one that there was. What
+ * older rules refused is not known. 0 or -errno. */
+int kept_claim(int folder_fd, const char *source, struct kept_record *record_io, bool *known_out);
+
 /* What was decided about (validity, uid), the last word of it; NULL: nothing. */
 const struct kept_record *kept_find(const struct kept *kept, uint64_t validity, uint32_t uid);
 

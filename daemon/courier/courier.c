@@ -281,26 +281,36 @@ static uint64_t validity_of(const struct courier *courier, const struct ask_head
 	return account ? config_validity(account, validity) : validity;
 }
 
+static struct kept_record record_of(const struct job *job)
+{
+	const struct ask_head *head = job->ask->head;
+	struct kept_record record = { .validity = validity_of(job->courier, head),
+				      .uid = (uint32_t)head->place[1],
+				      .revision = job->courier->revision };
+	memcpy(record.sha256, job->sha256, sizeof record.sha256);
+	return record;
+}
+
+static void ledger_failed(struct job *job, int error)
+{
+	job_fail(job, job_spool_reason(error), "the ledger of what stays: %s", strerror(-error));
+}
+
 /* It may have been remembered and its answer lost. The same octets under an older UIDVALIDITY were
  * the same message. One that was refused is tried again if the rules are others now, or if somebody
  * wants it. */
 static void recall(struct job *job)
 {
-	const struct courier *courier = job->courier;
-	uint64_t validity = validity_of(courier, job->ask->head);
-	struct kept kept;
-	if (!job->ask->head->stays || is_too_big(job) || job->ask->head->kind == ASK_RETRY ||
-	    kept_read(courier->spool.kept_fd, job->source, &kept) != 0)
+	struct kept_record record = record_of(job);
+	if (!job->ask->head->stays || is_too_big(job) || job->ask->head->kind == ASK_RETRY)
 		return;
-	const struct kept_record *record =
-		kept_find(&kept, validity, (uint32_t)job->ask->head->place[1]);
-	if (!record)
-		record = kept_find_bytes(&kept, validity, job->sha256);
-	bool refused = record && record->outcome == KEPT_REFUSED;
-	if (refused && record->revision == courier->revision && record->reason < REASON_COUNT)
-		job_fail(job, (enum reason)record->reason, "it was refused before");
-	job->known = record && (!refused || job->reason);
-	kept_done(&kept);
+	int error = kept_claim(job->courier->spool.kept_fd, job->source, &record, &job->known);
+	if (error)
+		ledger_failed(job, error);
+	else if (job->known && record.outcome == KEPT_REFUSED)
+		job_fail(job,
+			 record.reason < REASON_COUNT ? (enum reason)record.reason : REASON_ROUTE,
+			 "it was refused before");
 }
 
 /* Durable before it is answered: who keeps a message asks once. */
@@ -308,22 +318,19 @@ static void remember(struct job *job)
 {
 	const struct ask_head *head = job->ask->head;
 	enum outcome outcome = verdict_row(job->reason)->outcome;
-	struct kept_record record = { .validity = validity_of(job->courier, head),
-				      .uid = (uint32_t)head->place[1],
-				      .reason = job->reason,
-				      .revision = job->courier->revision };
+	struct kept_record record = record_of(job);
 	unsigned wanted = outcome == OUTCOME_DELIVERED ? ASK_STAYS_DELIVERED
 			  : outcome == OUTCOME_REFUSED ? ASK_STAYS_REFUSED
 						       : 0;
 	if (!(head->stays & wanted))
 		return;
+	record.reason = job->reason;
 	record.outcome = outcome == OUTCOME_DELIVERED ? KEPT_DELIVERED : KEPT_REFUSED;
-	memcpy(record.sha256, job->sha256, sizeof record.sha256);
 	int error = kept_append(job->courier->spool.kept_fd, job->source, &record);
 	if (!error)
 		return;
 	job->reason = REASON_NONE;
-	job_fail(job, job_spool_reason(error), "the ledger of what stays: %s", strerror(-error));
+	ledger_failed(job, error);
 }
 
 /* `uids_fd`: what its source still lists. */
@@ -464,7 +471,10 @@ static void run_job(struct job *job, int message_fd)
 		life_forget_tries(&courier->spool, job->key);
 	else
 		recall(job);
-	if (!job->doubt && !job->known)
+	/* what was known has its record */
+	if (job->known)
+		return;
+	if (!job->doubt && !job->reason)
 		try_message(job);
 	remember(job);
 }

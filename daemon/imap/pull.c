@@ -693,6 +693,9 @@ static enum visit serve(struct puller *puller)
 	enum conn_result result = CONN_OK;
 	while (result == CONN_OK && !is_woken(puller)) {
 		result = drain(puller);
+		/* a server that breaks off at the first command is not one that is well again */
+		if (result == CONN_OK)
+			puller->delay_ms = 0;
 		if (result == CONN_OK && puller->settings.once &&
 		    errands_count(&puller->errands) == 0)
 			return VISIT_OVER;
@@ -718,7 +721,6 @@ static enum visit visit(struct puller *puller)
 		touch(puller);
 		malloc_trim(0);
 		log_connected(puller);
-		puller->delay_ms = 0;
 		puller->patience.quiet_ms = 0;
 		visit = serve(puller);
 	}

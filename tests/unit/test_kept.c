@@ -158,6 +158,41 @@ static void test_compact(void **state)
 	kept_done(&kept);
 }
 
+/* Two equal messages at once can't both be the one that there was; each place is known for ever. */
+static void test_claim(void **state)
+{
+	struct kept_record first = record_of(8, 1, "alarm"), second = record_of(8, 2, "alarm");
+	bool known = false;
+	(void)state;
+	append(7, 1, "alarm");
+	first.outcome = second.outcome = 0;
+	assert_int_equal(kept_claim(folder_fd, "office", &first, &known), 0);
+	assert_true(known);
+	assert_int_equal(first.outcome, KEPT_DELIVERED);
+	assert_int_equal(kept_claim(folder_fd, "office", &second, &known), 0);
+	assert_false(known);
+	assert_int_equal(count_records(), 2);
+	assert_int_equal(kept_claim(folder_fd, "office", &first, &known), 0);
+	assert_true(known);
+	assert_int_equal(count_records(), 2);
+}
+
+/* What was refused is known as long as the rules are the same. */
+static void test_claim_refused(void **state)
+{
+	struct kept_record record = record_of(7, 1, "bad");
+	bool known = false;
+	(void)state;
+	record.outcome = KEPT_REFUSED;
+	record.revision = 1;
+	assert_int_equal(kept_append(folder_fd, "office", &record), 0);
+	assert_int_equal(kept_claim(folder_fd, "office", &record, &known), 0);
+	assert_true(known);
+	record.revision = 2;
+	assert_int_equal(kept_claim(folder_fd, "office", &record, &known), 0);
+	assert_false(known);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -166,6 +201,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_spoiled, make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(test_bytes, make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(test_compact, make_folder, remove_folder),
+		cmocka_unit_test_setup_teardown(test_claim, make_folder, remove_folder),
+		cmocka_unit_test_setup_teardown(test_claim_refused, make_folder, remove_folder),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
