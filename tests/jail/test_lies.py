@@ -125,7 +125,7 @@ def test_door_is_no_account(place):
 
 # --- who pulls --------------------------------------------------------------------------------------------------------
 
-RECORD = 64  # octets of a ledger (daemon/kept.h)
+RECORD = 72  # octets of a ledger (daemon/kept.h)
 
 
 def away(name, **keys):
