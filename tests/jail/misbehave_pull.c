@@ -171,7 +171,7 @@ static int other_descriptor(const struct ask_head *head)
 static void forget(const char *source, size_t octets)
 {
 	static char question[ASK_MAX];
-	struct ask_head head = { .kind = ASK_COMPACT, .place = { 1000 } };
+	struct ask_head head = { .kind = ASK_COMPACT, .place = { 1000, 1 } };
 	int pair[2], fds[2];
 	strcpy(head.origin.source, source);
 	head.origin.kind = ASK_SOURCE_IMAP;
