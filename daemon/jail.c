@@ -202,9 +202,8 @@ static int add_port(int ruleset_fd, uint16_t port)
 	return syscall(SYS_landlock_add_rule, ruleset_fd, RULE_NET_PORT, &rule, 0) < 0 ? -errno : 0;
 }
 
-/* `ports` NULL: the network is left as it is. */
-static int prepare_rules(const struct jail_path *paths, size_t count, const uint16_t *ports,
-			 size_t ports_count, int *fd_out)
+int jail_paths_prepare(const struct jail_path *paths, size_t count, const uint16_t *ports,
+		       size_t ports_count, int *fd_out)
 {
 	*fd_out = -1;
 	int abi = jail_landlock_abi(), error = 0;
@@ -223,18 +222,7 @@ static int prepare_rules(const struct jail_path *paths, size_t count, const uint
 	return error;
 }
 
-int jail_paths_prepare(const struct jail_path *paths, size_t count, int *fd_out)
-{
-	return prepare_rules(paths, count, NULL, 0, fd_out);
-}
-
-int jail_ports_prepare(const struct jail_path *paths, size_t count, const uint16_t *ports,
-		       size_t ports_count, int *fd_out)
-{
-	return prepare_rules(paths, count, ports, ports_count, fd_out);
-}
-
-size_t jail_network_paths(struct jail_path paths_out[JAIL_NETWORK_MAX])
+size_t jail_network_paths(const char *ca_file, struct jail_path paths_out[JAIL_NETWORK_MAX])
 {
 	static const char *const read_only[] = {
 		/* how names are looked up, by which libraries */
@@ -266,10 +254,13 @@ size_t jail_network_paths(struct jail_path paths_out[JAIL_NETWORK_MAX])
 #endif
 	};
 	size_t count = sizeof read_only / sizeof read_only[0];
-	_Static_assert(sizeof read_only / sizeof read_only[0] <= JAIL_NETWORK_MAX, "room");
+	_Static_assert(sizeof read_only / sizeof read_only[0] < JAIL_NETWORK_MAX, "room");
 	for (size_t i = 0; i < count; i++)
 		paths_out[i] =
 			(struct jail_path){ .path = read_only[i], .fd = -1, .rights = JAIL_READ };
+	if (*ca_file)
+		paths_out[count++] =
+			(struct jail_path){ .path = ca_file, .fd = -1, .rights = JAIL_READ };
 	return count;
 }
 

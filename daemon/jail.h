@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/syscall.h>
 
 enum jail_mode { JAIL_BEST, JAIL_REQUIRE, JAIL_OFF }; /* [gateway] sandbox */
 
@@ -32,6 +33,16 @@ struct jail_call {
 	struct jail_match only[JAIL_MATCHES]; /* all of these; `mask` 0: none, any call */
 	int refuse; /* not allowed, but borne: the call fails with this errno; 0: it is allowed */
 };
+
+/* Rows of a list: any such call; one whose arguments match (JAIL_MATCHES braces at most). */
+#define JAIL_CALL(name, reason)                     \
+	{                                           \
+		.call = SYS_##name, .why = (reason) \
+	}
+#define JAIL_ONLY(name, reason, ...)                                         \
+	{                                                                    \
+		.call = SYS_##name, .why = (reason), .only = { __VA_ARGS__ } \
+	}
 
 /* Rights on a tree, as much of them as the kernel knows. */
 enum {
@@ -70,18 +81,16 @@ int jail_landlock_abi(void);
 /* The first that lets files be renamed between folders (Linux 5.19). */
 #define JAIL_ABI_RENAMES 2
 
-/* What is read by whoever looks up names and checks certificates. Fills JAIL_NETWORK_MAX rows at
- * most; how many. */
+/* What is read by whoever looks up names and checks certificates, those of `ca_file` ("": none)
+ * too. Fills JAIL_NETWORK_MAX rows at most; how many. `ca_file` is borrowed by them. */
 #define JAIL_NETWORK_MAX 24
-size_t jail_network_paths(struct jail_path paths_out[JAIL_NETWORK_MAX]);
+size_t jail_network_paths(const char *ca_file, struct jail_path paths_out[JAIL_NETWORK_MAX]);
 
 /* Makes a rule set of the paths; one that does not exist is left out (it can't be reached then).
- * *fd_out is -1 where the kernel has no Landlock, which is no error. 0 or -errno. */
-int jail_paths_prepare(const struct jail_path *paths, size_t count, int *fd_out);
-
-/* The same, and TCP as far as the kernel has rules for it: connections go to these ports alone, and
- * no port is bound. */
-int jail_ports_prepare(const struct jail_path *paths, size_t count, const uint16_t *ports,
+ * And of TCP, as far as the kernel has rules for it: connections go to these ports alone, and no
+ * port is bound; with `ports` NULL the network is left as it is. *fd_out is -1 where the kernel has
+ * no Landlock, which is no error. 0 or -errno. */
+int jail_paths_prepare(const struct jail_path *paths, size_t count, const uint16_t *ports,
 		       size_t ports_count, int *fd_out);
 
 /* The first that knows ports (Linux 6.7). */

@@ -1,7 +1,6 @@
 /* main.c: letterchute-pull: run NAME | once NAME | check NAME. Never does more than read its
  * configuration and choose. */
 #define _GNU_SOURCE
-#include <malloc.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -67,7 +66,6 @@ int main(int argc, char **argv)
 	tzset();
 	if (!cage_enter(mode, account, FD_RECEIVING, FD_KEPT))
 		return 70;
-	malloc_trim(0);
 	if (strcmp(argv[1], "check") == 0) {
 		look_at_account(account, &fds, FD_REPORT);
 		return 0;

@@ -7,18 +7,14 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <linux/sockios.h>
-#include <malloc.h>
 #include <sched.h>
 #include <stddef.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-#include "daemon/log.h"
+#include "daemon/confine.h"
 
 #define LISTENER (1u << CELL_LISTENER)
 #define DOOR     (1u << CELL_DOOR)
@@ -27,82 +23,68 @@
 /* A session is forked from the listener: what it may the listener must be allowed too. */
 #define TALK (LISTENER | SESSION)
 
-#define CALL(name) .call = __NR_##name
-#define ONLY(...)  .only = { __VA_ARGS__ }
-
 /* clang-format off */
 static const struct cell_call {
 	unsigned cells;
 	struct jail_call call;
 } calls[] = {
-	{ TALK, { CALL(read), .why = "the device on a pipe; the message when it moves to disk" } },
-	{ ALL,  { CALL(write), .why = "the log; the message; the device on a pipe" } },
-	{ TALK, { CALL(recvfrom), .why = "the device" } },
+	{ TALK, JAIL_CALL(read, "the device on a pipe; the message when it moves to disk") },
+	{ ALL,  JAIL_CALL(write, "the log; the message; the device on a pipe") },
+	{ TALK, JAIL_CALL(recvfrom, "the device") },
 	/* a socket that listened could connect by it, and a datagram socket reach all others */
-	{ ALL,  { CALL(sendto), .why = "replies", ONLY({ 3, MSG_FASTOPEN, 0 }, { 4, UINT64_MAX, 0 }) } },
-	{ ALL,  { CALL(sendmsg), .why = "questions", ONLY({ 2, MSG_FASTOPEN, 0 }) } },
-	{ ALL,  { CALL(recvmsg), .why = "answers, and questions passed on" } },
-	{ TALK, { CALL(shutdown), .why = "the end of what we say" } },
-	{ DOOR, { CALL(shutdown), .why = "tells clients that the gateway ends" } },
+	{ ALL,  JAIL_ONLY(sendto, "replies", { 3, MSG_FASTOPEN, 0 }, { 4, UINT64_MAX, 0 }) },
+	{ ALL,  JAIL_ONLY(sendmsg, "questions", { 2, MSG_FASTOPEN, 0 }) },
+	{ ALL,  JAIL_CALL(recvmsg, "answers, and questions passed on") },
+	{ TALK, JAIL_CALL(shutdown, "the end of what we say") },
+	{ DOOR, JAIL_CALL(shutdown, "tells clients that the gateway ends") },
 #ifdef __NR_poll
-	{ ALL,  { CALL(poll), .why = "waiting" } },
+	{ ALL,  JAIL_CALL(poll, "waiting") },
 #endif
-	{ ALL,  { CALL(ppoll), .why = "waiting, with notice of signals" } },
+	{ ALL,  JAIL_CALL(ppoll, "waiting, with notice of signals") },
 	/* with a pair of datagram sockets one could write to every local socket by its path */
-	{ TALK, { CALL(socketpair), .why = "where the answer comes",
-	  ONLY({ 0, JAIL_WORD, AF_UNIX }, { 1, JAIL_WORD, SOCK_SEQPACKET | SOCK_CLOEXEC }) } },
-	{ TALK, { CALL(memfd_create), .why = "a small message" } },
-	{ TALK, { CALL(openat), .why = "a big message; our own descriptors opened to be read only" } },
-	{ TALK, { CALL(unlinkat), .why = "scratch where no nameless file can be" } },
-	{ TALK, { CALL(getrandom), .why = "its name" } },
-	{ TALK, { CALL(lseek), .why = "the message when it moves to disk" } },
-	{ TALK, { CALL(newfstatat), .why = "is it a socket? (fstat)" } },
-	{ TALK, { CALL(fstat), .why = "the same" } },
-	{ TALK, { CALL(ioctl), .why = "what the device has acknowledged", ONLY({ 1, JAIL_WORD, SIOCOUTQ }) } },
-	{ TALK, { CALL(ioctl), .why = "what it had sent by then", ONLY({ 1, JAIL_WORD, FIONREAD }) } },
-	{ ALL,  { CALL(getsockopt), .why = "was the connection reset? who is at the door?" } },
-	{ ALL,  { CALL(clock_gettime), .why = "deadlines, where the kernel has no vDSO" } },
-	{ ALL,  { CALL(close), .why = "" } },
-	{ ALL,  { CALL(brk), .why = "memory" } },
-	{ ALL,  { CALL(mmap), .why = "memory, never to be executed", ONLY({ 2, PROT_EXEC, 0 }) } },
-	{ ALL,  { CALL(munmap), .why = "memory" } },
-	{ ALL,  { CALL(rt_sigreturn), .why = "back from a signal" } },
-	{ ALL,  { CALL(rt_sigprocmask), .why = "fork" } },
-	{ ALL,  { CALL(restart_syscall), .why = "a wait goes on after SIGSTOP and SIGCONT" } },
+	{ TALK, JAIL_ONLY(socketpair, "where the answer comes",
+	  { 0, JAIL_WORD, AF_UNIX }, { 1, JAIL_WORD, SOCK_SEQPACKET | SOCK_CLOEXEC }) },
+	{ TALK, JAIL_CALL(memfd_create, "a small message") },
+	{ TALK, JAIL_CALL(openat, "a big message; our own descriptors opened to be read only") },
+	{ TALK, JAIL_CALL(unlinkat, "scratch where no nameless file can be") },
+	{ TALK, JAIL_CALL(getrandom, "its name") },
+	{ TALK, JAIL_CALL(lseek, "the message when it moves to disk") },
+	{ TALK, JAIL_CALL(newfstatat, "is it a socket? (fstat)") },
+	{ TALK, JAIL_CALL(fstat, "the same") },
+	{ TALK, JAIL_ONLY(ioctl, "what the device has acknowledged", { 1, JAIL_WORD, SIOCOUTQ }) },
+	{ TALK, JAIL_ONLY(ioctl, "what it had sent by then", { 1, JAIL_WORD, FIONREAD }) },
+	{ ALL,  JAIL_CALL(getsockopt, "was the connection reset? who is at the door?") },
+	{ ALL,  JAIL_CALL(clock_gettime, "deadlines, where the kernel has no vDSO") },
+	{ ALL,  JAIL_CALL(close, "") },
+	{ ALL,  JAIL_CALL(brk, "memory") },
+	{ ALL,  JAIL_ONLY(mmap, "memory, never to be executed", { 2, PROT_EXEC, 0 }) },
+	{ ALL,  JAIL_CALL(munmap, "memory") },
+	{ ALL,  JAIL_CALL(rt_sigreturn, "back from a signal") },
+	{ ALL,  JAIL_CALL(rt_sigprocmask, "fork") },
+	{ ALL,  JAIL_CALL(restart_syscall, "a wait goes on after SIGSTOP and SIGCONT") },
 	/* no tgkill: whoever may raise a signal may end any process of our user; abort dies of SIGSYS */
-	{ ALL,  { CALL(exit_group), .why = "the end" } },
-	{ ALL,  { CALL(exit), .why = "the end" } },
+	{ ALL,  JAIL_CALL(exit_group, "the end") },
+	{ ALL,  JAIL_CALL(exit, "the end") },
 
-	{ DOOR, { CALL(statx), .why = "where a file lies that is handed over" } },
-	{ DOOR, { CALL(fcntl), .why = "the same: is it in memory?", ONLY({ 1, JAIL_WORD, F_GET_SEALS }) } },
+	{ DOOR, JAIL_CALL(statx, "where a file lies that is handed over") },
+	{ DOOR, JAIL_ONLY(fcntl, "the same: is it in memory?", { 1, JAIL_WORD, F_GET_SEALS }) },
 
-	{ LISTENER | DOOR, { CALL(accept4), .why = "connections" } },
-	{ LISTENER | DOOR, { CALL(epoll_pwait), .why = "the loop" } },
-	{ LISTENER | DOOR, { CALL(epoll_ctl), .why = "the loop" } },
-	{ LISTENER, { CALL(clone), .why = "a session", ONLY({ 0, JAIL_FORK_FORBIDS, 0 }) } },
-	{ LISTENER, { CALL(set_robust_list), .why = "fork, in the child" } },
-	{ LISTENER, { CALL(dup3), .why = "the session's descriptors at their places" } },
-	{ LISTENER, { CALL(close_range), .why = "what is not the session's" } },
-	{ LISTENER, { CALL(prctl), .why = "the session dies with us", ONLY({ 0, JAIL_WORD, PR_SET_PDEATHSIG }) } },
-	{ LISTENER, { CALL(prctl), .why = "and is not to be traced", ONLY({ 0, JAIL_WORD, PR_SET_DUMPABLE }, { 1, JAIL_WORD, 0 }) } },
-	{ LISTENER, { CALL(prctl), .why = "and gains nothing", ONLY({ 0, JAIL_WORD, PR_SET_NO_NEW_PRIVS }) } },
-	{ LISTENER, { CALL(getppid), .why = "the session dies with us" } },
-	{ LISTENER, { CALL(seccomp), .why = "the session's own, smaller cell" } },
+	{ LISTENER | DOOR, JAIL_CALL(accept4, "connections") },
+	{ LISTENER | DOOR, JAIL_CALL(epoll_pwait, "the loop") },
+	{ LISTENER | DOOR, JAIL_CALL(epoll_ctl, "the loop") },
+	{ LISTENER, JAIL_ONLY(clone, "a session", { 0, JAIL_FORK_FORBIDS, 0 }) },
+	{ LISTENER, JAIL_CALL(set_robust_list, "fork, in the child") },
+	{ LISTENER, JAIL_CALL(dup3, "the session's descriptors at their places") },
+	{ LISTENER, JAIL_CALL(close_range, "what is not the session's") },
+	{ LISTENER, JAIL_ONLY(prctl, "the session dies with us", { 0, JAIL_WORD, PR_SET_PDEATHSIG }) },
+	{ LISTENER, JAIL_ONLY(prctl, "and is not to be traced", { 0, JAIL_WORD, PR_SET_DUMPABLE }, { 1, JAIL_WORD, 0 }) },
+	{ LISTENER, JAIL_ONLY(prctl, "and gains nothing", { 0, JAIL_WORD, PR_SET_NO_NEW_PRIVS }) },
+	{ LISTENER, JAIL_CALL(getppid, "the session dies with us") },
+	{ LISTENER, JAIL_CALL(seccomp, "the session's own, smaller cell") },
 };
 /* clang-format on */
 
 #define CALLS (sizeof calls / sizeof calls[0])
-
-static int prepare(enum cell cell, struct jail_filter *filter_out)
-{
-	struct jail_call list[CALLS];
-	size_t count = 0;
-	for (size_t i = 0; i < CALLS; i++) {
-		if (calls[i].cells & 1u << cell)
-			list[count++] = calls[i].call;
-	}
-	return jail_filter_prepare(list, count, filter_out);
-}
 
 /* The listener's own filter has looked at the architecture already: both are asked, the stricter
  * answer holds. */
@@ -128,40 +110,19 @@ int cell_prepare_session(struct jail_filter *filter_out)
 	return 0;
 }
 
-static int fail(const char *what, int error)
-{
-	log_say(LOG_ERROR, "sandbox", "%s: %s", what, strerror(-error));
-	return error;
-}
-
-static int enter_paths(enum jail_mode mode, int folder_fd)
-{
-	const struct jail_path scratch = { .fd = folder_fd, .rights = JAIL_READ | JAIL_WRITE };
-	int ruleset = -1;
-	if (jail_landlock_abi() == 0 && mode == JAIL_REQUIRE)
-		return fail("sandbox = require, but this kernel has no Landlock", -ENOSYS);
-	int error = jail_paths_prepare(&scratch, folder_fd >= 0 ? 1 : 0, &ruleset);
-	if (!error)
-		error = jail_paths_enter(ruleset);
-	if (ruleset >= 0)
-		close(ruleset);
-	return error ? fail("Landlock can't be set up", error) : 0;
-}
-
 int cell_enter(enum cell cell, enum jail_mode mode, int folder_fd)
 {
-	struct jail_filter filter;
-	if (mode == JAIL_OFF)
-		return 0;
-	int error = enter_paths(mode, folder_fd);
-	if (error)
-		return error;
-	error = prepare(cell, &filter);
-	if (error)
-		return fail("the list of system calls can't be compiled", error);
-	/* compiling it took 200 kB: pages that each fork of the listener would have to look at */
-	malloc_trim(0);
-	error = jail_filter_enter(&filter);
-	jail_filter_done(&filter);
-	return error ? fail("seccomp can't be set up", error) : 0;
+	const struct jail_path scratch = { .fd = folder_fd, .rights = JAIL_READ | JAIL_WRITE };
+	struct jail_call allowed[CALLS];
+	struct confinement confinement = {
+		.mode = mode,
+		.paths = &scratch,
+		.paths_count = folder_fd >= 0 ? 1 : 0,
+		.calls = allowed,
+	};
+	for (size_t i = 0; i < CALLS; i++) {
+		if (calls[i].cells & 1u << cell)
+			allowed[confinement.calls_count++] = calls[i].call;
+	}
+	return confine_enter(&confinement);
 }
