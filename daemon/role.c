@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "daemon/fdio.h"
@@ -34,6 +35,7 @@ static const char *const passed_on[] = { "TZ", "JOURNAL_STREAM", "TMPDIR", "ASAN
 #define PASSED_ON  (sizeof passed_on / sizeof passed_on[0])
 #define PARENT_KEY "LETTERCHUTE_PARENT"
 #define DEBUG_KEY  "LETTERCHUTE_DEBUG"
+#define EXIT_BUG   70
 
 int role_open_program(enum role role, int *fd_out)
 {
@@ -77,12 +79,29 @@ static int hold_to_parent(void)
 	return parent ? jail_settle(atoi(parent)) : -EINVAL;
 }
 
-int role_settle(const char *name)
+int role_begin(const char *name, struct config *config_out)
 {
+	char error[CONFIG_ERROR_MAX];
 	shut_descriptors();
 	prctl(PR_SET_NAME, name, 0, 0, 0);
 	log_open(getenv(DEBUG_KEY) != NULL);
-	return hold_to_parent();
+	if (hold_to_parent() != 0)
+		return EXIT_BUG;
+	int status = config_read(ROLE_FD_CONFIG, config_out, error);
+	if (status != 0)
+		log_say(LOG_ERROR, "configuration", "%s", error);
+	return status;
+}
+
+int role_open_signals(void)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
 /* Puts fds[i] at first + i. Two passes, since a place may still be held by another of them. */

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include "daemon/config.h"
 
 /* Descriptors that every role finds. */
 enum { ROLE_FD_CONFIG = 3, ROLE_FD_FIRST = 4 };
@@ -44,7 +45,7 @@ int role_start_held(const struct role_start *start, pid_t *pid_out, int *pid_fd_
 int role_take_identity(uint32_t uid, uint32_t gid);
 
 /* For a role that was started with `stays_root`: takes the identity, when we are root, for good,
- * and holds to its parent as at its start (role_settle). No capability stays, or with `open_any`
+ * and holds to its parent as at its start (role_begin). No capability stays, or with `open_any`
  * that to open files whoever they are for (DAC_OVERRIDE). 0 or -errno. */
 int role_become(uint32_t uid, uint32_t gid, bool open_any);
 
@@ -53,5 +54,10 @@ int role_become(uint32_t uid, uint32_t gid, bool open_any);
 int role_open_program(enum role role, int *fd_out);
 
 /* What every role does first: its descriptors are shut to what it may execute, its name for ps, its
- * log, and its parent checked (jail.h, jail_settle). 0 or -errno. */
-int role_settle(const char *name);
+ * log, its parent checked (jail.h, jail_settle), and its configuration read. 0, or the exit status
+ * with the reason said. */
+int role_begin(const char *name, struct config *config_out);
+
+/* For who waits for SIGTERM and SIGHUP beside everything else: they can be read from the
+ * descriptor, which is the caller's. SIGPIPE is ignored. -1: see errno. */
+int role_open_signals(void);

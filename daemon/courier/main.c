@@ -43,7 +43,6 @@
 #define TIDY_MS      30000 /* between looks at the age of what is kept */
 #define ADOPT_MS     3000  /* between looks for lives whose courier died, or waits for its share */
 #define STOP_LOOK_MS 500   /* between looks at the time while we are ending */
-#define EXIT_CONFIG  78
 
 enum { FD_PROGRAM = ROLE_FD_FIRST, FD_ASKS };
 
@@ -469,15 +468,13 @@ int main(int argc, char **argv)
 		.extractor = EXTRACTOR_INIT,
 		.stopping = &stopping,
 	};
-	char error[CONFIG_ERROR_MAX];
-	if (argc < 2 || role_settle("letterchute-courier") != 0)
+	if (argc < 2)
 		return 64;
 	bool looks = strcmp(argv[1], "look") == 0;
 	bool dry = looks || strcmp(argv[1], "explain") == 0;
-	if (config_read(ROLE_FD_CONFIG, &courier.config, error) != 0) {
-		log_say(LOG_ERROR, "config", "%s", error);
-		return EXIT_CONFIG;
-	}
+	int status = role_begin("letterchute-courier", &courier.config);
+	if (status)
+		return status;
 	courier.revision = config_revision(&courier.config);
 	if (strcmp(argv[1], "keep") == 0)
 		prctl(PR_SET_NAME, "letterchute-keeper", 0, 0, 0);

@@ -1,9 +1,7 @@
 /* main.c: letterchute-pull: run NAME | once NAME | check NAME. Never does more than read its
  * configuration and choose. */
 #define _GNU_SOURCE
-#include <signal.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
 #include "daemon/config.h"
@@ -15,34 +13,17 @@
 
 enum { FD_ASK = ROLE_FD_FIRST, FD_RECEIVING, FD_KEPT, FD_STATUS, FD_SECRET, FD_TOKENS, FD_REPORT };
 
-/* SIGTERM and SIGHUP end us, in order: they can be waited for beside everything else. */
-static int open_signals(void)
-{
-	sigset_t set;
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	signal(SIGPIPE, SIG_IGN);
-	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-}
-
 int main(int argc, char **argv)
 {
 	static struct config config;
-	char error[CONFIG_ERROR_MAX];
 	log_open(false);
 	if (argc < 3) {
 		log_say(LOG_ERROR, "usage", "letterchute-pull run NAME | once NAME | check NAME");
 		return 64;
 	}
-	if (role_settle("letterchute-pull") != 0)
-		return 70;
-	int status = config_read(ROLE_FD_CONFIG, &config, error);
-	if (status != 0) {
-		log_say(LOG_ERROR, "configuration", "%s", error);
+	int status = role_begin("letterchute-pull", &config);
+	if (status)
 		return status;
-	}
 	const struct config_account *account = config_take_account(&config, argv[2]);
 	enum jail_mode mode = (enum jail_mode)config.gateway.sandbox;
 	const struct pull_settings settings = {
@@ -57,7 +38,7 @@ int main(int argc, char **argv)
 				      .status = FD_STATUS,
 				      .secret = FD_SECRET,
 				      .tokens = FD_TOKENS,
-				      .wake = open_signals() };
+				      .wake = role_open_signals() };
 	/* there may be hundreds of us, and as many accounts in it */
 	config_done(&config);
 	close(ROLE_FD_CONFIG);

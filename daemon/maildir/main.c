@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include "daemon/config.h"
 #include "daemon/log.h"
 #include "daemon/maildir/box.h"
@@ -14,20 +13,6 @@
 #include "daemon/role.h"
 
 enum { FD_ASK = ROLE_FD_FIRST, FD_STATUS };
-
-/* SIGTERM and SIGHUP end us, in order: they can be waited for beside everything else. SIGIO may
- * come from a file that somebody opens while we ask whether he writes it. */
-static int open_signals(void)
-{
-	sigset_t set;
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGIO, SIG_IGN);
-	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-}
 
 static int serve(const struct config *config, const struct config_maildir *maildir,
 		 struct watch_fds *fds, bool once)
@@ -58,22 +43,19 @@ static int serve(const struct config *config, const struct config_maildir *maild
 int main(int argc, char **argv)
 {
 	static struct config config; /* freed by the end of the process */
-	char error[CONFIG_ERROR_MAX];
 	log_open(false);
 	if (argc < 3) {
 		log_say(LOG_ERROR, "usage", "letterchute-watch run NAME | once NAME");
 		return 64;
 	}
-	if (role_settle("letterchute-watch") != 0)
-		return 70;
-	int status = config_read(ROLE_FD_CONFIG, &config, error);
-	if (status != 0) {
-		log_say(LOG_ERROR, "configuration", "%s", error);
+	int status = role_begin("letterchute-watch", &config);
+	if (status)
 		return status;
-	}
+	/* a file may be opened by somebody while we ask whether he writes it */
+	signal(SIGIO, SIG_IGN);
 	const struct config_maildir *maildir = config_find_maildir(&config, argv[2]);
 	struct watch_fds fds = {
-		.ask = FD_ASK, .status = FD_STATUS, .wake = open_signals(), .events = -1
+		.ask = FD_ASK, .status = FD_STATUS, .wake = role_open_signals(), .events = -1
 	};
 	if (!maildir || fds.wake < 0)
 		return 70;

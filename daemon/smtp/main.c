@@ -44,19 +44,14 @@ static bool is_mode(const char *name)
 int main(int argc, char **argv)
 {
 	static struct config config; /* freed by the end of the process */
-	char error[CONFIG_ERROR_MAX];
 	size_t sockets_count = count_listening_sockets();
 	log_open(false);
 	if (argc < 2 || !is_mode(argv[1])) {
 		log_say(LOG_ERROR, "usage", "letterchute-smtp listen NAME | door | session NAME");
 		return 64;
 	}
-	if (role_settle("letterchute-smtp") != 0)
-		return 70;
-	int status = config_read(ROLE_FD_CONFIG, &config, error);
-	if (status != 0) {
-		log_say(LOG_ERROR, "configuration", "%s", error);
+	int status = role_begin("letterchute-smtp", &config);
+	if (status)
 		return status;
-	}
 	return run(&config, argv[1], argc > 2 ? argv[2] : "session", sockets_count);
 }

@@ -125,21 +125,16 @@ static int run(int argc, char **argv, const struct config_account *account)
 
 int main(int argc, char **argv)
 {
-	char error[CONFIG_ERROR_MAX];
 	log_open(false);
 	if (argc < 3) {
 		log_say(LOG_ERROR, "usage",
 			"letterchute-token answer NAME | login NAME device|browser PORT");
 		return EXIT_USAGE;
 	}
-	if (role_settle("letterchute-token") != 0)
-		return EXIT_BUG;
-	signal(SIGPIPE, SIG_IGN);
-	int status = config_read(ROLE_FD_CONFIG, &config, error);
-	if (status != 0) {
-		log_say(LOG_ERROR, "configuration", "%s", error);
+	int status = role_begin("letterchute-token", &config);
+	if (status)
 		return status;
-	}
+	signal(SIGPIPE, SIG_IGN);
 	const struct config_account *account = config_find_account(&config, argv[2]);
 	return account ? run(argc, argv, account) : EXIT_BUG;
 }

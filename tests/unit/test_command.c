@@ -108,7 +108,7 @@ static void test_left_behind(void **state)
 
 int main(void)
 {
-	/* as role_settle does it; whoever runs us may have left some open */
+	/* as role_begin does it; whoever runs us may have left some open */
 	close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rows),
