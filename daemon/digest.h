@@ -1,4 +1,4 @@
-/* digest.h: SHA-256. Ground of daemon; the only file that knows nettle. */
+/* digest.h: SHA-256. Ground of daemon. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

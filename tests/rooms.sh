@@ -24,18 +24,18 @@ room() {
 
 room policy 'policy/[a-z_]+\.h' policy/*.[ch]
 room extract 'extract/[a-z_]+\.h' extract/*.[ch]
-room ground 'daemon/[a-z_]+\.h|extract/frame\.h|policy/(proof|value|sender|rules|verdict)\.h' \
+room ground 'daemon/[a-z0-9_]+\.h|extract/frame\.h|policy/(proof|value|sender|rules|verdict)\.h' \
     $(ls daemon/*.[ch] | grep -v daemon/main.c)
-room verbs 'daemon/[a-z_]+\.h|daemon/cli/verbs\.h' daemon/main.c
-room courier 'daemon/[a-z_]+\.h|daemon/courier/[a-z_]+\.h|policy/[a-z_]+\.h|extract/frame\.h' daemon/courier/*.[ch]
-room cli 'daemon/[a-z_]+\.h|daemon/cli/[a-z_]+\.h|policy/[a-z_]+\.h|extract/frame\.h' daemon/cli/*.[ch]
-room smtp 'daemon/[a-z_]+\.h|daemon/smtp/[a-z_]+\.h|policy/(decide|facts|sender|value|verdict)\.h' \
+room verbs 'daemon/[a-z0-9_]+\.h|daemon/cli/verbs\.h' daemon/main.c
+room courier 'daemon/[a-z0-9_]+\.h|daemon/courier/[a-z_]+\.h|policy/[a-z_]+\.h|extract/frame\.h' daemon/courier/*.[ch]
+room cli 'daemon/[a-z0-9_]+\.h|daemon/cli/[a-z_]+\.h|policy/[a-z_]+\.h|extract/frame\.h' daemon/cli/*.[ch]
+room smtp 'daemon/[a-z0-9_]+\.h|daemon/smtp/[a-z_]+\.h|policy/(decide|facts|sender|value|verdict)\.h' \
     daemon/smtp/*.[ch]
 
-room imap 'daemon/[a-z_]+\.h|daemon/imap/[a-z_]+\.h|policy/(decide|facts|sender|value|verdict)\.h' \
+room imap 'daemon/[a-z0-9_]+\.h|daemon/imap/[a-z_]+\.h|policy/(decide|facts|sender|value|verdict)\.h' \
     daemon/imap/*.[ch]
-room maildir 'daemon/[a-z_]+\.h|daemon/maildir/[a-z_]+\.h|policy/verdict\.h' daemon/maildir/*.[ch]
-room token 'daemon/[a-z_]+\.h|daemon/token/[a-z_]+\.h|policy/value\.h' daemon/token/*.[ch]
+room maildir 'daemon/[a-z0-9_]+\.h|daemon/maildir/[a-z_]+\.h|policy/verdict\.h' daemon/maildir/*.[ch]
+room token 'daemon/[a-z0-9_]+\.h|daemon/token/[a-z_]+\.h|policy/value\.h' daemon/token/*.[ch]
 
 # a foreign library has one file that knows it; the two jails are two programs
 library() {
@@ -47,7 +47,7 @@ library magic.h 'extract/sniff\.c'
 library iconv.h 'extract/charset\.c|daemon/imap/boxname\.c'
 library seccomp.h 'extract/jail\.c|daemon/jail\.c'
 library ini.h 'daemon/ini\.c'
-library nettle/ 'daemon/digest\.[ch]'
+library nettle/ 'daemon/(digest\.[ch]|base64\.c)'
 library jansson.h 'daemon/json\.c'
 library 'sys/acl.h' 'daemon/courier/owner\.c'
 library acl/ 'daemon/courier/owner\.c'

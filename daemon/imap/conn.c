@@ -15,6 +15,7 @@
 #include <strings.h>
 #include <time.h>
 #include <unistd.h>
+#include "daemon/base64.h"
 #include "daemon/fdio.h"
 #include "daemon/imap/boxname.h"
 #include "daemon/keep.h"
@@ -342,47 +343,6 @@ static bool is_untagged(const char *line, const char *word)
 
 /* --- logging in ------------------------------------------------------------------------------- */
 
-static const char base64_digits[] =
-	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-/* NULL: out of memory. */
-static char *encode_base64(const char *bytes, size_t size)
-{
-	char *text = malloc(size / 3 * 4 + 5), *out = text;
-	const unsigned char *in = (const unsigned char *)bytes;
-	for (size_t i = 0; text && i < size; i += 3) {
-		unsigned group = (unsigned)in[i] << 16 |
-				 (i + 1 < size ? (unsigned)in[i + 1] << 8 : 0) |
-				 (i + 2 < size ? in[i + 2] : 0);
-		*out++ = base64_digits[group >> 18];
-		*out++ = base64_digits[group >> 12 & 63];
-		*out++ = i + 1 < size ? base64_digits[group >> 6 & 63] : '=';
-		*out++ = i + 2 < size ? base64_digits[group & 63] : '=';
-	}
-	if (text)
-		*out = '\0';
-	return text;
-}
-
-/* What a server says to a bad token (RFC 7628 section 3.2.2), as far as it is plain text. */
-static void decode_words(const char *base64, char *text, size_t size)
-{
-	unsigned group = 0, bits = 0;
-	size_t used = 0;
-	for (; *base64 && used + 1 < size; base64++) {
-		const char *digit = strchr(base64_digits, *base64);
-		if (!digit)
-			break;
-		group = group << 6 | (unsigned)(digit - base64_digits);
-		bits += 6;
-		if (bits >= 8) {
-			bits -= 8;
-			text[used++] = (char)(group >> bits & 0xFF);
-		}
-	}
-	text[used] = '\0';
-}
-
 static enum conn_result refuse_login(struct conn *conn, const char *line, const char *challenge)
 {
 	char words[300];
@@ -409,9 +369,10 @@ static enum conn_result authenticate(struct conn *conn, const char *mechanism, c
 	for (const char *line; (line = read_line(conn));) {
 		if (line[0] == '+') {
 			const char *answer = sent ? farewell : initial;
+			/* what is said to a bad token (RFC 7628 section 3.2.2) is plain text */
 			if (sent)
-				decode_words(line + 1 + strspn(line + 1, " "), challenge,
-					     sizeof challenge);
+				base64_read_beginning(line + 1 + strspn(line + 1, " "), challenge,
+						      sizeof challenge - 1);
 			sent = true;
 			if (!send_text(conn, answer, strlen(answer)) || !send_text(conn, "\r\n", 2))
 				break;
@@ -432,9 +393,10 @@ static enum conn_result authenticate(struct conn *conn, const char *mechanism, c
 static enum conn_result authenticate_with(struct conn *conn, const char *mechanism,
 					  const char *message, size_t size, const char *farewell)
 {
-	auto_free char *initial = encode_base64(message, size);
+	auto_free char *initial = malloc(BASE64_SIZE(size));
 	if (!initial)
 		return fail(conn, CONN_LOST, "out of memory", NULL);
+	base64_write(message, size, initial);
 	enum conn_result result = authenticate(conn, mechanism, initial, farewell);
 	explicit_bzero(initial, strlen(initial));
 	return result == CONN_OK ? ask_capabilities(conn) : result;
