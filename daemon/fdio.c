@@ -216,6 +216,22 @@ int wait_readable(int fd, int64_t deadline_ms)
 	return ready == 0 ? -ETIMEDOUT : 0;
 }
 
+int wait_or_wake(int fd, short events, int wake_fd, int64_t deadline_ms)
+{
+	struct pollfd waits[] = { { .fd = wake_fd, .events = POLLIN },
+				  { .fd = fd, .events = events } };
+	for (;;) {
+		int64_t left = deadline_ms - monotonic_ms();
+		int ready = poll(waits, 2, left <= 0 ? 0 : (int)(left < 1 << 30 ? left : 1 << 30));
+		if (ready > 0)
+			return waits[0].revents ? -EINTR : 0;
+		if (ready == 0 && left <= 0)
+			return -ETIMEDOUT;
+		if (ready < 0 && errno != EINTR)
+			return -errno;
+	}
+}
+
 int64_t monotonic_ms(void)
 {
 	struct timespec now;

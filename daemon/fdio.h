@@ -53,6 +53,11 @@ ssize_t receive_fds(int socket_fd, void *message, size_t size, int *fds, size_t 
  * -EINTR. */
 int wait_readable(int fd, int64_t deadline_ms);
 
+/* Waits until `fd` is ready (`events` of poll(2)) or hung up, looking at least once. `wake_fd`:
+ * where our signals, or whoever else wants us, can be read; -1: none. 0, -ETIMEDOUT, -EINTR for the
+ * latter, or another -errno. */
+int wait_or_wake(int fd, short events, int wake_fd, int64_t deadline_ms);
+
 /* Now, on the monotonic clock (milliseconds). */
 int64_t monotonic_ms(void);
 

@@ -7,24 +7,6 @@
 #include <sys/socket.h>
 #include "daemon/fdio.h"
 
-static int wait_answer(int socket_fd, int64_t deadline_ms, int wake_fd)
-{
-	struct pollfd waits[] = { { .fd = socket_fd, .events = POLLIN },
-				  { .fd = wake_fd, .events = POLLIN } };
-	for (;;) {
-		int64_t left = deadline_ms - monotonic_ms();
-		if (left <= 0)
-			return -ETIMEDOUT;
-		int ready = poll(waits, 2, (int)(left < 1 << 30 ? left : 1 << 30));
-		if (ready > 0 && waits[0].revents)
-			return 0;
-		if (ready > 0)
-			return -EINTR;
-		if (ready < 0 && errno != EINTR)
-			return -EPIPE;
-	}
-}
-
 int secret_ask(int socket_fd, bool refused, int64_t deadline_ms, int wake_fd,
 	       struct secret_answer *answer_out)
 {
@@ -35,9 +17,9 @@ int secret_ask(int socket_fd, bool refused, int64_t deadline_ms, int wake_fd,
 		;
 	if (pass_fds_now(socket_fd, &question, sizeof question, NULL, 0) != 0)
 		return -EPIPE;
-	int error = wait_answer(socket_fd, deadline_ms, wake_fd);
+	int error = wait_or_wake(socket_fd, POLLIN, wake_fd, deadline_ms);
 	if (error)
-		return error;
+		return error == -ETIMEDOUT || error == -EINTR ? error : -EPIPE;
 	ssize_t got = receive_fds(socket_fd, answer_out, sizeof *answer_out, NULL, &none, 0);
 	if (got != sizeof *answer_out || answer_out->kind < SECRET_PASSWORD ||
 	    answer_out->kind > SECRET_NEVER ||

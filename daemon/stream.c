@@ -51,26 +51,26 @@ static bool end(struct stream *stream, enum stream_end how, const char *why)
 	return false;
 }
 
+/* No more is to be waited for. */
+static bool end_wait(struct stream *stream, int error)
+{
+	if (error == -EINTR)
+		return end(stream, STREAM_WOKEN, "the gateway is ending");
+	return end(stream, STREAM_CLOSED, strerror(-error));
+}
+
 /* Waits until the socket is ready. */
 static bool wait_for(struct stream *stream, short events)
 {
-	struct pollfd waits[] = { { .fd = stream->fd, .events = events },
-				  { .fd = stream->wake_fd, .events = POLLIN } };
-	int64_t until_ms = monotonic_ms() + SILENT_MS;
+	int64_t now_ms = monotonic_ms(), until_ms = now_ms + SILENT_MS;
 	if (until_ms > stream->limit_ms)
 		until_ms = stream->limit_ms;
-	for (;;) {
-		int64_t left = until_ms - monotonic_ms();
-		if (left <= 0)
-			return end(stream, STREAM_LATE, "the server does not answer in time");
-		int ready = poll(waits, 2, (int)(left < 1 << 30 ? left : 1 << 30));
-		if (ready > 0 && waits[1].revents)
-			return end(stream, STREAM_WOKEN, "the gateway is ending");
-		if (ready > 0)
-			return true;
-		if (ready < 0 && errno != EINTR)
-			return end(stream, STREAM_CLOSED, strerror(errno));
-	}
+	int error = now_ms >= until_ms
+			    ? -ETIMEDOUT
+			    : wait_or_wake(stream->fd, events, stream->wake_fd, until_ms);
+	if (error == -ETIMEDOUT)
+		return end(stream, STREAM_LATE, "the server does not answer in time");
+	return !error || end_wait(stream, error);
 }
 
 /* --- connecting ------------------------------------------------------------------------------- */
@@ -241,20 +241,10 @@ ssize_t stream_write(struct stream *stream, const void *buffer, size_t size)
 
 bool stream_wait(struct stream *stream, int64_t until_ms)
 {
-	struct pollfd waits[] = { { .fd = stream->fd, .events = POLLIN },
-				  { .fd = stream->wake_fd, .events = POLLIN } };
 	if (stream->tls && tls_pending(stream->tls) > 0)
 		return true;
-	for (;;) {
-		int64_t left = until_ms - monotonic_ms();
-		int ready = poll(waits, 2, left <= 0 ? 0 : (int)(left < 1 << 30 ? left : 1 << 30));
-		if (ready > 0 && waits[1].revents)
-			return end(stream, STREAM_WOKEN, "the gateway is ending");
-		if (ready > 0)
-			return true;
-		if (ready == 0 && left <= 0)
-			return false;
-		if (ready < 0 && errno != EINTR)
-			return end(stream, STREAM_CLOSED, strerror(errno));
-	}
+	int error = wait_or_wake(stream->fd, POLLIN, stream->wake_fd, until_ms);
+	if (error == -ETIMEDOUT)
+		return false;
+	return !error || end_wait(stream, error);
 }
