@@ -2,6 +2,9 @@
 #include "daemon/ask.h"
 #include <errno.h>
 #include <string.h>
+#include "daemon/fdio.h"
+#include "daemon/keep.h"
+#include "policy/verdict.h"
 
 #define KEY_LENGTH 64
 
@@ -87,7 +90,25 @@ bool ask_answer_valid(const void *message, size_t size)
 	const struct ask_answer *answer = message;
 	return size == sizeof *answer && answer->kind >= ASK_PROMISED &&
 	       answer->kind <= ASK_UNKNOWN && ends_inside(answer->job, sizeof answer->job) &&
-	       ends_inside(answer->text, sizeof answer->text);
+	       ends_inside(answer->text, sizeof answer->text) && answer->reason < REASON_COUNT;
+}
+
+int ask_receive(int answer_fd, struct ask_answer *answer_out, int *mark_io, int flags)
+{
+	struct ask_answer answer;
+	auto_close int came = -1;
+	size_t count = 1;
+	ssize_t got = receive_fds(answer_fd, &answer, sizeof answer, &came, &count, flags);
+	if (got == -EAGAIN || got == -EINTR)
+		return (int)got;
+	if (got <= 0 || !ask_answer_valid(&answer, (size_t)got))
+		return -EPIPE;
+	if (count == 1) {
+		close_fd(mark_io);
+		*mark_io = take_fd(&came);
+	}
+	*answer_out = answer;
+	return 0;
 }
 
 int64_t ask_deadline_ms(int64_t from_ms, uint64_t answer_within_s, uint64_t bytes)

@@ -133,3 +133,7 @@ bool ask_is_key(const char *text);
 
 /* Checks an answer that came. */
 bool ask_answer_valid(const void *message, size_t size);
+
+/* Takes the next answer; a mark that comes with it replaces *mark_io. `flags`: of recv(2). 0;
+ * -EAGAIN or -EINTR: none is there yet; -EPIPE: the courier is gone, or lost its mind. */
+int ask_receive(int answer_fd, struct ask_answer *answer_out, int *mark_io, int flags);

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
-#include <unistd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "daemon/fdio.h"
@@ -133,19 +132,11 @@ static bool ask_again(const struct errands *errands, struct errand *errand,
 static bool hear(const struct errands *errands, struct errand *errand, struct errand_end *end_out)
 {
 	struct ask_answer answer;
-	auto_close int came = -1;
-	size_t count = 1;
-	ssize_t got =
-		receive_fds(errand->answer_fd, &answer, sizeof answer, &came, &count, MSG_DONTWAIT);
-	if (got == -EAGAIN || got == -EINTR)
+	int error = ask_receive(errand->answer_fd, &answer, &errand->mark_fd, MSG_DONTWAIT);
+	if (error == -EAGAIN || error == -EINTR)
 		return false;
-	if (got <= 0 || !ask_answer_valid(&answer, (size_t)got) || answer.kind == ASK_SETTLED ||
-	    answer.reason >= REASON_COUNT)
+	if (error || answer.kind == ASK_SETTLED)
 		return ask_again(errands, errand, end_out);
-	if (count == 1) {
-		close_fd(&errand->mark_fd);
-		errand->mark_fd = take_fd(&came);
-	}
 	if (answer.kind == ASK_PROMISED) {
 		errand->limit_ms = limit_of(errand);
 		return false;

@@ -29,25 +29,6 @@ static int send_question(const struct custody *custody, size_t size, const int *
 	return pass_fds(custody->ask_fd, question, size, fds, count);
 }
 
-/* One answer that makes sense; a mark that comes with it replaces *mark. False: the courier is
- * gone, or lost its mind. */
-static bool receive_answer(int answer_fd, struct ask_answer *answer_out, int *mark)
-{
-	struct ask_answer answer;
-	auto_close int came = -1;
-	size_t count = 1;
-	ssize_t got = receive_fds(answer_fd, &answer, sizeof answer, &came, &count, 0);
-	if (got <= 0 || !ask_answer_valid(&answer, (size_t)got) || answer.kind > ASK_FINAL ||
-	    answer.reason >= REASON_COUNT)
-		return false;
-	if (count == 1) {
-		close_fd(mark);
-		*mark = take_fd(&came);
-	}
-	*answer_out = answer;
-	return true;
-}
-
 /* Waits for the next answer. Of the device only its hanging up is looked at, so what it sends
  * waits. */
 static enum custody_result wait_answer(const struct custody *custody, int answer_fd,
@@ -71,7 +52,7 @@ static enum custody_result await_answer(const struct custody *custody, int answe
 		enum custody_result result = wait_answer(custody, answer_fd, *deadline_ms);
 		if (result != CUSTODY_ANSWERED)
 			return result;
-		if (!receive_answer(answer_fd, &answer, &mark))
+		if (ask_receive(answer_fd, &answer, &mark, 0) != 0 || answer.kind > ASK_FINAL)
 			return CUSTODY_DIED;
 		if (answer.kind == ASK_PROMISED && !promised)
 			*deadline_ms += ASK_PROMISED_MS;
@@ -154,10 +135,9 @@ static bool ask_to_settle(const struct custody *custody, struct custody_mark *ma
 static bool take_word(const struct custody *custody, struct custody_mark *mark)
 {
 	struct ask_answer answer;
-	size_t none = 0;
-	ssize_t got = receive_fds(mark->answer_fd, &answer, sizeof answer, NULL, &none, 0);
+	auto_close int none = -1;
 	bool settled =
-		got > 0 && ask_answer_valid(&answer, (size_t)got) && answer.kind == ASK_SETTLED;
+		ask_receive(mark->answer_fd, &answer, &none, 0) == 0 && answer.kind == ASK_SETTLED;
 	return settled || !ask_to_settle(custody, mark);
 }
 
