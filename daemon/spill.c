@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -37,6 +38,13 @@ static int open_on_disk(int folder_fd, int *fd_out)
 		return -errno;
 	*fd_out = fd;
 	return 0;
+}
+
+int spill_open_temporary(void)
+{
+	const char *folder = getenv("TMPDIR");
+	return open(folder && *folder == '/' ? folder : "/var/tmp",
+		    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
 void spill_init(struct spill *spill, int folder_fd, uint64_t max, uint64_t expected)

@@ -24,6 +24,9 @@ struct spill {
 void spill_init(struct spill *spill, int folder_fd, uint64_t max, uint64_t expected);
 void spill_done(struct spill *spill);
 
+/* The folder where temporary files go, to be closed by the caller; -1: there is none. */
+int spill_open_temporary(void);
+
 /* Appends. Once the message is too big or a write failed, only counts. */
 void spill_add(struct spill *spill, const char *bytes, size_t size);
 

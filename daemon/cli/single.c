@@ -2,23 +2,20 @@
 #define _GNU_SOURCE
 #include "daemon/cli/single.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 #include "daemon/boss.h"
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
 #include "daemon/source.h"
+#include "daemon/spill.h"
 #include "daemon/spool.h"
 
-#define IN_MEMORY_MAX (1 << 20)  /* octets; a longer message goes to a disk */
-#define DISCARD_MAX   (64 << 20) /* octets beyond twice the limit that are still heard out */
-#define LEAVE_MS      1000       /* for our own courier to end */
+#define DISCARD_MAX (64 << 20) /* octets beyond twice the limit that are still heard out */
+#define LEAVE_MS    1000       /* for our own courier to end */
 
 int single_start(const struct config *config, const char *mode, struct single *single_out)
 {
@@ -73,70 +70,43 @@ void single_close(struct single *single)
 	close_fd(&single->ask_fd);
 }
 
-/* On a disk, without a name: where temporary files go. */
-static int open_scratch(int *fd_out)
-{
-	const char *folder = getenv("TMPDIR");
-	int fd = open(folder && *folder == '/' ? folder : "/var/tmp",
-		      O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return -errno;
-	*fd_out = fd;
-	return 0;
-}
-
 /* The message is too long already. */
-static int discard_rest(int from_fd, uint64_t max)
+static void discard_rest(int from_fd, uint64_t max)
 {
 	char block[64 * 1024];
 	ssize_t got = 1;
 	for (uint64_t left = max + DISCARD_MAX; got > 0 && left >= sizeof block;
 	     left -= (size_t)got)
 		got = read_all(from_fd, block, sizeof block);
-	return -EFBIG;
 }
 
-static int copy_rest(int from_fd, uint64_t max, int *fd, uint64_t *bytes)
+static int fill(struct spill *spill, int from_fd)
 {
 	char block[64 * 1024];
-	for (;;) {
-		ssize_t got = read_all(from_fd, block, sizeof block);
-		if (got <= 0)
-			return (int)got;
-		if (*bytes + (uint64_t)got > max)
-			return discard_rest(from_fd, max);
-		if (*bytes <= IN_MEMORY_MAX && *bytes + (uint64_t)got > IN_MEMORY_MAX) {
-			int disk = -1;
-			int error = open_scratch(&disk);
-			char *text = malloc(*bytes + 1);
-			if (!error && (!text || pread(*fd, text, *bytes, 0) != (ssize_t)*bytes))
-				error = -EIO;
-			if (!error)
-				error = write_all(disk, text, *bytes);
-			free(text);
-			if (error)
-				return error;
-			close(*fd);
-			*fd = disk;
-		}
-		int error = write_all(*fd, block, (size_t)got);
-		if (error)
-			return error;
-		*bytes += (uint64_t)got;
+	ssize_t got = 1;
+	while (got > 0 && !spill->too_big && !spill->error) {
+		got = read_all(from_fd, block, sizeof block);
+		if (got > 0)
+			spill_add(spill, block, (size_t)got);
 	}
+	if (spill->too_big) {
+		discard_rest(from_fd, spill->max);
+		return -EFBIG;
+	}
+	return got < 0 ? (int)got : spill->error;
 }
 
 int single_spill(int from_fd, uint64_t max, int *fd_out, uint64_t *bytes_out)
 {
-	auto_close int fd = -1;
-	uint64_t bytes = 0;
-	int error = memory_file("message", &fd);
+	auto_close int folder = spill_open_temporary();
+	struct spill spill;
+	spill_init(&spill, folder, max, 0);
+	int error = fill(&spill, from_fd);
 	if (!error)
-		error = copy_rest(from_fd, max, &fd, &bytes);
+		error = spill_open(&spill, fd_out);
 	if (!error)
-		error = reopen_read_only(fd, fd_out);
-	if (!error)
-		*bytes_out = bytes;
+		*bytes_out = spill.bytes;
+	spill_done(&spill);
 	return error;
 }
 
@@ -155,19 +125,8 @@ static int send_question(const struct single *single, const struct ask_head *hea
 static int take_answer(int pair_fd, int64_t deadline_ms, struct ask_answer *answer_out,
 		       int *mark_out)
 {
-	int fds[1] = { -1 };
-	size_t count = 1;
 	int error = wait_readable(pair_fd, deadline_ms);
-	if (error)
-		return error;
-	ssize_t size = receive_fds(pair_fd, answer_out, sizeof *answer_out, fds, &count, 0);
-	if (size <= 0 || !ask_answer_valid(answer_out, (size_t)size))
-		return -EPIPE;
-	if (count == 1) {
-		close_fd(mark_out);
-		*mark_out = fds[0];
-	}
-	return 0;
+	return error ? error : ask_receive(pair_fd, answer_out, mark_out, 0);
 }
 
 int single_ask(const struct single *single, const struct ask_head *head, const char *sender,

@@ -1,11 +1,9 @@
 /* single.c: one session on standard input and output, for inetd and its like. Never serves a second
  * one. */
 #define _GNU_SOURCE
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,6 +13,7 @@
 #include "daemon/smtp/listen.h"
 #include "daemon/smtp/notice.h"
 #include "daemon/smtp/session.h"
+#include "daemon/spill.h"
 
 #define IDLE_S 60 /* where no listener's settings hold */
 
@@ -34,8 +33,7 @@ static int find_scratch(void)
 	struct stat found;
 	if (fstat(FD_RECEIVING, &found) == 0 && S_ISDIR(found.st_mode))
 		return FD_RECEIVING;
-	const char *folder = getenv("TMPDIR");
-	return open(folder && *folder ? folder : "/var/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return spill_open_temporary();
 }
 
 static struct session_settings settings_of(const struct config *config,
