@@ -88,7 +88,8 @@ static void test_find(void **state)
 	unsigned line;
 	int fd = -1;
 	assert_int_equal(memory_file("users", &fd), 0);
-	assert_int_equal(write_all(fd, "cam:" HASH "\nbox:$6$b$c\n", 15 + 3 + 11), 0);
+	static const char text[] = "cam:" HASH "\nbox:$6$b$c\n";
+	assert_int_equal(write_all(fd, text, sizeof text - 1), 0);
 	assert_int_equal(users_read(fd, &users, &line, error), 0);
 	assert_string_equal(users_find(&users, "box")->hash, "$6$b$c");
 	assert_null(users_find(&users, "Box"));
