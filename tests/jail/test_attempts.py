@@ -28,7 +28,7 @@ SMTP = {**dict.fromkeys([*OPENING, *GIVING, "remove_outside", "remove_ledger", "
 ENDS = {
     "child": {"other_message": "ENOENT", "descriptors": 2, "control_socket": "EBADF"},
     "template": {"other_message": "ENOENT", "descriptors": 6, "fork_library": "allowed", "control_message": None},
-    "session": {**SMTP, "descriptors": 6, "control_message": None},
+    "session": {**SMTP, "descriptors": 7, "control_message": None},
     "listener": {**SMTP, "fork_library": "allowed", "accept_any": "ENOTSOCK", "descriptors": None,
                  "control_message": None},
     "door": {"accept_any": "ENOTSOCK", "control_message": None},
