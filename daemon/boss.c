@@ -41,7 +41,8 @@ enum {
 	EXIT_CANT_LISTEN = 69,
 	EXIT_CANT_START = 70,
 	EXIT_WAITS = 75,
-	EXIT_LOGIN = 77
+	EXIT_LOGIN = 77,
+	EXIT_CONFIG = 78
 };
 
 enum child_state { CHILD_WANTED, CHILD_RUNNING, CHILD_DRAINING };
@@ -1013,6 +1014,57 @@ int boss_start_courier(const struct config *config, const char *mode, int fd, pi
 					  .gid = identity.gid,
 					  .keep_files = true };
 	return role_start(&start, pid_out);
+}
+
+/* What is wrong with those of one listener, in words; "" for nothing. */
+static int look_at_keys(const struct config *config, const struct config_listener *listener,
+			int config_fd, char *why, size_t size)
+{
+	static struct keys_start how;
+	int ends[2];
+	pid_t pid;
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -errno;
+	auto_close int in = ends[0];
+	auto_close int out = ends[1];
+	auto_close int nothing_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	how = (struct keys_start){ .arguments = { "keeper-look" },
+				   .fds = { nothing_fd },
+				   .count = 1 };
+	add_keys(&how, listener, out);
+	int error = start_keys_role(config, &how, config_fd, &pid);
+	close_keys(&how);
+	close_fd(&out);
+	if (error)
+		return error;
+	ssize_t got = read_all(in, why, size - 1);
+	why[got > 0 ? got : 0] = '\0';
+	waitpid(pid, NULL, 0);
+	return 0;
+}
+
+int boss_check_keys(const struct config *config, char error_out[CONFIG_ERROR_MAX])
+{
+	auto_close int config_fd = -1;
+	int error = 0;
+	for (size_t i = 0; !error && i < config->listeners_count; i++) {
+		const struct config_listener *listener = &config->listeners[i];
+		char why[CONFIG_ERROR_MAX / 2] = "";
+		if (listener->tls == CONFIG_TLS_OFF || !*listener->tls_cert)
+			continue;
+		if (config_fd < 0)
+			error = config_write(config, &config_fd);
+		if (!error)
+			error = look_at_keys(config, listener, config_fd, why, sizeof why);
+		if (*why) {
+			config_error(config, listener, why, error_out);
+			return EXIT_CONFIG;
+		}
+	}
+	if (error)
+		snprintf(error_out, CONFIG_ERROR_MAX, "the certificates can't be looked at: %s",
+			 strerror(-error));
+	return error ? EXIT_CANT_START : 0;
 }
 
 int boss_start_login(const struct config *config, const struct config_account *account,

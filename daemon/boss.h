@@ -23,6 +23,10 @@ int boss_check_accounts(const struct config *config, int report_fd);
 
 /* Starts one courier. `mode`: "alone", "explain", "check" or "adopt" (daemon/courier/main.c); its
  * socket or report is `fd`, borrowed. 0 or -errno. */
+/* Are the certificates and keys of the listeners such as can be used? 0, or 78 with `error_out`
+ * saying where in the configuration, as config_load. */
+int boss_check_keys(const struct config *config, char error_out[CONFIG_ERROR_MAX]);
+
 int boss_start_courier(const struct config *config, const char *mode, int fd, pid_t *pid_out);
 
 /* Starts who lets a person sign in to an account, on our standard input and output, with the

@@ -1326,6 +1326,19 @@ uint64_t config_revision(const struct config *config)
 	return revision;
 }
 
+void config_error(const struct config *config, const struct config_listener *listener,
+		  const char *text, char error_out[CONFIG_ERROR_MAX])
+{
+	const struct ini *ini = &config->ini;
+	size_t found = listener->at;
+	for (size_t at = listener->at + 1; at < ini->count && ini->lines[at].key; at++) {
+		size_t length = strlen(ini->lines[at].key);
+		if (strncmp(text, ini->lines[at].key, length) == 0 && strchr(": ", text[length]))
+			found = at;
+	}
+	ini_error(ini, found, text, error_out);
+}
+
 bool config_has_logins(const struct config_listener *listener)
 {
 	return *listener->users && listener->auth != CONFIG_AUTH_OFF &&

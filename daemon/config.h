@@ -158,6 +158,12 @@ uint64_t config_revision(const struct config *config);
 /* Does this listener need who holds the private key and the hashes of its logins? */
 bool config_needs_keeper(const struct config_listener *listener);
 
+/* Formats "file:line: text" for a listener: of the key that the text begins with, or of its
+ * section.
+ */
+void config_error(const struct config *config, const struct config_listener *listener,
+		  const char *text, char error_out[CONFIG_ERROR_MAX]);
+
 /* Can anybody log in there? */
 bool config_has_logins(const struct config_listener *listener);
 

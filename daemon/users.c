@@ -45,6 +45,11 @@ static bool is_word(const char *text, const char *forbidden)
 	return *text != '\0';
 }
 
+bool users_is_name(const char *name)
+{
+	return is_word(name, ":,") && strlen(name) <= USERS_NAME_MAX;
+}
+
 /* The kinds that a stolen file does not give away at once. */
 static bool is_strong(const char *hash)
 {

@@ -29,5 +29,8 @@ int users_read(int fd, struct users *users_out, unsigned *line_out,
 	       char error_out[USERS_ERROR_MAX]);
 void users_done(struct users *users);
 
+/* Can a login be called this? */
+bool users_is_name(const char *name);
+
 /* NULL: none. */
 const struct users_entry *users_find(const struct users *users, const char *name);

@@ -14,6 +14,7 @@
 #include "daemon/json.h"
 #include "daemon/keep.h"
 #include "daemon/spool.h"
+#include "daemon/tls_server.h"
 
 struct findings {
 	bool as_json, failed;
@@ -201,19 +202,63 @@ static void check_routes(const struct config *config, struct findings *findings)
 	print_finding(findings, "configuration", true, text, "");
 }
 
-/* What the default of `tls` promises and this version does not keep. */
+static const char *describe_tls(const struct config_listener *listener)
+{
+	static const char *const words[] = {
+		[CONFIG_TLS_OFF] = "without TLS",
+		[CONFIG_TLS_STARTTLS] = "TLS for who wants it",
+		[CONFIG_TLS_REQUIRE] = "nothing without TLS",
+		[CONFIG_TLS_IMPLICIT] = "TLS at once",
+	};
+	return words[listener->tls];
+}
+
+static const char *describe_logins(const struct config_listener *listener)
+{
+	if (listener->auth == CONFIG_AUTH_ANY)
+		return "any name and password will do, and prove nothing";
+	if (!config_has_logins(listener))
+		return "no logins";
+	return listener->auth == CONFIG_AUTH_REQUIRE ? "a login is required"
+						     : "a login is possible";
+}
+
+/* What can be written and makes no sense, or is a risk. */
+static void warn_of_listener(const struct config_listener *listener, const char *what,
+			     struct findings *findings)
+{
+	if (config_has_logins(listener) && listener->tls == CONFIG_TLS_OFF &&
+	    !listener->plaintext_auth)
+		print_finding(
+			findings, what, false,
+			"nobody can log in: there is no TLS, and without it no login is taken",
+			"tls = starttls, or plaintext_auth = yes if the network is yours");
+	if (listener->tls_compat != TLS_MODERN && listener->peers.count == 0)
+		print_finding(findings, what, true, "an old TLS is taken from every peer",
+			      "name the old devices in `peers` of a listener of their own");
+	if (listener->plaintext_auth && listener->peers.count == 0)
+		print_finding(findings, what, true, "passwords come in clear from every peer",
+			      "name the devices in `peers`");
+}
+
 static void check_listeners(const struct config *config, struct findings *findings)
 {
+	char error[CONFIG_ERROR_MAX];
 	for (size_t i = 0; i < config->listeners_count; i++) {
 		const struct config_listener *listener = &config->listeners[i];
-		char what[RULES_NAME_MAX + 8];
+		char what[RULES_NAME_MAX + 8], text[300];
 		snprintf(what, sizeof what, "smtp %s", listener->name);
-		print_finding(findings, what, true,
-			      listener->tls == CONFIG_TLS_OFF
-				      ? "plain text"
-				      : "plain text: STARTTLS is not available in this version",
-			      "");
+		snprintf(text, sizeof text, "%s%s; %s", describe_tls(listener),
+			 listener->tls == CONFIG_TLS_OFF ? ""
+			 : *listener->tls_cert           ? ""
+							 : ", with a certificate of our own",
+			 describe_logins(listener));
+		print_finding(findings, what, true, text, "");
+		warn_of_listener(listener, what, findings);
 	}
+	if (boss_check_keys(config, error) != 0)
+		print_finding(findings, "certificates", false, error,
+			      "give tls_cert and tls_key the files of one pair, in PEM");
 }
 
 int verb_check(const struct options *options)

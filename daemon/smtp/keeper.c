@@ -137,20 +137,18 @@ static struct tls_key *own_key(void)
 
 /* --- reading the configuration ---------------------------------------------------------------- */
 
-static bool load_key(struct place *place, int cert_fd, int key_fd)
+static bool load_key(struct place *place, int cert_fd, int key_fd, char why[TLS_WHY_MAX])
 {
-	char why[TLS_WHY_MAX];
 	const struct config_listener *section = place->section;
+	*why = '\0';
 	if (section->tls == CONFIG_TLS_OFF || !*section->tls_cert)
 		return true;
-	if (tls_key_load(cert_fd, *section->tls_key ? key_fd : cert_fd, &place->key, why) == 0) {
-		if (tls_key_is_over(place->key))
-			log_say(LOG_WARNING, "tls", "source %s: the certificate has expired",
-				section->name);
-		return true;
-	}
-	log_say(LOG_ERROR, "tls", "source %s: %s", section->name, why);
-	return false;
+	if (tls_key_load(cert_fd, *section->tls_key ? key_fd : cert_fd, &place->key, why) != 0)
+		return false;
+	if (tls_key_is_over(place->key))
+		log_say(LOG_WARNING, "tls", "source %s: the certificate has expired",
+			section->name);
+	return true;
 }
 
 static bool load_users(struct place *place, int fd)
@@ -168,13 +166,16 @@ static bool load_users(struct place *place, int fd)
 
 static bool load_place(const struct config *config, const char *name, size_t index)
 {
+	char why[TLS_WHY_MAX];
 	struct place *place = &keeper.places[index];
 	const int first = FD_LISTENERS + (int)index * KEEPER_FDS;
 	place->section = config_find_listener(config, name);
 	place->link_fd = first;
 	if (!place->section)
 		return false;
-	bool key = load_key(place, first + 1, first + 2);
+	bool key = load_key(place, first + 1, first + 2, why);
+	if (!key)
+		log_say(LOG_ERROR, "tls", "source %s: %s", name, why);
 	bool users = load_users(place, first + 3);
 	for (int i = 1; i < KEEPER_FDS; i++)
 		close(first + i);
@@ -191,9 +192,13 @@ static bool load_places(const struct config *config, char *const *names, size_t 
 	return good && keeper.places;
 }
 
-int keeper_look(const struct config *config, char *const *names, size_t count)
+int keeper_look(const struct config *config, const char *name)
 {
-	return load_places(config, names, count) ? 0 : EXIT_CONFIG;
+	struct place place = { .section = config_find_listener(config, name) };
+	char why[TLS_WHY_MAX];
+	if (place.section && !load_key(&place, FD_LISTENERS + 1, FD_LISTENERS + 2, why))
+		write_all(FD_LISTENERS, why, strlen(why));
+	return place.section ? 0 : EXIT_CONFIG;
 }
 
 /* --- who was right, who was wrong ------------------------------------------------------------- */

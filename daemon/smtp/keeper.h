@@ -22,5 +22,6 @@
  * status. */
 int keeper_run(const struct config *config, char *const *names, size_t count);
 
-/* Only reads what the configuration names, and says what is wrong with it: 0 or 78. */
-int keeper_look(const struct config *config, char *const *names, size_t count);
+/* Only reads the certificate and key of one listener. What is wrong with them is written, in words
+ * that begin with the configuration's key, where else the link is. */
+int keeper_look(const struct config *config, const char *name);

@@ -62,6 +62,6 @@ int main(int argc, char **argv)
 	if (strcmp(argv[1], "keeper") == 0)
 		return keeper_run(&config, argv + 2, (size_t)argc - 2);
 	if (strcmp(argv[1], "keeper-look") == 0)
-		return keeper_look(&config, argv + 2, (size_t)argc - 2);
+		return keeper_look(&config, argc > 2 ? argv[2] : "");
 	return run(&config, argv[1], argc > 2 ? argv[2] : "session", sockets_count);
 }
