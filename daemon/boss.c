@@ -29,6 +29,7 @@
 #include "daemon/source.h"
 #include "daemon/spool.h"
 #include "daemon/status.h"
+#include "daemon/strangers.h"
 
 #define BACKOFF_LEAST_MS 100
 #define BACKOFF_MOST_MS  10000
@@ -576,6 +577,7 @@ static void reload(struct boss *boss,
 	config_done(&boss->config);
 	*boss = fresh;
 	start_wanted(boss);
+	strangers_warn(&boss->config);
 	sources_tell_ready(&boss->sources, boss->config.gateway.sandbox);
 	log_say(LOG_INFO, "reload", "the new configuration holds");
 }
@@ -816,6 +818,8 @@ static int start(struct boss *boss)
 		sources_open_door(&boss->sources, boss->config.gateway.state);
 	want_children(boss);
 	start_wanted(boss);
+	if (!boss->once)
+		strangers_warn(&boss->config);
 	sources_tell_ready(&boss->sources, boss->config.gateway.sandbox);
 	return EXIT_DONE;
 }

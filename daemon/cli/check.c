@@ -14,6 +14,7 @@
 #include "daemon/json.h"
 #include "daemon/keep.h"
 #include "daemon/spool.h"
+#include "daemon/strangers.h"
 
 struct findings {
 	bool as_json, failed;
@@ -166,13 +167,6 @@ static void check_proof(const struct rules_route *route, const struct config_acc
 {
 	char what[RULES_NAME_MAX + 16], text[300];
 	snprintf(what, sizeof what, "route %s", route->name);
-	if (route->from.count > 0 && route->auth == 0) {
-		snprintf(text, sizeof text,
-			 "`from` is a filter and no proof: anybody can write a From field to %s",
-			 account->name);
-		print_finding(findings, what, true, text,
-			      "auth = results, if the mail server stamps Authentication-Results");
-	}
 	if (route->auth == PROOF_RESULTS && !*account->authserv_ids &&
 	    account->believed.dialect == PROOF_DIALECT_RFC) {
 		snprintf(text, sizeof text,
@@ -184,10 +178,21 @@ static void check_proof(const struct rules_route *route, const struct config_acc
 	}
 }
 
+/* It works, and it may be meant: a finding, and no failure. */
+static void check_strangers(const struct config *config, size_t route, struct findings *findings)
+{
+	char what[RULES_NAME_MAX + 16], text[STRANGERS_MAX], remedy[STRANGERS_MAX];
+	if (!strangers_reach(config, route, text, remedy))
+		return;
+	snprintf(what, sizeof what, "route %s", config->rules.routes[route].name);
+	print_finding(findings, what, true, text, remedy);
+}
+
 static void check_routes(const struct config *config, struct findings *findings)
 {
 	char text[200];
 	for (size_t r = 0; r < config->rules.routes_count; r++) {
+		check_strangers(config, r, findings);
 		for (size_t a = 0; a < config->accounts_count; a++) {
 			if (takes_source(&config->rules.routes[r], config->accounts[a].name))
 				check_proof(&config->rules.routes[r], &config->accounts[a],
