@@ -13,6 +13,7 @@
 #include "daemon/cli/verbs.h"
 #include "daemon/json.h"
 #include "daemon/keep.h"
+#include "daemon/proxied.h"
 #include "daemon/spool.h"
 #include "daemon/strangers.h"
 
@@ -206,12 +207,36 @@ static void check_routes(const struct config *config, struct findings *findings)
 	print_finding(findings, "configuration", true, text, "");
 }
 
+/* May all devices have one address there? Only who watches them knows: the log says it. */
+static void check_proxied(const struct config_listener *listener, const struct proxied *proxied,
+			  struct findings *findings)
+{
+	char what[RULES_NAME_MAX + 8], text[400], router[46];
+	const struct network_list *peers = &listener->peers;
+	bool only = proxied_admits_only(proxied, peers);
+	size_t i = 0;
+	while (i < proxied->count && !network_match(peers, &proxied->routers[i]))
+		i++;
+	if (i == proxied->count || (!only && !proxied_in_container()))
+		return;
+	network_print(&proxied->routers[i], router);
+	snprintf(what, sizeof what, "smtp %s", listener->name);
+	snprintf(text, sizeof text, "%s %s, which is the router of this network: %s",
+		 only ? "`peers` admits nobody but"
+		      : "if in this container all devices have the address",
+		 router, proxied_fault);
+	print_finding(findings, what, true, text, proxied_remedy);
+}
+
 /* What the default of `tls` promises and this version does not keep. */
 static void check_listeners(const struct config *config, struct findings *findings)
 {
+	struct proxied proxied;
+	proxied_init(&proxied);
 	for (size_t i = 0; i < config->listeners_count; i++) {
 		const struct config_listener *listener = &config->listeners[i];
 		char what[RULES_NAME_MAX + 8];
+		check_proxied(listener, &proxied, findings);
 		snprintf(what, sizeof what, "smtp %s", listener->name);
 		print_finding(findings, what, true,
 			      listener->tls == CONFIG_TLS_OFF
