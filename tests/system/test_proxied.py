@@ -103,7 +103,7 @@ def test_check_tells(place):
     container = Container(place)
     contained = os.path.exists("/.dockerenv") or os.path.exists("/run/.containerenv") or "container" in os.environ
     for peers, marked, told in (("peers = private", False, contained), ("peers = private", True, 1), ("peers = {0}", False, 1),
-                                ("peers = {0}, 10.1.1.1", False, 0), ("peers = 192.168.77.0/24", True, 0)):
+                                ("peers = {0}, 10.1.1.1", False, contained), ("peers = 192.168.77.0/24", True, 0)):
         gateway = setting(place, container, peers.format(container.router))
         mark = ("env", "container=podman") if marked else ()
         done = subprocess.run([*container.wrapper, *mark, place.program, "check", "--offline", "--json", "-c",
