@@ -18,6 +18,7 @@
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "daemon/activation.h"
 #include "daemon/ask.h"
 #include "daemon/fdio.h"
 #include "daemon/jail.h"
@@ -29,6 +30,7 @@
 #include "daemon/source.h"
 #include "daemon/spool.h"
 #include "daemon/status.h"
+#include "daemon/strangers.h"
 
 #define BACKOFF_LEAST_MS 100
 #define BACKOFF_MOST_MS  10000
@@ -70,6 +72,7 @@ struct boss {
 	int config_fd, extract_fd, signal_fd;
 	int receiving_fd, kept_fd, sources_fd, tokens_fd, tls_fd; /* folders of `state` */
 	int report_fd; /* borrowed: of `check`, where those who pull say what they find; -1 */
+	struct activation *handed; /* sockets from whoever started us */
 	struct sources sources;
 	struct child *children;
 	size_t children_count;
@@ -635,7 +638,8 @@ static void reload(struct boss *boss,
 			      .tls_fd = -1,
 			      .report_fd = -1,
 			      .extract_fd = boss->extract_fd,
-			      .signal_fd = boss->signal_fd };
+			      .signal_fd = boss->signal_fd,
+			      .handed = boss->handed };
 	char error[CONFIG_ERROR_MAX];
 	if (again(context, &fresh.config, error) != 0) {
 		log_say(LOG_ERROR, "reload", "the old configuration stays: %s", error);
@@ -648,7 +652,7 @@ static void reload(struct boss *boss,
 		return;
 	}
 	if (!can_lock_in(&fresh.config) || !prepare(&fresh) ||
-	    !sources_open(&fresh.sources, &fresh.config, &boss->sources, true)) {
+	    !sources_open(&fresh.sources, &fresh.config, &boss->sources, boss->handed)) {
 		log_say(LOG_ERROR, "reload", "the old configuration stays");
 		sources_close(&fresh.sources);
 		close_fd(&fresh.config_fd);
@@ -669,6 +673,7 @@ static void reload(struct boss *boss,
 	config_done(&boss->config);
 	*boss = fresh;
 	start_wanted(boss);
+	strangers_warn(&boss->config);
 	sources_tell_ready(&boss->sources, boss->config.gateway.sandbox);
 	log_say(LOG_INFO, "reload", "the new configuration holds");
 }
@@ -847,6 +852,8 @@ static void end(struct boss *boss)
 	int64_t limit = monotonic_ms() + within_ms - slack_ms;
 	log_say(LOG_INFO, "ending", "deliveries that are promised are finished");
 	boss->ending = true;
+	if (!boss->once)
+		activation_notify("STOPPING=1");
 	for (size_t i = boss->children_count; i-- > 0;) {
 		if (boss->children[i].state == CHILD_WANTED)
 			drop_child(boss, &boss->children[i]);
@@ -903,13 +910,17 @@ static int start(struct boss *boss)
 	}
 	if (!prepare(boss))
 		return EXIT_CANT_LISTEN;
-	if (!sources_open(&boss->sources, &boss->config, NULL, !boss->once))
+	if (!sources_open(&boss->sources, &boss->config, NULL, boss->handed))
 		return EXIT_CANT_LISTEN;
 	if (!boss->once)
 		sources_open_door(&boss->sources, boss->config.gateway.state);
 	want_children(boss);
 	start_wanted(boss);
+	if (!boss->once)
+		strangers_warn(&boss->config);
 	sources_tell_ready(&boss->sources, boss->config.gateway.sandbox);
+	if (!boss->once)
+		activation_notify("READY=1");
 	return EXIT_DONE;
 }
 
@@ -954,7 +965,11 @@ int boss_run(struct config *config,
 	     int (*again)(const void *context, struct config *config_out, char *error_out),
 	     const void *context)
 {
+	static struct activation handed;
 	struct boss boss = boss_of(config);
+	boss.handed = &handed;
+	if (!activation_take(&handed))
+		return EXIT_CANT_LISTEN;
 	return run(&boss, again, context);
 }
 
@@ -973,7 +988,7 @@ int boss_check_accounts(const struct config *config, int report_fd)
 	boss.report_fd = report_fd;
 	boss.signal_fd = open_signals();
 	bool good = boss.signal_fd >= 0 && prepare(&boss) &&
-		    sources_open(&boss.sources, &boss.config, NULL, false);
+		    sources_open(&boss.sources, &boss.config, NULL, NULL);
 	for (size_t i = 0; good && i < boss.sources.count; i++) {
 		if (boss.sources.list[i].kind == SOURCE_IMAP)
 			add_child(&boss, ROLE_PULL, &boss.sources.list[i], false);

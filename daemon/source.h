@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/socket.h>
+#include "daemon/activation.h"
 #include "daemon/config.h"
 
 #define SOURCES_MAX 512
@@ -43,9 +44,9 @@ struct sources {
 };
 
 /* Opens what the configuration asks for; `old`: whose sockets may be taken; NULL at start.
- * `listen`: listeners too. False: said. */
+ * `handed`: what we were given, all of which must be wanted; NULL: no listeners. False: said. */
 bool sources_open(struct sources *sources, const struct config *config, struct sources *old,
-		  bool listen);
+		  struct activation *handed);
 void sources_close(struct sources *sources);
 
 /* The local door. It is a convenience: what is wrong with it is said, and borne. */

@@ -131,9 +131,11 @@ def scan(size=None, **more):
 class Device:
     """A client that says exactly what it is told, octet for octet."""
 
-    def __init__(self, port, host="127.0.0.1", timeout=30, greet=True, family=socket.AF_INET):
+    def __init__(self, port, host="127.0.0.1", timeout=30, greet=True, family=socket.AF_INET, source=None):
         self.socket = socket.socket(family)
         self.socket.settimeout(timeout * PATIENCE)
+        if source:
+            self.socket.bind(source)
         self.socket.connect((host, port))
         self.buffer = b""
         self.greeting = self.reply() if greet else None

@@ -13,7 +13,9 @@
 #include "daemon/cli/verbs.h"
 #include "daemon/json.h"
 #include "daemon/keep.h"
+#include "daemon/proxied.h"
 #include "daemon/spool.h"
+#include "daemon/strangers.h"
 #include "daemon/tls_server.h"
 
 struct findings {
@@ -167,13 +169,6 @@ static void check_proof(const struct rules_route *route, const struct config_acc
 {
 	char what[RULES_NAME_MAX + 16], text[300];
 	snprintf(what, sizeof what, "route %s", route->name);
-	if (route->from.count > 0 && route->auth == 0) {
-		snprintf(text, sizeof text,
-			 "`from` is a filter and no proof: anybody can write a From field to %s",
-			 account->name);
-		print_finding(findings, what, true, text,
-			      "auth = results, if the mail server stamps Authentication-Results");
-	}
 	if (route->auth == PROOF_RESULTS && !*account->authserv_ids &&
 	    account->believed.dialect == PROOF_DIALECT_RFC) {
 		snprintf(text, sizeof text,
@@ -185,10 +180,21 @@ static void check_proof(const struct rules_route *route, const struct config_acc
 	}
 }
 
+/* It works, and it may be meant: a finding, and no failure. */
+static void check_strangers(const struct config *config, size_t route, struct findings *findings)
+{
+	char what[RULES_NAME_MAX + 16], text[STRANGERS_MAX], remedy[STRANGERS_MAX];
+	if (!strangers_reach(config, route, text, remedy))
+		return;
+	snprintf(what, sizeof what, "route %s", config->rules.routes[route].name);
+	print_finding(findings, what, true, text, remedy);
+}
+
 static void check_routes(const struct config *config, struct findings *findings)
 {
 	char text[200];
 	for (size_t r = 0; r < config->rules.routes_count; r++) {
+		check_strangers(config, r, findings);
 		for (size_t a = 0; a < config->accounts_count; a++) {
 			if (takes_source(&config->rules.routes[r], config->accounts[a].name))
 				check_proof(&config->rules.routes[r], &config->accounts[a],
@@ -200,6 +206,27 @@ static void check_routes(const struct config *config, struct findings *findings)
 		 config->rules.routes_count, config->rules.shares_count, config->listeners_count,
 		 config->accounts_count, config->maildirs_count);
 	print_finding(findings, "configuration", true, text, "");
+}
+
+/* May all devices have one address there? Only who watches them knows: the log says it. */
+static void check_proxied(const struct config_listener *listener, const struct proxied *proxied,
+			  struct findings *findings)
+{
+	char what[RULES_NAME_MAX + 8], text[400], router[46];
+	const struct network_list *peers = &listener->peers;
+	bool only = proxied_admits_only(proxied, peers);
+	size_t i = 0;
+	while (i < proxied->count && !network_match(peers, &proxied->routers[i]))
+		i++;
+	if (i == proxied->count || (!only && !proxied_in_container()))
+		return;
+	network_print(&proxied->routers[i], router);
+	snprintf(what, sizeof what, "smtp %s", listener->name);
+	snprintf(text, sizeof text, "%s %s, which is the router of this network: %s",
+		 only ? "`peers` admits nobody but"
+		      : "if in this container all devices have the address",
+		 router, proxied_fault);
+	print_finding(findings, what, true, text, proxied_remedy);
 }
 
 static const char *describe_tls(const struct config_listener *listener)
@@ -244,9 +271,12 @@ static void warn_of_listener(const struct config_listener *listener, const char 
 static void check_listeners(const struct config *config, struct findings *findings)
 {
 	char error[CONFIG_ERROR_MAX];
+	struct proxied proxied;
+	proxied_init(&proxied);
 	for (size_t i = 0; i < config->listeners_count; i++) {
 		const struct config_listener *listener = &config->listeners[i];
 		char what[RULES_NAME_MAX + 8], text[300];
+		check_proxied(listener, &proxied, findings);
 		snprintf(what, sizeof what, "smtp %s", listener->name);
 		snprintf(text, sizeof text, "%s%s; %s", describe_tls(listener),
 			 listener->tls == CONFIG_TLS_OFF ? ""

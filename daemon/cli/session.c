@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "daemon/activation.h"
 #include "daemon/cli/single.h"
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
@@ -52,6 +53,8 @@ int verb_smtp_session(const struct options *options)
 	struct config config;
 	struct single single;
 	pid_t pid;
+	if (!activation_use_connection())
+		return EXIT_USAGE;
 	log_leave_connection();
 	int status = options_load(options, &config);
 	if (status)

@@ -35,7 +35,8 @@ enum line_verb {
 	LINE_AUTH,
 	LINE_STARTTLS,
 	LINE_NEVER, /* known, never to be offered: EXPN, TURN, ETRN, SEND, SOML, SAML */
-	LINE_HTTP,  /* the first word of an HTTP request */
+	LINE_HTTP,  /* an HTTP request */
+	LINE_FIELD, /* `Name: value`: no command, but a line of a mail or of a web request */
 	LINE_VERB_COUNT
 };
 

@@ -15,6 +15,7 @@
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
 #include "daemon/log.h"
+#include "daemon/proxied.h"
 #include "daemon/smtp/cell.h"
 #include "daemon/smtp/host.h"
 #include "daemon/smtp/notice.h"
@@ -59,6 +60,7 @@ struct listener {
 	int64_t paused_until_ms; /* 0: accepting */
 	struct waiting waiting[WAITING_MAX];
 	size_t waiting_count;
+	struct proxied proxied;
 	uint64_t ended;        /* sessions when we last looked who may be served */
 	bool full;             /* no session was free the last time we looked */
 	int64_t quiet_from_ms; /* refusals are logged at most REFUSALS_LOGGED times a minute */
@@ -221,11 +223,23 @@ static bool makes_room(struct listener *l, const struct facts_peer *peer)
 	return has_room(l, peer);
 }
 
+static void tell_proxied(const struct listener *l, const struct facts_peer *peer)
+{
+	char text[46];
+	network_print(peer, text);
+	log_say(LOG_WARNING, "proxied",
+		"%s: all devices so far have the address %s, which is the router of this network: %s; "
+		"remedy: %s",
+		l->section->name, text, proxied_fault, proxied_remedy);
+}
+
 /* Takes over the connection. */
 static void serve(struct listener *l, int accepted_fd, const struct facts_peer *peer)
 {
 	auto_close int device_fd = accepted_fd;
 	const struct config_listener *section = l->section;
+	if (proxied_count(&l->proxied, peer))
+		tell_proxied(l, peer);
 	if (!network_match(&section->peers, peer) && !network_is_loopback(peer)) {
 		refuse(l, device_fd, peer, SESSION_REFUSE_PEER);
 		return;
@@ -355,6 +369,11 @@ static int prepare(struct listener *l)
 	raise_file_limit();
 	notice_prepare();
 	host_name(l->host);
+	proxied_init(&l->proxied);
+	if (proxied_admits_only(&l->proxied, &l->section->peers))
+		log_say(LOG_WARNING, "proxied",
+			"%s: `peers` admits nobody but the router of this network: %s; remedy: %s",
+			l->section->name, proxied_fault, proxied_remedy);
 	int error = relay_init(&l->relay, config, FD_QUEUE, (size_t)l->section->sessions);
 	if (error)
 		return error;

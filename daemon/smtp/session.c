@@ -857,6 +857,15 @@ static void run_http(struct session *s, const struct line_command *command)
 	close_with(s, REPLY_WEB);
 }
 
+/* The text of a mail, or of a web request, that nobody asked for: a device did not hear our no to
+ * DATA, or whoever sends has another reader in mind. What follows may look like commands. */
+static void run_field(struct session *s, const struct line_command *command)
+{
+	(void)command;
+	log_stranger(s, "Header fields came as commands: our reply before them was not read");
+	close_with(s, REPLY_FIELD);
+}
+
 /* A row either runs something or says one thing. */
 static const struct row {
 	unsigned states; /* in which it is in order */
@@ -880,6 +889,7 @@ static const struct row {
 	[LINE_STARTTLS] = { STATE_NEW | STATE_READY, run_starttls, REPLY_OK, false },
 	[LINE_NEVER] = { STATE_ANY, NULL, REPLY_NEVER, false },
 	[LINE_HTTP] = { STATE_ANY, run_http, REPLY_OK, false },
+	[LINE_FIELD] = { STATE_ANY, run_field, REPLY_OK, false },
 };
 
 /* --- the loop --------------------------------------------------------------------------------- */
@@ -955,6 +965,13 @@ static void next_command(struct session *s)
 	}
 }
 
+/* More than one line. A pipe is filled by whoever started us, and he may do that. */
+static bool is_dialogue(const struct session *s, const char *early, size_t size)
+{
+	const char *end = memchr(early, '\n', size);
+	return s->wire.socket && end && end + 1 < early + size;
+}
+
 static void greet(struct session *s)
 {
 	begin(s);
@@ -962,7 +979,7 @@ static void greet(struct session *s)
 		return;
 	const char *early;
 	struct reply_line line = { .size = 0 };
-	size_t size = s->encrypted ? 0 : wire_early(&s->wire, &early, 16);
+	size_t size = s->encrypted ? 0 : wire_early(&s->wire, &early, WIRE_INPUT);
 	if (size > 0 && line_is_tls(early, size)) {
 		tell_foreign(s);
 		return;
@@ -970,6 +987,11 @@ static void greet(struct session *s)
 	if (size > 0 && !line_is_command(early, size)) {
 		log_stranger(s, "Something that is no mail device talks to the mail port");
 		close_with(s, REPLY_NOT_SMTP);
+		return;
+	}
+	if (size > 0 && is_dialogue(s, early, size)) {
+		log_stranger(s, "Several commands came before the greeting");
+		close_with(s, REPLY_EARLY);
 		return;
 	}
 	reply_add(&line, "220 ");

@@ -3,8 +3,9 @@
  *
  * The dialogue is a table: verb -> states in which it is in order, and what runs it. AUTH and
  * STARTTLS are rows of it. Every reply that this program ever gives leaves from session.c. What we
- * let devices do against the RFC stands in line.h; besides: bytes before the greeting are taken if
- * they can be a command (a camera that does not wait), and answered 554 if they can't.
+ * let devices do against the RFC stands in line.h; besides: one line before the greeting is taken
+ * if it can be a command (a camera that does not wait). Anything else that comes so early is
+ * answered 554: whoever sends a whole dialogue before we said anything speaks to somebody else.
  *
  * TLS (RFC 3207, 8314): a handshake at once is taken on every port that has TLS at all. AUTH (RFC
  * 4954) is taken after HELO too, or without any greeting, and where it was not advertised, since
