@@ -9,6 +9,7 @@ import select
 import socket
 import ssl
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -111,9 +112,16 @@ class GnutlsPipe:
     """What looks like a socket is gnutls-cli: it knows ciphers that OpenSSL has forgotten."""
 
     def __init__(self, port, priority, *options):
-        self.process = subprocess.Popen(["gnutls-cli", "--insecure", "--no-ca-verification", "--logfile=/dev/null", "--priority",
-                                         priority, "-p", str(port), *options, "127.0.0.1"],
+        self.told = tempfile.NamedTemporaryFile()
+        self.process = subprocess.Popen(["gnutls-cli", "--insecure", "--no-ca-verification", f"--logfile={self.told.name}",
+                                         "--priority", priority, "-p", str(port), *options, "127.0.0.1"],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0)
+
+    def agreed(self):
+        """Version and cipher, once the other side has ended it."""
+        self.process.stdin.close()
+        self.process.wait(20 * PATIENCE)
+        return re.search(r"- Description: (\S+)", open(self.told.name).read()).group(1)
 
     def sendall(self, octets):
         self.process.stdin.write(octets)
@@ -130,14 +138,15 @@ class GnutlsPipe:
         self.process.kill()
         self.process.wait(10)
         self.process.stdout.close()
+        self.told.close()
 
 
 class GnutlsDevice(Device):
-    """TLS at once, with exactly that priority."""
+    """TLS with exactly that priority: at once, or by STARTTLS."""
 
-    def __init__(self, port, priority, *options):
-        self.socket, self.buffer = GnutlsPipe(port, priority, *options), b""
-        self.greeting = self.reply()
+    def __init__(self, port, priority, starttls=False):
+        self.socket, self.buffer = GnutlsPipe(port, priority, *(["--starttls-proto=smtp"] if starttls else [])), b""
+        self.greeting = None if starttls else self.reply()
 
 
 TLS_1_0_ONLY = "NONE:+VERS-TLS1.0:{}:+SHA1:+RSA:+COMP-NULL:+SIGN-ALL:+GROUP-ALL:+CTYPE-X509"

@@ -11,8 +11,7 @@ import time
 
 from devices import (BCRYPT, PASSWORD, SHA512, USERNAME, WELCOME, YESCRYPT, Connected, Network, TlsDevice, b64, hash_of,
                      log_says, logged_in, plain, start_all, users_file, users_line)
-from harness import (PATIENCE, PDF, Device, equal, mail, needs_root, part, processes, require, rows, scan, send, tree,
-                     wait_for)
+from harness import PATIENCE, PDF, equal, mail, needs_root, part, require, rows, scan, send, tree, wait_for
 
 SECRET = "k3YsafeK3ysafe16"
 IN_CLEAR = "plaintext_auth = yes\nusers = "

@@ -3,17 +3,16 @@
 import os
 import re
 import signal
-import socket
 import ssl
 import stat
 import subprocess
 import threading
 import time
 
-from devices import (BIZHUB, RC4, SSL2_HELLO, SSL3_HELLO, TRIPLE_DES, WELCOME, TlsDevice, b64, der, log_says, logged_in,
-                     make_pair, start_all, tls_context, users_file, users_line)
-from harness import (IS_SANITIZED, PATIENCE, PDF, Device, equal, needs_root, pdf, processes, require, rows, scan, send,
-                     status_of, tree, wait_for)
+from devices import (BIZHUB, RC4, SSL2_HELLO, SSL3_HELLO, TRIPLE_DES, WELCOME, GnutlsDevice, TlsDevice, der, log_says,
+                     logged_in, make_pair, start_all, tls_context, users_file, users_line)
+from harness import (PATIENCE, PDF, Device, equal, needs_root, pdf, processes, require, rows, scan, send, status_of,
+                     wait_for)
 
 COMPATS = ("modern", "legacy", "ancient")
 
@@ -47,13 +46,15 @@ def by_openssl(*options):
 
 def by_gnutls(priority):
     def client(port):
-        done = subprocess.run(["gnutls-cli", "--insecure", "--no-ca-verification", "--priority", priority,
-                               "--starttls-proto=smtp", "-p", str(port), "127.0.0.1"], input=b"EHLO x\r\nQUIT\r\n",
-                              capture_output=True, timeout=30 * PATIENCE)
-        if b"221 2.0.0" not in done.stdout:
-            require(done.returncode != 0, f"{done.stdout} {done.stderr}")
+        device = GnutlsDevice(port, priority, starttls=True)
+        try:
+            require("SIZE" in device.say("EHLO x"))
+            require(device.say("QUIT").startswith("221"))
+            return device.socket.agreed()
+        except (EOFError, BrokenPipeError):
             return None
-        return re.search(rb"- Description: (\S+)", done.stdout).group(1).decode()
+        finally:
+            device.close()
     return client
 
 
