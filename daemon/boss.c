@@ -55,6 +55,7 @@ struct child {
 	int64_t started_ms, start_at_ms;
 	int64_t backoff_ms;
 	bool keeps; /* the courier that tidies and takes no questions */
+	bool keys;  /* who has the private keys and logins of listeners */
 };
 
 struct identity {
@@ -66,7 +67,7 @@ struct boss {
 	struct scout scouts[RULES_SHARES_MAX]; /* one a share */
 	struct identity courier;
 	int config_fd, extract_fd, signal_fd;
-	int receiving_fd, kept_fd, sources_fd, tokens_fd; /* folders of the spool */
+	int receiving_fd, kept_fd, sources_fd, tokens_fd, tls_fd; /* folders of `state` */
 	int report_fd; /* borrowed: of `check`, where those who pull say what they find; -1 */
 	struct sources sources;
 	struct child *children;
@@ -176,18 +177,90 @@ static int start_listener(struct boss *boss, const struct source *source, pid_t 
 {
 	bool door = source->kind == SOURCE_DOOR;
 	const char *arguments[] = { door ? "door" : "listen", door ? NULL : source->name, NULL };
-	int fds[SOCKETS_MAX + 2] = { source->asks[0], boss->receiving_fd };
+	auto_close int nothing_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	int fds[SOCKETS_MAX + 3] = { source->asks[0], boss->receiving_fd,
+				     source->keeps[0] >= 0 ? source->keeps[0] : nothing_fd };
 	for (size_t i = 0; i < source->sockets_count; i++)
-		fds[i + 2] = source->sockets[i].fd;
+		fds[i + 3] = source->sockets[i].fd;
 	const struct role_start start = { .role = ROLE_SMTP,
 					  .arguments = arguments,
 					  .fds = fds,
-					  .fds_count = source->sockets_count + 2,
+					  .fds_count = source->sockets_count + 3,
 					  .config_fd = boss->config_fd,
 					  .program_fd = -1,
 					  .uid = boss->config.uid,
 					  .gid = boss->config.gid };
 	return role_start(&start, pid_out);
+}
+
+/* A file for root alone may be among them: we open it, and another reads it. */
+static int open_for_keys(const char *name, const char *path)
+{
+	int fd = open(*path ? path : "/dev/null", O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd >= 0)
+		return fd;
+	log_say(LOG_ERROR, "tls", "source %s: %s: %s", name, path, strerror(errno));
+	return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* What whoever has the keys of listeners is started with. */
+struct keys_start {
+	const char *arguments[SOURCES_MAX + 2];
+	int fds[ROLE_FDS_MAX];
+	size_t names, count;
+};
+
+static bool add_keys(struct keys_start *how, const struct config_listener *listener, int link_fd)
+{
+	if (how->count + 4 > ROLE_FDS_MAX)
+		return false;
+	how->arguments[++how->names] = listener->name;
+	how->fds[how->count++] = link_fd;
+	how->fds[how->count++] = open_for_keys(listener->name, listener->tls_cert);
+	how->fds[how->count++] = open_for_keys(listener->name, listener->tls_key);
+	how->fds[how->count++] =
+		open_for_keys(listener->name, config_has_logins(listener) ? listener->users : "");
+	return true;
+}
+
+/* All but the links are ours to close. */
+static void close_keys(struct keys_start *how)
+{
+	for (size_t i = 1; i < how->count; i++) {
+		if ((i - 1) % 4 != 0)
+			close_fd(&how->fds[i]);
+	}
+}
+
+static int start_keys_role(const struct config *config, const struct keys_start *how, int config_fd,
+			   pid_t *pid_out)
+{
+	const struct role_start start = { .role = ROLE_SMTP,
+					  .arguments = how->arguments,
+					  .fds = how->fds,
+					  .fds_count = how->count,
+					  .config_fd = config_fd,
+					  .program_fd = -1,
+					  .uid = config->uid,
+					  .gid = config->gid };
+	return role_start(&start, pid_out);
+}
+
+static int start_keys(struct boss *boss, pid_t *pid_out)
+{
+	static struct keys_start how;
+	how = (struct keys_start){ .arguments = { "keeper" }, .fds = { boss->tls_fd }, .count = 1 };
+	bool fits = true;
+	for (size_t i = 0; i < boss->sources.count; i++) {
+		const struct source *source = &boss->sources.list[i];
+		if (source->keeps[1] >= 0)
+			fits = fits &&
+			       add_keys(&how, config_find_listener(&boss->config, source->name),
+					source->keeps[1]);
+	}
+	int error = fits ? start_keys_role(&boss->config, &how, boss->config_fd, pid_out) : -E2BIG;
+	close_keys(&how);
+	return error;
 }
 
 /* Who pulls gets a new pair for its questions about passwords: an answer to who was before it must
@@ -251,7 +324,10 @@ static int start_source(struct boss *boss, struct source *source, pid_t *pid_out
 
 static const char *child_name(const struct child *child)
 {
-	return *child->name ? child->name : child->keeps ? "keeper" : "courier";
+	return *child->name   ? child->name
+	       : child->keys  ? "keys"
+	       : child->keeps ? "keeper"
+			      : "courier";
 }
 
 /* `meant`: it ended of its own accord. */
@@ -271,6 +347,7 @@ static void start_child(struct boss *boss, struct child *child)
 {
 	child->started_ms = monotonic_ms();
 	int error = child->source ? start_source(boss, child->source, &child->pid)
+		    : child->keys ? start_keys(boss, &child->pid)
 				  : start_courier(boss, child, &child->pid);
 	if (!error) {
 		child->state = CHILD_RUNNING;
@@ -337,8 +414,19 @@ static struct child *add_child(struct boss *boss, enum role role, struct source 
 	return child;
 }
 
+static bool needs_keys(const struct boss *boss)
+{
+	for (size_t i = 0; i < boss->sources.count; i++) {
+		if (boss->sources.list[i].keeps[1] >= 0)
+			return true;
+	}
+	return false;
+}
+
 static void want_children(struct boss *boss)
 {
+	if (needs_keys(boss))
+		add_child(boss, ROLE_SMTP, NULL, false)->keys = true;
 	add_child(boss, ROLE_COURIER, NULL, true);
 	for (uint64_t i = 0; i < config_couriers(&boss->config); i++)
 		add_child(boss, ROLE_COURIER, NULL, false);
@@ -504,6 +592,7 @@ static void close_folders(struct boss *boss)
 	close_fd(&boss->kept_fd);
 	close_fd(&boss->sources_fd);
 	close_fd(&boss->tokens_fd);
+	close_fd(&boss->tls_fd);
 }
 
 static bool prepare(struct boss *boss)
@@ -519,6 +608,8 @@ static bool prepare(struct boss *boss)
 		error = spool_open(state, SPOOL_SOURCES, &boss->sources_fd);
 	if (!error)
 		error = spool_open(state, SPOOL_TOKENS, &boss->tokens_fd);
+	if (!error)
+		error = spool_open(state, SPOOL_TLS, &boss->tls_fd);
 	if (error) {
 		log_say(LOG_ERROR, "state", "%s: %s; give `state` a folder that we can write to",
 			path, strerror(-error));
@@ -540,6 +631,7 @@ static void reload(struct boss *boss,
 			      .kept_fd = -1,
 			      .sources_fd = -1,
 			      .tokens_fd = -1,
+			      .tls_fd = -1,
 			      .report_fd = -1,
 			      .extract_fd = boss->extract_fd,
 			      .signal_fd = boss->signal_fd };
@@ -851,6 +943,7 @@ static struct boss boss_of(struct config *config)
 			     .kept_fd = -1,
 			     .sources_fd = -1,
 			     .tokens_fd = -1,
+			     .tls_fd = -1,
 			     .report_fd = -1 };
 	*config = (struct config){ 0 };
 	return boss;

@@ -205,7 +205,10 @@ static bool correct(const struct relay *relay, const struct relay_link *link, vo
 		return false;
 	if ((head->kind != ASK_DELIVER && head->kind != ASK_SETTLE) || fds != 2)
 		return false;
-	head->login[0] = '\0'; /* no login is known in this version */
+	/* it belongs to the session that asked the keeper about it; a local client has none */
+	if (relay->local ||
+	    !login_find(&relay->config->rules.logins, link->origin.source, head->login))
+		head->login[0] = '\0';
 	head->deadline_ms = latest_answer_ms(relay->config, head);
 	if (relay->local)
 		return correct_local(relay->config, &head->origin);
