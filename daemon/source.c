@@ -18,7 +18,7 @@
 #include "daemon/spool.h"
 #include "policy/value.h"
 
-#define BACKLOG 256
+#define BACKLOG 1024
 
 static bool get_bound(int fd, struct address *bound_out)
 {

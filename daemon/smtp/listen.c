@@ -28,6 +28,8 @@ enum { CHILD_DEVICE = 3, CHILD_ASK = 4, CHILD_KEEPER = FD_KEEPER, CHILD_FIRST_FR
 
 #define PAUSE_MS      500  /* without accepting, when there are no descriptors or no memory */
 #define FULL_MS       5000 /* ... when no session is free: deliveries are shorter, idling is not */
+#define FULL_LOOK_MS  500  /* how often we look then whether there are deliveries at all */
+#define QUIET_MS      300  /* in which a device that delivers says something */
 #define PEER_SESSIONS 20   /* from one address, if the configuration does not say */
 
 #define PATIENCE_MS 20000 /* for the session of a device that has left */
@@ -63,6 +65,7 @@ struct listener {
 	struct proxied proxied;
 	uint64_t ended;        /* sessions when we last looked who may be served */
 	bool full;             /* no session was free the last time we looked */
+	int64_t full_until_ms; /* who comes then is told so */
 	int64_t quiet_from_ms; /* refusals are logged at most REFUSALS_LOGGED times a minute */
 	unsigned refusals;
 	struct habit *habits; /* HABITS_MAX, in memory that is shared with sessions */
@@ -313,14 +316,26 @@ static void set_accepting(struct listener *l, bool wanted, int pause_ms)
 	l->paused_until_ms = wanted ? 0 : monotonic_ms() + pause_ms;
 }
 
-/* When the last session is taken the next device waits for its greeting, since sessions are short;
- * if none ends for a while who comes is told at once, until one does. */
+/* When the last session is taken the next device waits for its greeting, since deliveries are
+ * short; if none ends for a while, or most who are there only idle, who comes is told at once,
+ * until one ends. */
 static void mind_room(struct listener *l)
 {
 	bool full = l->relay.links_count >= l->section->sessions;
-	if (full != l->full)
-		set_accepting(l, !full, FULL_MS);
+	if (full != l->full) {
+		set_accepting(l, !full, FULL_LOOK_MS);
+		l->full_until_ms = monotonic_ms() + FULL_MS;
+	}
 	l->full = full;
+}
+
+static void end_pause(struct listener *l)
+{
+	bool idlers = relay_count_quiet(&l->relay, QUIET_MS) * 2 > l->relay.links_count;
+	if (l->full && !idlers && monotonic_ms() < l->full_until_ms)
+		l->paused_until_ms = monotonic_ms() + FULL_LOOK_MS;
+	else
+		set_accepting(l, true, 0);
 }
 
 static void accept_one(struct listener *l, int listening_fd)
@@ -462,7 +477,7 @@ int listen_run(const struct config *config, const struct config_listener *listen
 			accept_one(&l, listening_fd);
 		serve_waiting(&l, false);
 		if (l.paused_until_ms && monotonic_ms() >= l.paused_until_ms)
-			set_accepting(&l, true, 0);
+			end_pause(&l);
 		mind_room(&l);
 		if (notice_drain())
 			close_sockets(&l);
