@@ -5,6 +5,7 @@
 #include <dkim.h>
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -418,13 +419,22 @@ static const char *find_unsigned(const struct work *work, DKIM_SIGINFO *signatur
 	return NULL;
 }
 
-static bool is_short(DKIM_SIGINFO *signature)
+/* What speaks against its key; NULL: nothing. */
+static const char *find_key_fault(DKIM_SIGINFO *signature)
 {
 	dkim_alg_t algorithm;
 	unsigned bits = 0;
-	return dkim_sig_getsignalg(signature, &algorithm) != DKIM_STAT_OK ||
-	       dkim_sig_getkeysize(signature, &bits) != DKIM_STAT_OK ||
-	       (algorithm != DKIM_SIGN_ED25519SHA256 && bits < KEY_BITS_MIN);
+	u_char tag[] = "k";
+	const char *kind = (const char *)dkim_sig_gettagvalue(signature, true, tag);
+	if (dkim_sig_getflags(signature) & DKIM_SIGFLAG_TESTKEY)
+		return "its key is for tests (t=y)";
+	if (dkim_sig_getsignalg(signature, &algorithm) != DKIM_STAT_OK ||
+	    dkim_sig_getkeysize(signature, &bits) != DKIM_STAT_OK)
+		return "its key can't be read";
+	bool edwards = algorithm == DKIM_SIGN_ED25519SHA256;
+	if (strcmp(kind ? kind : "rsa", edwards ? "ed25519" : "rsa") != 0)
+		return "its key is of another kind";
+	return !edwards && bits < KEY_BITS_MIN ? "its key is too short" : NULL;
 }
 
 /* What is wrong with a signature whose domain is aligned; NULL: nothing. */
@@ -447,11 +457,9 @@ static const char *find_fault(const struct work *work, DKIM_SIGINFO *signature)
 	if (error != DKIM_SIGERROR_OK || !(flags & DKIM_SIGFLAG_PASSED) ||
 	    dkim_sig_getbh(signature) != DKIM_SIGBH_MATCH)
 		return word_of(error);
-	if (flags & DKIM_SIGFLAG_TESTKEY)
-		return "its key is for tests (t=y)";
-	if (is_short(signature))
-		return "its key is too short";
-	const char *fault = find_gap(work, signature);
+	const char *fault = find_key_fault(signature);
+	if (!fault)
+		fault = find_gap(work, signature);
 	return fault ? fault : find_unsigned(work, signature);
 }
 
