@@ -70,6 +70,7 @@ struct boss {
 	struct scout scouts[RULES_SHARES_MAX]; /* one a share */
 	struct identity courier;
 	int config_fd, extract_fd, signal_fd;
+	int prove_fds[2]; /* of questions who signed a message: the couriers' end, the prover's */
 	int receiving_fd, kept_fd, sources_fd, tokens_fd, tls_fd; /* folders of `state` */
 	int report_fd; /* borrowed: of `check`, where those who pull say what they find; -1 */
 	struct activation *handed; /* sockets from whoever started us */
@@ -158,21 +159,45 @@ static void forget_scouts(struct scout *scouts)
 static int start_courier(struct boss *boss, const struct child *child, pid_t *pid_out)
 {
 	const char *arguments[SOURCES_MAX + 2] = { child->keeps ? "keep" : "run" };
-	int fds[SOURCES_MAX + 1] = { boss->extract_fd };
+	int fds[SOURCES_MAX + 2] = { boss->extract_fd, boss->prove_fds[0] };
 	const struct sources *sources = &boss->sources;
 	for (size_t i = 0; i < sources->count; i++) {
 		arguments[i + 1] = sources->list[i].name;
-		fds[i + 1] = sources->list[i].asks[1];
+		fds[i + 2] = sources->list[i].asks[1];
 	}
 	const struct role_start start = { .role = ROLE_COURIER,
 					  .arguments = arguments,
 					  .fds = fds,
-					  .fds_count = sources->count + 1,
+					  .fds_count = sources->count + 2,
 					  .config_fd = boss->config_fd,
 					  .program_fd = -1,
 					  .uid = boss->courier.uid,
 					  .gid = boss->courier.gid,
 					  .keep_files = true };
+	return role_start(&start, pid_out);
+}
+
+/* Who looks at signatures. The file of keys may be for root alone: we open it. `alone`: nobody
+ * starts it again. */
+static int start_prover(const struct config *config, int config_fd, int questions_fd, bool alone,
+			pid_t *pid_out)
+{
+	const char *path = *config->gateway.dkim_keys ? config->gateway.dkim_keys : "/dev/null";
+	const char *arguments[] = { alone ? "alone" : "run", NULL };
+	auto_close int keys_fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (keys_fd < 0) {
+		log_say(LOG_ERROR, "dkim_keys", "%s: %s", path, strerror(errno));
+		keys_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	}
+	const int fds[] = { questions_fd, keys_fd };
+	const struct role_start start = { .role = ROLE_PROVE,
+					  .arguments = arguments,
+					  .fds = fds,
+					  .fds_count = sizeof fds / sizeof fds[0],
+					  .config_fd = config_fd,
+					  .program_fd = -1,
+					  .uid = config->uid,
+					  .gid = config->gid };
 	return role_start(&start, pid_out);
 }
 
@@ -328,10 +353,11 @@ static int start_source(struct boss *boss, struct source *source, pid_t *pid_out
 
 static const char *child_name(const struct child *child)
 {
-	return *child->name   ? child->name
-	       : child->keys  ? "keys"
-	       : child->keeps ? "keeper"
-			      : "courier";
+	if (*child->name)
+		return child->name;
+	if (child->role == ROLE_PROVE)
+		return "prover";
+	return child->keys ? "keys" : child->keeps ? "keeper" : "courier";
 }
 
 /* `meant`: it ended of its own accord. */
@@ -347,12 +373,22 @@ static void delay_start(struct child *child, bool meant)
 	child->state = CHILD_WANTED;
 }
 
+static int start_role(struct boss *boss, struct child *child)
+{
+	if (child->source)
+		return start_source(boss, child->source, &child->pid);
+	if (child->role == ROLE_PROVE)
+		return start_prover(&boss->config, boss->config_fd, boss->prove_fds[1], false,
+				    &child->pid);
+	if (child->keys)
+		return start_keys(boss, &child->pid);
+	return start_courier(boss, child, &child->pid);
+}
+
 static void start_child(struct boss *boss, struct child *child)
 {
 	child->started_ms = monotonic_ms();
-	int error = child->source ? start_source(boss, child->source, &child->pid)
-		    : child->keys ? start_keys(boss, &child->pid)
-				  : start_courier(boss, child, &child->pid);
+	int error = start_role(boss, child);
 	if (!error) {
 		child->state = CHILD_RUNNING;
 		return;
@@ -434,6 +470,8 @@ static void want_children(struct boss *boss)
 	add_child(boss, ROLE_COURIER, NULL, true);
 	for (uint64_t i = 0; i < config_couriers(&boss->config); i++)
 		add_child(boss, ROLE_COURIER, NULL, false);
+	if (config_wants_dkim(&boss->config))
+		add_child(boss, ROLE_PROVE, NULL, false);
 	static const enum role roles[] = { [SOURCE_LISTENER] = ROLE_SMTP,
 					   [SOURCE_DOOR] = ROLE_SMTP,
 					   [SOURCE_IMAP] = ROLE_PULL,
@@ -597,6 +635,8 @@ static void close_folders(struct boss *boss)
 	close_fd(&boss->sources_fd);
 	close_fd(&boss->tokens_fd);
 	close_fd(&boss->tls_fd);
+	close_fd(&boss->prove_fds[0]);
+	close_fd(&boss->prove_fds[1]);
 }
 
 static bool prepare(struct boss *boss)
@@ -620,6 +660,8 @@ static bool prepare(struct boss *boss)
 		return false;
 	}
 	error = config_write(&boss->config, &boss->config_fd);
+	if (!error)
+		error = socket_pair(boss->prove_fds);
 	if (error)
 		log_say(LOG_ERROR, "start", "the configuration can't be handed on: %s",
 			strerror(-error));
@@ -637,6 +679,7 @@ static void reload(struct boss *boss,
 			      .tokens_fd = -1,
 			      .tls_fd = -1,
 			      .report_fd = -1,
+			      .prove_fds = { -1, -1 },
 			      .extract_fd = boss->extract_fd,
 			      .signal_fd = boss->signal_fd,
 			      .handed = boss->handed };
@@ -951,6 +994,7 @@ static struct boss boss_of(struct config *config)
 			     .config_fd = -1,
 			     .extract_fd = -1,
 			     .signal_fd = -1,
+			     .prove_fds = { -1, -1 },
 			     .receiving_fd = -1,
 			     .kept_fd = -1,
 			     .sources_fd = -1,
@@ -1004,13 +1048,42 @@ int boss_check_accounts(const struct config *config, int report_fd)
 	return good ? 0 : -EIO;
 }
 
+int boss_start_prover(const struct config *config, int *asks_out)
+{
+	int pair[2];
+	pid_t pid;
+	auto_close int config_fd = -1;
+	int error = socket_pair(pair);
+	if (error)
+		return error;
+	auto_close int ours = pair[0];
+	auto_close int theirs = pair[1];
+	if (config_wants_dkim(config)) {
+		error = config_write(config, &config_fd);
+		if (!error)
+			error = start_prover(config, config_fd, theirs, true, &pid);
+	}
+	if (!error)
+		*asks_out = take_fd(&ours);
+	return error;
+}
+
+static bool takes_mail(const char *mode)
+{
+	return strcmp(mode, "alone") == 0 || strcmp(mode, "explain") == 0;
+}
+
 int boss_start_courier(const struct config *config, const char *mode, int fd, pid_t *pid_out)
 {
 	auto_close int config_fd = -1;
 	auto_close int extract_fd = -1;
+	auto_close int prove_fd = -1;
 	int error = config_write(config, &config_fd);
 	if (!error)
 		error = role_open_program(ROLE_EXTRACT, &extract_fd);
+	if (!error)
+		error = takes_mail(mode) ? boss_start_prover(config, &prove_fd)
+					 : memory_file("nobody", &prove_fd);
 	if (error)
 		return error;
 	struct scout scouts[RULES_SHARES_MAX] = { 0 };
@@ -1018,11 +1091,11 @@ int boss_start_courier(const struct config *config, const char *mode, int fd, pi
 	choose_identity(config, scouts, &identity);
 	forget_scouts(scouts);
 	const char *arguments[] = { mode, "*", NULL };
-	const int fds[] = { extract_fd, fd };
+	const int fds[] = { extract_fd, prove_fd, fd };
 	const struct role_start start = { .role = ROLE_COURIER,
 					  .arguments = arguments,
 					  .fds = fds,
-					  .fds_count = 2,
+					  .fds_count = 3,
 					  .config_fd = config_fd,
 					  .program_fd = -1,
 					  .uid = identity.uid,

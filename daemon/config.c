@@ -2,10 +2,12 @@
  * anything but the files it is given. */
 #define _GNU_SOURCE
 #include "daemon/config.h"
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
+#include <netinet/in.h>
 #include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -55,6 +57,8 @@ static const struct config_key keys[] = {
 	{ "gateway", "quarantine_bytes", CONFIG_SIZE, "1G", 0, UINT64_MAX, NULL, G(quarantine_bytes), "room for what is kept aside" },
 	{ "gateway", "sandbox", CONFIG_WORD, "best", 0, 0, sandbox_words, G(sandbox), "best, require or off" },
 	{ "gateway", "local_users", CONFIG_USERS, "", 0, 0, NULL, G(local_users), "who may use `drop` and `smtp-session` through the running gateway" },
+	{ "gateway", "dkim_keys", CONFIG_FILE, "", 0, 0, NULL, G(dkim_keys), "public keys of those who sign, a line each: NAME RECORD; what is not in it is asked for" },
+	{ "gateway", "dkim_resolver", CONFIG_TEXT, "", 0, 0, NULL, G(dkim_resolver), "who is asked for the others: ADDRESS or ADDRESS:PORT; none; not set: the system's" },
 
 	{ "smtp", "listen", CONFIG_TEXT, "", 0, 0, NULL, L(listen), "comma list of ADDRESS:PORT" },
 	{ "smtp", "peers", CONFIG_NETWORKS, "", 0, 0, NULL, L(peers), "networks that may connect; empty: loopback only" },
@@ -1087,15 +1091,6 @@ static bool finish_rules(struct loading *loading)
 	return rules_finish(rules, &error) || rules_failed(loading, &error);
 }
 
-/* Where no line is at fault the file as a whole is. */
-static bool fail_whole(struct loading *loading, const char *text)
-{
-	const struct ini *ini = &loading->config->ini;
-	snprintf(loading->error, CONFIG_ERROR_MAX, "%.250s:1: %s",
-		 ini->files_count ? ini->files[0] : "-", text);
-	return false;
-}
-
 static size_t line_of_key(const struct config *config, const char *section, const char *key)
 {
 	for (size_t i = 0; i < config->ini.count; i++) {
@@ -1104,6 +1099,58 @@ static size_t line_of_key(const struct config *config, const char *section, cons
 			return i;
 	}
 	return SIZE_MAX;
+}
+
+#define DNS_PORT 53
+
+/* ADDRESS, ADDRESS:PORT or [ADDRESS]:PORT. */
+static bool read_address(const char *text, struct sockaddr_storage *address_out)
+{
+	struct sockaddr_in four = { .sin_family = AF_INET };
+	struct sockaddr_in6 six = { .sin6_family = AF_INET6 };
+	char host[INET6_ADDRSTRLEN + 2];
+	uint64_t port = DNS_PORT;
+	const char *colon = strrchr(text, ':');
+	bool bracketed = *text == '[', alone = !colon || (!bracketed && strchr(text, ':') != colon);
+	size_t size = alone ? strlen(text) : (size_t)(colon - text);
+	if (bracketed && !(size > 2 && text[size - 1] == ']'))
+		return false;
+	if (size >= sizeof host || (!alone && !value_number(colon + 1, 1, UINT16_MAX, &port)))
+		return false;
+	snprintf(host, sizeof host, "%.*s", (int)(bracketed ? size - 2 : size), text + bracketed);
+	*address_out = (struct sockaddr_storage){ 0 };
+	four.sin_port = six.sin6_port = htons((uint16_t)port);
+	if (!bracketed && inet_pton(AF_INET, host, &four.sin_addr) == 1)
+		memcpy(address_out, &four, sizeof four);
+	else if (inet_pton(AF_INET6, host, &six.sin6_addr) == 1)
+		memcpy(address_out, &six, sizeof six);
+	else
+		return false;
+	return true;
+}
+
+static bool read_resolver(struct loading *loading)
+{
+	struct config *config = loading->config;
+	struct config_resolver *resolver = &config->gateway.resolver;
+	const char *text = config->gateway.dkim_resolver;
+	resolver->kind = !*text                          ? CONFIG_RESOLVER_SYSTEM
+			 : strcasecmp(text, "none") == 0 ? CONFIG_RESOLVER_NONE
+							 : CONFIG_RESOLVER_ADDRESS;
+	return resolver->kind != CONFIG_RESOLVER_ADDRESS ||
+	       read_address(text, &resolver->address) ||
+	       fail(loading, line_of_key(config, "gateway", "dkim_resolver"),
+		    "`dkim_resolver = %.80s` can't be read, ADDRESS:PORT or none is expected",
+		    text);
+}
+
+/* Where no line is at fault the file as a whole is. */
+static bool fail_whole(struct loading *loading, const char *text)
+{
+	const struct ini *ini = &loading->config->ini;
+	snprintf(loading->error, CONFIG_ERROR_MAX, "%.250s:1: %s",
+		 ini->files_count ? ini->files[0] : "-", text);
+	return false;
 }
 
 /* As root: `user`, else the account letterchute, else nobody. As anybody else: ourselves. */
@@ -1140,8 +1187,8 @@ static bool check_whole(struct loading *loading)
 		return fail_whole(
 			loading,
 			"the configuration is empty, [share] and [route NAME] are expected");
-	return check_listeners(loading) && check_pulled(loading) && finish_rules(loading) &&
-	       resolve_identity(loading);
+	return read_resolver(loading) && check_listeners(loading) && check_pulled(loading) &&
+	       finish_rules(loading) && resolve_identity(loading);
 }
 
 /* Takes over `ini`. */
@@ -1293,8 +1340,8 @@ uint64_t config_validity(const struct config_account *account, uint32_t validity
 /* What decides about messages, also where it stands with their source. */
 static bool is_policy(const struct section_kind *kind, const char *key)
 {
-	static const char *const names[] = { "authserv_ids", "ar_count", "ar_methods",
-					     "ar_dialect" };
+	static const char *const names[] = { "authserv_ids", "ar_count",  "ar_methods",
+					     "ar_dialect",   "dkim_keys", "dkim_resolver" };
 	if (kind->reader == READ_RULES)
 		return true;
 	for (size_t i = 0; key && i < sizeof names / sizeof names[0]; i++) {
@@ -1348,6 +1395,15 @@ bool config_has_logins(const struct config_listener *listener)
 bool config_needs_keeper(const struct config_listener *listener)
 {
 	return listener->tls != CONFIG_TLS_OFF || config_has_logins(listener);
+}
+
+bool config_wants_dkim(const struct config *config)
+{
+	for (size_t i = 0; i < config->rules.routes_count; i++) {
+		if (config->rules.routes[i].auth & PROOF_DKIM)
+			return true;
+	}
+	return false;
 }
 
 uint64_t config_couriers(const struct config *config)

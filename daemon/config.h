@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include "daemon/ini.h"
 #include "daemon/jail.h"
 #include "policy/proof.h"
@@ -30,6 +31,17 @@ enum config_oauth {
 enum config_grant { CONFIG_GRANT_REFRESH, CONFIG_GRANT_CLIENT };
 enum config_sasl { CONFIG_SASL_AUTO, CONFIG_SASL_XOAUTH2, CONFIG_SASL_OAUTHBEARER };
 
+/* Who is asked for the keys of signatures. */
+enum config_resolver_kind {
+	CONFIG_RESOLVER_SYSTEM,
+	CONFIG_RESOLVER_NONE, /* only the file of keys counts */
+	CONFIG_RESOLVER_ADDRESS
+};
+struct config_resolver {
+	enum config_resolver_kind kind;
+	struct sockaddr_storage address; /* of IPv4 or IPv6, with its port */
+};
+
 struct config_gateway {
 	char *state; /* absolute */
 	char *user;  /* a number when it has been looked up */
@@ -40,6 +52,8 @@ struct config_gateway {
 	uint64_t quarantine_bytes;
 	int sandbox;       /* enum jail_mode */
 	char *local_users; /* comma list of user ids */
+	char *dkim_keys, *dkim_resolver;
+	struct config_resolver resolver; /* the latter */
 };
 
 struct config_listener {
@@ -166,6 +180,9 @@ void config_error(const struct config *config, const struct config_listener *lis
 
 /* Can anybody log in there? */
 bool config_has_logins(const struct config_listener *listener);
+
+/* Does a route want to know who signed a message? */
+bool config_wants_dkim(const struct config *config);
 
 /* How many couriers there are. With several shares one is in reserve, and there are as many as
  * shares: daemon/courier/seat.h. */

@@ -50,12 +50,14 @@ static const char *from_of(const struct facts *facts)
 static unsigned proofs_of(const struct rules_route *route, const struct facts *facts,
 			  enum when when)
 {
-	unsigned about_from = PROOF_RESULTS | PROOF_DKIM;
+	unsigned about_from = PROOF_RESULTS | PROOF_DKIM | PROOF_DKIM_RELATED;
 	unsigned proofs = facts->proofs & ~(unsigned)PROOF_PEER;
 	if (when == WHEN_EARLY)
 		proofs |= about_from;
 	else if (facts->from_state != FACTS_FROM_ONE)
 		proofs &= ~about_from;
+	if (route->align == RULES_ALIGN_RELAXED && proofs & PROOF_DKIM_RELATED)
+		proofs |= PROOF_DKIM;
 	if (facts->peer_allowed || network_is_loopback(&facts->peer) ||
 	    network_match(&route->peers, &facts->peer))
 		proofs |= PROOF_PEER;
@@ -178,6 +180,44 @@ struct verdict decide_routes(const struct rules *rules, const struct facts *fact
 	memcpy(routes_out, routes, count * sizeof *routes);
 	*count_out = count;
 	return (struct verdict){ REASON_NONE };
+}
+
+/* --- what is worth proving -------------------------------------------------------------------- */
+
+static bool would_take(const struct rules_route *route, const struct facts *facts, const char *to,
+		       unsigned proof)
+{
+	struct facts would = *facts;
+	would.proofs |= proof;
+	return route_stop(route, &would, to, WHEN_HEADER) == STOP_NONE;
+}
+
+/* Routes come in order: what follows one that takes the recipient without it does not count. */
+static unsigned wanted_for(const struct rules *rules, const struct facts *facts, const char *to)
+{
+	unsigned wanted = 0;
+	for (size_t i = 0; i < rules->routes_count; i++) {
+		const struct rules_route *route = &rules->routes[i];
+		if (would_take(route, facts, to, 0))
+			break;
+		unsigned proof =
+			route->align == RULES_ALIGN_RELAXED ? PROOF_DKIM_RELATED : PROOF_DKIM;
+		if ((route->auth & PROOF_DKIM) && would_take(route, facts, to, proof))
+			wanted |= proof;
+	}
+	return wanted;
+}
+
+unsigned decide_proofs_wanted(const struct rules *rules, const struct facts *facts)
+{
+	unsigned wanted = 0;
+	if (facts->from_state != FACTS_FROM_ONE || facts->bytes > rules->limits.message_bytes)
+		return 0;
+	if (facts->recipients_count == 0)
+		return wanted_for(rules, facts, NULL);
+	for (size_t i = 0; i < facts->recipients_count; i++)
+		wanted |= wanted_for(rules, facts, facts->recipients[i]);
+	return wanted;
 }
 
 /* --- one part --------------------------------------------------------------------------------- */

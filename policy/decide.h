@@ -37,6 +37,10 @@ struct decide_route {
 struct verdict decide_routes(const struct rules *rules, const struct facts *facts,
 			     struct decide_route routes_out[DECIDE_ROUTES_MAX], size_t *count_out);
 
+/* When the top header is known: which of PROOF_DKIM and PROOF_DKIM_RELATED, that do not hold so
+ * far, would send the message elsewhere. 0: it goes where it goes, whoever signed it. */
+unsigned decide_proofs_wanted(const struct rules *rules, const struct facts *facts);
+
 enum decide_action {
 	DECIDE_KEEP,
 	DECIDE_SKIP,       /* not stored, and nothing wrong with that */

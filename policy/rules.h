@@ -22,6 +22,7 @@
 
 enum rules_inline { RULES_INLINE_SKIP, RULES_INLINE_KEEP };
 enum rules_bad_part { RULES_BAD_REFUSE, RULES_BAD_SKIP, RULES_BAD_QUARANTINE };
+enum rules_align { RULES_ALIGN_STRICT, RULES_ALIGN_RELAXED };
 enum rules_body { RULES_BODY_NONE, RULES_BODY_TEXT, RULES_BODY_EML, RULES_BODY_JSON };
 
 struct rules_limits {
@@ -47,6 +48,7 @@ struct rules_route {
 	bool has_subject;
 	struct network_list peers; /* empty: any */
 	unsigned auth;             /* PROOF_… any of which will do; 0: none asked */
+	enum rules_align align;    /* what a signer for `dkim` may be */
 	const char *share_name;    /* as `share` says; "": the unnamed one */
 	uint16_t share;            /* index into shares */
 	uint64_t types;            /* a set of classes (filetype.h) */

@@ -11,9 +11,11 @@
 #include <unistd.h>
 #include "daemon/boss.h"
 #include "daemon/cli/verbs.h"
+#include "daemon/fdio.h"
 #include "daemon/json.h"
 #include "daemon/keep.h"
 #include "daemon/proxied.h"
+#include "daemon/prove.h"
 #include "daemon/spool.h"
 #include "daemon/strangers.h"
 #include "daemon/tls_server.h"
@@ -268,6 +270,33 @@ static void warn_of_listener(const struct config_listener *listener, const char 
 			      "name the devices in `peers`");
 }
 
+#define LOOK_MS 20000 /* for those who know names */
+
+/* Only who looks at signatures asks for names as it is done then. */
+static void check_dkim(const struct config *config, struct findings *findings)
+{
+	const struct prove_question question = { .kind = PROVE_LOOK,
+						 .deadline_ms = monotonic_ms() + LOOK_MS };
+	struct prove_answer answer;
+	auto_close int asks_fd = -1;
+	int error = boss_start_prover(config, &asks_fd);
+	if (error) {
+		print_finding(findings, "dkim", false, strerror(-error),
+			      "look at the messages above");
+		return;
+	}
+	bool answered = prove_ask(asks_fd, &question, -1, &answer) == PROVE_ANSWERED;
+	if (!answered)
+		print_finding(findings, "dkim", false, answer.text, "look at the messages above");
+	else if (answer.unsure)
+		print_finding(
+			findings, "dkim", false,
+			"whoever should know names does not answer: no signature can be checked",
+			"set dkim_resolver to one that does, or dkim_keys to a file");
+	else
+		print_finding(findings, "dkim", true, "keys of signatures can be looked up", "");
+}
+
 static void check_listeners(const struct config *config, struct findings *findings)
 {
 	char error[CONFIG_ERROR_MAX];
@@ -304,6 +333,8 @@ int verb_check(const struct options *options)
 		check_shares(&config, options->adopt, &findings);
 	if (!options->offline && config.accounts_count > 0)
 		check_accounts(&config, &findings);
+	if (!options->offline && config_wants_dkim(&config))
+		check_dkim(&config, &findings);
 	for (size_t i = 0; !options->offline && i < config.maildirs_count; i++)
 		check_maildir(&config.maildirs[i], &findings);
 	config_done(&config);
