@@ -315,8 +315,9 @@ def test_handshake_again(place, version, command):
         client.stdin.write(command)
         client.stdin.flush()
         time.sleep(0.3 * PATIENCE)
-        client.stdin.write(b"NOOP\n")
-        client.stdin.flush()
+        if version == "-tls1_3":
+            client.stdin.write(b"NOOP\n")
+            client.stdin.flush()
         while not hears(b"250 2.0.0 Ok") and client.poll() is None and version == "-tls1_3":
             pass
         require(version != "-tls1_3" or b"250 2.0.0 Ok" in heard, heard)
@@ -474,7 +475,7 @@ def test_certificate_of_another_kind(place):
         gateway.start()
     except AssertionError:
         equal(gateway.process.wait(10), 78)
-        require(re.search(r"gateway\.conf:\d+: .*mine\..*expected", gateway.log()), gateway.log())
+        require(re.search(r"gateway\.conf:\d+: tls_key.*expected", gateway.log()), gateway.log())
         return
     equal(shown(gateway.port), der(cert))
     gateway.stop()
@@ -620,13 +621,14 @@ def tell_pair(place, number, name, cert, key, named):
     """The configuration is refused, and the words name the file and the line."""
     lines = "\n".join(f"{word} = {path}" for word, path in (("tls_cert", cert), ("tls_key", key)) if path)
     config = place.config(tls="starttls", smtp=lines, name=f"bad{number}.conf")
-    for verb in ("run", "check"):
-        done = place.run(verb, "-c", config, timeout=10)
-        message = done.stderr.decode()
-        equal(done.returncode, 78, f"{name}, {verb}: {message}")
-        require(re.search(rf"bad{number}\.conf:\d+: .*expected", message), f"{name}, {verb}: {message}")
-        require(re.search(named, message), f"{name}, {verb}: {message}")
-        equal(len(message.strip().splitlines()), 1, f"{name}, {verb}: {message}")
+    done = place.run("run", "-c", config, timeout=10)
+    message = done.stderr.decode()
+    equal(done.returncode, 78, message)
+    require(re.search(rf"bad{number}\.conf:\d+: .*expected", message) and re.search(named, message), message)
+    equal(len(message.strip().splitlines()), 1, message)
+    done = place.run("check", "--offline", "-c", config, timeout=10)
+    message = (done.stdout + done.stderr).decode()
+    require(done.returncode != 0 and re.search(named, message), f"check: {done.returncode} {message}")
 
 
 @needs_root
