@@ -18,7 +18,8 @@
 #include "daemon/spool.h"
 #include "policy/value.h"
 
-#define BACKLOG 256
+/* Connections that wait to be accepted: who floods us must not make others try again. */
+#define BACKLOG 1024
 
 static bool get_bound(int fd, struct address *bound_out)
 {

@@ -25,7 +25,8 @@
 enum { CHILD_DEVICE = 3, CHILD_ASK = 4, CHILD_FIRST_FREE = 6 };
 
 #define PAUSE_MS      500  /* without accepting, when there are no descriptors or no memory */
-#define FULL_MS       5000 /* ... when no session is free: deliveries are shorter, idling is not */
+#define FULL_MS       700  /* ... when no session is free */
+#define FULL_MOST_MS  5000 /* ... and most of them bring mail, which is short */
 #define PEER_SESSIONS 20   /* from one address, if the configuration does not say */
 
 #define PATIENCE_MS 20000 /* for the session of a device that has left */
@@ -53,6 +54,7 @@ struct listener {
 	struct proxied proxied;
 	uint64_t ended;        /* sessions when we last looked who may be served */
 	bool full;             /* no session was free the last time we looked */
+	int64_t full_until_ms; /* so long devices may wait for one */
 	int64_t quiet_from_ms; /* refusals are logged at most REFUSALS_LOGGED times a minute */
 	unsigned refusals;
 };
@@ -269,14 +271,30 @@ static void set_accepting(struct listener *l, bool wanted, int pause_ms)
 	l->paused_until_ms = wanted ? 0 : monotonic_ms() + pause_ms;
 }
 
-/* When the last session is taken the next device waits for its greeting, since sessions are short;
- * if none ends for a while who comes is told at once, until one does. */
+/* When the last session is taken the next device waits for its greeting for a moment: sessions that
+ * bring mail are short. */
 static void mind_room(struct listener *l)
 {
 	bool full = l->relay.links_count >= l->section->sessions;
+	if (full && !l->full) {
+		l->full_until_ms = monotonic_ms() + FULL_MOST_MS;
+		relay_count_busy(&l->relay);
+	}
 	if (full != l->full)
 		set_accepting(l, !full, FULL_MS);
 	l->full = full;
+}
+
+/* Who comes is told at once then, until a session ends; but while most of them bring mail it is
+ * worth the while to wait on. */
+static void end_pause(struct listener *l)
+{
+	int64_t now_ms = monotonic_ms();
+	if (!l->paused_until_ms || now_ms < l->paused_until_ms)
+		return;
+	bool patient = l->full && now_ms < l->full_until_ms &&
+		       2 * relay_count_busy(&l->relay) > l->section->sessions;
+	set_accepting(l, !patient, FULL_MS);
 }
 
 static void accept_one(struct listener *l, int listening_fd)
@@ -404,8 +422,7 @@ int listen_run(const struct config *config, const struct config_listener *listen
 		if (relay_wait(&l.relay, wait_ms(&l, stop_ms), &listening_fd))
 			accept_one(&l, listening_fd);
 		serve_waiting(&l, false);
-		if (l.paused_until_ms && monotonic_ms() >= l.paused_until_ms)
-			set_accepting(&l, true, 0);
+		end_pause(&l);
 		mind_room(&l);
 		if (notice_drain())
 			close_sockets(&l);

@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "daemon/smtp/relay.h"
 #include <errno.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,6 +93,24 @@ size_t relay_count_peer(const struct relay *relay, const uint8_t peer[16])
 	for (size_t i = 0; i < relay->links_end; i++)
 		count += is_of(&relay->links[i], peer);
 	return count;
+}
+
+#define BUSY_OCTETS 1024
+
+size_t relay_count_busy(struct relay *relay)
+{
+	size_t busy = 0;
+	for (size_t i = 0; i < relay->links_end; i++) {
+		struct relay_link *link = &relay->links[i];
+		struct tcp_info info = { .tcpi_bytes_received = 0 };
+		socklen_t size = sizeof info;
+		if (link->fd < 0 || link->device_fd < 0 ||
+		    getsockopt(link->device_fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
+			continue;
+		busy += info.tcpi_bytes_received - link->heard >= BUSY_OCTETS;
+		link->heard = info.tcpi_bytes_received;
+	}
+	return busy;
 }
 
 #define LOOKS 64 /* connections at a time */
