@@ -331,8 +331,10 @@ static void pass_answer(struct session *s, const struct ask_answer *answer, int 
 	const struct verdict_row *row = verdict_row((enum reason)answer->reason);
 	reply_verdict(s, (enum reason)answer->reason, row->enhanced,
 		      *answer->text ? answer->text : row->words);
-	if (answer->reason == REASON_NONE)
+	if (answer->reason == REASON_NONE) {
 		s->errors = 0;
+		wire_forgive(&s->wire);
+	}
 	if (answer->reason == REASON_SHUTDOWN) {
 		s->abrupt = true;
 		s->open = false;

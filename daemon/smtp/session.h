@@ -12,7 +12,8 @@
  * there are devices that want it so.
  *
  * A connection is cut (421) after `idle` without a command, 20 s after the first byte of a command
- * that does not end, and in the data when less than 1 kB came in five sixths of `idle`. */
+ * that does not end, when it gets on too slowly in commands or data, and when it brings no mail for
+ * long (wire.h). */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

@@ -18,6 +18,14 @@
 /* A line, once begun, is typed by a machine: who takes longer holds the session up. */
 #define LINE_MS 20000
 
+/* A line that took longer came in pieces. */
+#define DRIP_MS 500
+
+#define PACE_OCTETS 1024
+
+/* How many times `idle` a connection lasts that brings no mail. */
+#define IDLES_MAX 60
+
 /* Octets of a line that is too long, after which it is one without end. */
 #define LINE_ENDLESS (1024 * 1024)
 
@@ -32,6 +40,14 @@ void wire_init(struct wire *wire, int in_fd, int out_fd, int watch_fd, uint64_t 
 	wire->watch_fd = watch_fd;
 	wire->socket = fstat(in_fd, &found) == 0 && S_ISSOCK(found.st_mode);
 	wire->idle_ms = (int64_t)idle_s * 1000;
+	wire_forgive(wire);
+}
+
+void wire_forgive(struct wire *wire)
+{
+	wire->waited_ms = 0;
+	wire->paced_at = wire->received;
+	wire->end_ms = monotonic_ms() + IDLES_MAX * wire->idle_ms;
 }
 
 static int64_t left_ms(int64_t deadline_ms)
@@ -113,11 +129,17 @@ static enum wire_event take_what_came(struct wire *wire)
 	return WIRE_OK;
 }
 
+static int64_t earlier(int64_t a_ms, int64_t b_ms)
+{
+	return a_ms < b_ms ? a_ms : b_ms;
+}
+
 /* Adds at least one octet to the input, and first lets the device hear what it waits for. */
 static enum wire_event fill(struct wire *wire, int64_t deadline_ms)
 {
 	make_room(wire);
 	size_t before = wire->in_used;
+	deadline_ms = earlier(deadline_ms, wire->end_ms);
 	enum wire_event event = wire_flush(wire);
 	while (event == WIRE_OK && wire->in_used == before) {
 		/* what TLS holds already nobody waits for */
@@ -125,6 +147,20 @@ static enum wire_event fill(struct wire *wire, int64_t deadline_ms)
 			event = wait_for(wire, wire->in_fd, POLLIN, deadline_ms);
 		if (event == WIRE_OK)
 			event = take_what_came(wire);
+	}
+	return event;
+}
+
+/* The same in the middle of something: the time counts. */
+static enum wire_event fill_within(struct wire *wire, int64_t deadline_ms)
+{
+	int64_t since_ms = monotonic_ms();
+	int64_t left_of_pace_ms = wire->idle_ms / 6 * 5 - wire->waited_ms;
+	enum wire_event event = fill(wire, earlier(deadline_ms, since_ms + left_of_pace_ms));
+	wire->waited_ms += monotonic_ms() - since_ms;
+	if (wire->received - wire->paced_at >= PACE_OCTETS) {
+		wire->paced_at = wire->received;
+		wire->waited_ms = 0;
 	}
 	return event;
 }
@@ -165,7 +201,8 @@ static enum wire_event extend_line(struct wire *wire, size_t have, int64_t *dead
 {
 	if (have >= LINE_MAX_BYTES)
 		return skip_line(wire, *deadline_ms);
-	enum wire_event event = fill(wire, *deadline_ms);
+	bool within = have > 0 || wire->drips;
+	enum wire_event event = within ? fill_within(wire, *deadline_ms) : fill(wire, *deadline_ms);
 	if (have == 0)
 		*deadline_ms = line_deadline(wire, true);
 	return event;
@@ -175,12 +212,16 @@ static enum wire_event extend_line(struct wire *wire, size_t have, int64_t *dead
 static enum wire_event find_whole_line(struct wire *wire, size_t *length_out)
 {
 	size_t have = wire->in_used - wire->in_at, looked_at = 0;
-	int64_t deadline_ms = line_deadline(wire, have > 0);
+	int64_t deadline_ms = line_deadline(wire, have > 0), begun_ms = 0;
 	for (;;) {
 		if (!wire->tls && line_is_tls(wire->in + wire->in_at, have))
 			return WIRE_FOREIGN;
-		if (find_line(wire, looked_at, length_out))
+		if (find_line(wire, looked_at, length_out)) {
+			wire->drips = begun_ms && monotonic_ms() - begun_ms > DRIP_MS;
 			return WIRE_OK;
+		}
+		if (have > 0 && !begun_ms)
+			begun_ms = monotonic_ms();
 		enum wire_event event = extend_line(wire, have, &deadline_ms);
 		if (event != WIRE_OK)
 			return event;
@@ -206,11 +247,10 @@ enum wire_event wire_line(struct wire *wire, const char **text_out, size_t *size
 	return WIRE_OK;
 }
 
-enum wire_event wire_bytes(struct wire *wire, int64_t deadline_ms, const char **bytes_out,
-			   size_t *size_out)
+enum wire_event wire_bytes(struct wire *wire, const char **bytes_out, size_t *size_out)
 {
 	if (wire->in_at == wire->in_used) {
-		enum wire_event event = fill(wire, deadline_ms);
+		enum wire_event event = fill_within(wire, INT64_MAX);
 		if (event != WIRE_OK)
 			return event;
 	}
