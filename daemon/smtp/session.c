@@ -15,8 +15,9 @@
 #include "daemon/smtp/line.h"
 #include "daemon/smtp/record.h"
 #include "daemon/smtp/reply.h"
-#include "daemon/spill.h"
+#include "daemon/smtp/transcript.h"
 #include "daemon/smtp/wire.h"
+#include "daemon/spill.h"
 
 #define ERRORS_MAX   20   /* 5xx replies since the last delivery */
 #define COMMANDS_MAX 1000 /* since the last message */
@@ -50,6 +51,7 @@ struct session {
 	char sender[LINE_ADDRESS_MAX + 1];
 	struct wire wire;
 	size_t recipients_count, recipients_used;
+	struct transcript transcript;
 	const char *recipients[ASK_RECIPIENTS_MAX];
 	char recipients_text[ASK_RECIPIENTS_MAX * (LINE_ADDRESS_MAX + 1)];
 };
@@ -70,12 +72,17 @@ static struct record record_of(const struct session *s)
 	};
 }
 
-static void show(const struct session *s, const char *direction, const char *text, size_t size)
+/* The transcript comes first: it blanks what the log must not show either. */
+static void show(struct session *s, bool in, const char *text, size_t size)
 {
+	if (in)
+		transcript_hear(&s->transcript, &text, &size);
+	else
+		transcript_say(&s->transcript, text, size);
 	if (!log_is_debug())
 		return;
 	struct record record = record_of(s);
-	record_dialogue(&record, direction, text, size);
+	record_dialogue(&record, in ? "in" : "out", text, size);
 }
 
 static void log_verdict(const struct session *s, enum reason reason, const char *words)
@@ -100,7 +107,7 @@ static void put_line(struct session *s, const char *text, size_t size)
 {
 	wire_put(&s->wire, text, size);
 	wire_put(&s->wire, "\r\n", 2);
-	show(s, "out", text, size);
+	show(s, false, text, size);
 	if (*text == '5')
 		s->errors++;
 }
@@ -303,6 +310,7 @@ static void pass_answer(struct session *s, const struct ask_answer *answer, int 
 
 static void lose_device(struct session *s)
 {
+	transcript_end(&s->transcript, ENDING_LOST);
 	log_unfinished(s, "The connection broke before the mail was answered");
 	s->wire.lost = true;
 	s->open = false;
@@ -333,6 +341,7 @@ static void end_message(struct session *s)
 {
 	s->heard_ms = monotonic_ms();
 	s->commands = 0;
+	transcript_mail(&s->transcript, s->spill.bytes);
 	if (s->spill.too_big)
 		refuse_message(s, REASON_SIZE);
 	else if (s->spill.error)
@@ -350,12 +359,35 @@ static void end_message(struct session *s)
 	forget_message(s);
 }
 
+/* How long the rest of a hello is waited for (milliseconds). */
+#define HELLO_MS 1000
+
 /* TLS to a port that does not speak it: the device shows nothing useful, so the log must. */
 static void tell_foreign(struct session *s)
 {
+	struct hello hello;
+	const char *bytes;
+	size_t size = wire_pending(&s->wire, &bytes);
+	int64_t until_ms = monotonic_ms() + HELLO_MS;
+	while (hello_read(bytes, size, &hello) == HELLO_SHORT &&
+	       wire_more(&s->wire, until_ms) == WIRE_OK)
+		size = wire_pending(&s->wire, &bytes);
+	transcript_tls_hello(&s->transcript, bytes, size);
+	transcript_tls_at_once(&s->transcript);
 	log_stranger(
 		s, "The device speaks TLS at once on a port without it: switch TLS/SSL off there");
 	s->open = false;
+}
+
+/* The transcript is told how it ended before the last words are said. */
+static void note_end(struct session *s, enum wire_event event)
+{
+	static const enum ending endings[] = {
+		[WIRE_ENDLESS] = ENDING_CUT,  [WIRE_FOREIGN] = ENDING_CUT,
+		[WIRE_END] = ENDING_HUNG_UP,  [WIRE_LOST] = ENDING_LOST,
+		[WIRE_TIMEOUT] = ENDING_IDLE, [WIRE_STOP] = ENDING_STOP,
+	};
+	transcript_end(&s->transcript, endings[event]);
 }
 
 /* Between two commands: what we say where the device can still hear it. */
@@ -364,6 +396,7 @@ static void end_of_input(struct session *s, enum wire_event event)
 	static const enum reply last_words[] = {
 		[WIRE_ENDLESS] = REPLY_LONG, [WIRE_TIMEOUT] = REPLY_IDLE, [WIRE_STOP] = REPLY_STOP
 	};
+	note_end(s, event);
 	if (event == WIRE_FOREIGN)
 		tell_foreign(s);
 	else if (event != WIRE_END && event != WIRE_LOST)
@@ -382,6 +415,8 @@ static void break_off(struct session *s, enum wire_event event)
 		[WIRE_TIMEOUT] = "The device was too slow or silent"
 	};
 	s->heard_ms = monotonic_ms();
+	transcript_mail(&s->transcript, s->spill.bytes);
+	note_end(s, event);
 	if (event == WIRE_STOP)
 		log_verdict(s, REASON_SHUTDOWN, reply_words(REPLY_STOP));
 	else
@@ -577,7 +612,7 @@ static void next_command(struct session *s)
 	} else if (event == WIRE_LONG) {
 		reply(s, REPLY_LONG);
 	} else {
-		show(s, "in", text, size);
+		show(s, true, text, size);
 		run_command(s, text, size);
 	}
 }
@@ -625,6 +660,7 @@ static void init(struct session *s, const struct session_settings *settings)
 	s->open = true;
 	spill_init(&s->spill, -1, 0, 0);
 	custody_init(&s->custody, settings->ask_fd, settings->out_fd);
+	transcript_init(&s->transcript, settings->tell_fd, settings->watched, &settings->port);
 	wire_init(&s->wire, settings->in_fd, settings->out_fd, settings->ask_fd, settings->idle_s);
 }
 
@@ -635,6 +671,7 @@ void session_run(const struct session_settings *settings)
 	greet(&session);
 	while (session.open)
 		next_command(&session);
+	transcript_close(&session.transcript);
 	say_goodbye(&session);
 	spill_done(&session.spill);
 }

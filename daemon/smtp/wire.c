@@ -212,6 +212,19 @@ size_t wire_early(struct wire *wire, const char **bytes_out, size_t room)
 	return wire->in_used < room ? wire->in_used : room;
 }
 
+size_t wire_pending(const struct wire *wire, const char **bytes_out)
+{
+	*bytes_out = wire->in + wire->in_at;
+	return wire->in_used - wire->in_at;
+}
+
+enum wire_event wire_more(struct wire *wire, int64_t deadline_ms)
+{
+	if (wire->in_at == 0 && wire->in_used == WIRE_INPUT)
+		return WIRE_LONG;
+	return fill(wire, deadline_ms);
+}
+
 /* --- out -------------------------------------------------------------------------------------- */
 
 void wire_put(struct wire *wire, const char *text, size_t size)

@@ -53,6 +53,11 @@ void wire_give_back(struct wire *wire, size_t size);
  */
 size_t wire_early(struct wire *wire, const char **bytes_out, size_t room);
 
+/* What has been read and not taken; it stays. wire_more waits for more of it: WIRE_OK, or why none
+ * comes (WIRE_LONG: there is no room). */
+size_t wire_pending(const struct wire *wire, const char **bytes_out);
+enum wire_event wire_more(struct wire *wire, int64_t deadline_ms);
+
 /* Adds to the replies. */
 void wire_put(struct wire *wire, const char *text, size_t size);
 
