@@ -75,6 +75,9 @@ int audience_take(struct audience *audience)
 	size_t count = 1;
 	ssize_t size = receive_fds(audience->request_fd, &request, sizeof request, &fd, &count,
 				   MSG_DONTWAIT);
+	/* a reload: what is always ready would keep our signals from us */
+	if (size == 0)
+		close_fd(&audience->request_fd);
 	if (size <= 0 || count != 1 || !dialogue_valid(&request, (size_t)size) ||
 	    request.dialogue.kind != DIALOGUE_WATCH || audience->watchers_count == AUDIENCE_MAX)
 		return -1;

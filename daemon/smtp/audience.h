@@ -41,8 +41,8 @@ int audience_init(struct audience *audience, int request_fd);
 /* Lets everybody go. */
 void audience_done(struct audience *audience);
 
-/* Takes a watcher who was handed over. His descriptor, to be listened to for his leaving; -1: none.
- */
+/* Takes a watcher who was handed over. His descriptor, to be listened to for his leaving; -1: none,
+ * and no more will come if `request_fd` is -1 now. */
 int audience_take(struct audience *audience);
 
 /* Whatever comes from a watcher, he leaves. False: it is none of theirs. */
