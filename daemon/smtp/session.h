@@ -12,12 +12,14 @@
  * there are devices that want it so.
  *
  * A connection is cut (421) after `idle` without a command, 20 s after the first byte of a command
- * that does not end, and in the data when less than 1 kB came in five sixths of `idle`. */
+ * that does not end, when it gets on too slowly in commands or data, and when it brings no mail for
+ * long (wire.h). */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "daemon/config.h"
+#include "daemon/smtp/hello.h"
 #include "policy/decide.h"
 
 /* How a peer began the last time: devices that speak TLS at once are given a moment to do so,
@@ -40,9 +42,12 @@ struct session_settings {
 	uint64_t idle_s, answer_within_s;
 	int in_fd, out_fd; /* may be one descriptor */
 	bool lent;         /* by somebody who may end us, and our courier, when he reads its end */
-	int ask_fd; /* couriers, or who passes questions on to them; hangs up when the gateway ends
-		     */
-	int receiving_fd; /* folder for nameless scratch; -1: memory only */
+	int ask_fd;  /* couriers, or who passes questions on to them; hangs up when the gateway ends
+		      */
+	int tell_fd; /* of the listener, who hears what is said here (transcript.h); -1: nobody */
+	const volatile uint32_t *watched; /* how many watch; NULL: nobody can */
+	struct hello_port port;           /* what a diagnosis is about */
+	int receiving_fd;                 /* folder for nameless scratch; -1: memory only */
 };
 
 /* Holds the dialogue and returns when it is over; the descriptors stay open. Once per process:

@@ -51,6 +51,7 @@ static struct session_settings settings_of(const struct config *config,
 		.out_fd = 1,
 		.lent = true,
 		.ask_fd = FD_QUEUE,
+		.tell_fd = -1,
 		.receiving_fd = find_scratch(),
 	};
 	settings.peer_allowed = !settings.peer.known || network_is_loopback(&settings.peer) ||

@@ -1155,7 +1155,7 @@ def idle_is_cut():
 @test
 def dripping_is_cut():
     with Gateway(listener="idle = 2s") as g:
-        assert b"421 4.4.2" in cut_after(g.connect(), lambda t: b"x", 1.8, 2.6)
+        assert b"421 4.4.2" in cut_after(g.connect(), lambda t: b"x", 1.4, 2.6)
         device = g.connect()
         device.envelope()
         device.say("DATA", "354")
@@ -1164,6 +1164,73 @@ def dripping_is_cut():
         device.envelope()
         device.send(b"BDAT 10000 LAST\r\n")
         assert b"421 4.4.2" in cut_after(device, lambda t: b"x", 1.4, 2.6)
+
+
+def drip(text, step=0.25):
+    """One octet of the text, over and over, whenever its time has come."""
+    sent = [0]
+
+    def feed(seconds):
+        if seconds < sent[0] * step:
+            return b""
+        sent[0] += 1
+        return text[(sent[0] - 1) % len(text):][:1]
+
+    return feed
+
+
+@test
+def dripping_commands_are_cut():
+    """An octet now and then, though each command is a good one, and so soon that no line takes long."""
+    mail = b"MAIL FROM:<>\r\nRSET\r\n"
+    with Gateway(listener="idle = 6s") as g:
+        cases = [(b"NOOP\r\n", False), (mail, False), (b"BDAT 1\r\nx", True), (b"BDAT 0\r\n", True)]
+        devices = []
+        for text, begun in cases:
+            device = g.connect()
+            if begun:
+                device.envelope()
+            else:
+                device.say("HELO x", "250")
+            devices.append((device, text))
+        wrong = []
+
+        def work(device, text):
+            try:
+                got = cut_after(device, drip(text), 3.5, 6)
+                assert b"421 4." in got, got
+            except AssertionError as error:
+                wrong.append((text, error))
+
+        threads = [threading.Thread(target=work, args=case) for case in devices]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        equal(wrong, [])
+        equal(g.courier.questions, [])
+
+
+@test
+def dripping_through_a_mail_is_cut():
+    """The time of the commands and that of the mail are one."""
+    with Gateway(listener="idle = 6s") as g:
+        device = g.connect()
+        got = cut_after(device, drip(b"HELO\r\nMAIL FROM:<>\r\nRCPT TO:<postmaster>\r\nDATA\r\n" + b"x" * 100, 0.05), 4.5, 6)
+        assert b"354" in got and b"421 4.4.2" in got, got
+
+
+@test
+def pieces_of_commands_are_none():
+    """A device that writes its commands in pieces, and waits in between: it is in nobody's way."""
+    with Gateway(listener="idle = 2s") as g:
+        device = g.connect()
+        for _ in range(8):
+            for piece in (b"NO", b"OP", b"\r\n"):
+                device.send(piece)
+                time.sleep(0.02)
+            device.expect("250")
+            time.sleep(0.4)
 
 
 @test
