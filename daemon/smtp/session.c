@@ -588,7 +588,10 @@ static void run_starttls(struct session *s, const struct line_command *command)
 	const char *bytes;
 	size_t left = wire_pending(&s->wire, &bytes);
 	bool possible = s->settings->tls != CONFIG_TLS_OFF && s->vault.fd >= 0;
-	(void)command;
+	if (command->argument_size > 0) {
+		reply(s, REPLY_ARGUMENT);
+		return;
+	}
 	if (!possible || s->encrypted) {
 		reply(s, s->encrypted ? REPLY_TLS_ON : REPLY_NO_TLS);
 		return;
@@ -655,7 +658,7 @@ struct claim {
 	char name[VAULT_NAME_MAX + 1], password[VAULT_PASSWORD_MAX + 1];
 };
 
-enum claim_result { CLAIM_OK, CLAIM_CANCELLED, CLAIM_GARBLED, CLAIM_BROKEN };
+enum claim_result { CLAIM_OK, CLAIM_CANCELLED, CLAIM_GARBLED, CLAIM_OTHER, CLAIM_BROKEN };
 
 /* Is AUTH taken now, as far as the line and the listener are concerned? */
 static bool may_log_in(const struct session *s)
@@ -671,12 +674,21 @@ static bool may_log_in(const struct session *s)
 	return settings->has_logins && (s->encrypted || settings->plaintext_auth);
 }
 
+/* There is one login a session, if the device does not begin anew by STARTTLS (RFC 4954 section 4).
+ */
+static bool has_logged_in(const struct session *s)
+{
+	return *s->login || s->taken_on_trust;
+}
+
 static bool decode(const char *text, size_t size, char *out, size_t room, size_t *size_out)
 {
 	/* an empty answer behind the mechanism (RFC 4954 section 4) */
 	if (size == 1 && *text == '=')
 		size = 0;
-	if (!base64_read(text, size, out, room - 1, size_out))
+	while (size > 0 && text[size - 1] == ' ')
+		size--;
+	if (memchr(text, ' ', size) || !base64_read(text, size, out, room - 1, size_out))
 		return false;
 	out[*size_out] = '\0';
 	return true;
@@ -702,6 +714,13 @@ static enum claim_result read_claim(struct session *s, enum reply question, char
 	return decode(text, size, out, room, size_out) ? CLAIM_OK : CLAIM_GARBLED;
 }
 
+/* A NUL is the end of it, if anything. */
+static bool is_text(const char *text, size_t size)
+{
+	const char *end = memchr(text, '\0', size);
+	return !end || end + 1 == text + size;
+}
+
 /* [identity] NUL name NUL password (RFC 4616) */
 static enum claim_result split_plain(const char *text, size_t size, struct claim *claim)
 {
@@ -712,16 +731,15 @@ static enum claim_result split_plain(const char *text, size_t size, struct claim
 		return CLAIM_GARBLED;
 	name++;
 	password++;
-	size_t name_size = strlen(name),
-	       password_size = strnlen(password, (size_t)(end - password));
-	/* to act for somebody else is nobody's business */
-	bool other = *text && strcmp(text, name) != 0;
-	if (other || name_size > VAULT_NAME_MAX || password_size > VAULT_PASSWORD_MAX)
+	size_t name_size = strlen(name), password_size = (size_t)(end - password);
+	if (name_size > VAULT_NAME_MAX || password_size > VAULT_PASSWORD_MAX ||
+	    !is_text(password, password_size))
 		return CLAIM_GARBLED;
 	memcpy(claim->name, name, name_size + 1);
 	memcpy(claim->password, password, password_size);
 	claim->password[password_size] = '\0';
-	return CLAIM_OK;
+	/* to act for somebody else is nobody's business */
+	return *text && strcmp(text, name) != 0 ? CLAIM_OTHER : CLAIM_OK;
 }
 
 static enum claim_result claim_plain(struct session *s, const char *first, size_t size,
@@ -749,7 +767,10 @@ static enum claim_result claim_login(struct session *s, const char *first, size_
 			 : read_claim(s, REPLY_ASK_NAME, claim->name, sizeof claim->name, &got);
 	if (result != CLAIM_OK)
 		return result;
-	return read_claim(s, REPLY_ASK_PASSWORD, claim->password, sizeof claim->password, &got);
+	bool good = is_text(claim->name, got);
+	result = read_claim(s, REPLY_ASK_PASSWORD, claim->password, sizeof claim->password, &got);
+	return result == CLAIM_OK && !(good && is_text(claim->password, got)) ? CLAIM_GARBLED
+									      : result;
 }
 
 static void log_login(struct session *s, const char *event, const char *name, enum log_level level)
@@ -820,10 +841,10 @@ static void run_auth(struct session *s, const struct line_command *command)
 	const char *text = command->argument, *end = text + command->argument_size;
 	size_t name = word_length(text, command->argument_size);
 	const struct mechanism *mechanism = find_mechanism(text, name);
-	if (!may_log_in(s) || *s->login || s->taken_on_trust || !mechanism) {
-		reply(s, *s->login || s->taken_on_trust ? REPLY_LOGIN_ON
-			 : !may_log_in(s)               ? login_fault(s)
-							: REPLY_MECHANISM);
+	if (!may_log_in(s) || has_logged_in(s) || !mechanism) {
+		reply(s, has_logged_in(s) ? REPLY_LOGIN_ON
+			 : !may_log_in(s) ? login_fault(s)
+					  : REPLY_MECHANISM);
 		return;
 	}
 	const char *first = text + name;
@@ -832,6 +853,7 @@ static void run_auth(struct session *s, const struct line_command *command)
 	struct claim claim = { .name = "" };
 	switch (mechanism->run(s, first, (size_t)(end - first), &claim)) {
 	case CLAIM_OK: judge_claim(s, &claim); break;
+	case CLAIM_OTHER: refuse_login(s, claim.name); break;
 	case CLAIM_CANCELLED: reply(s, REPLY_LOGIN_CANCELLED); break;
 	case CLAIM_GARBLED: reply(s, REPLY_LOGIN_GARBLED); break;
 	case CLAIM_BROKEN: break;
@@ -849,7 +871,7 @@ static void put_extensions(struct session *s)
 	put_line(s, "250-PIPELINING", 14);
 	if (s->settings->tls != CONFIG_TLS_OFF && !s->encrypted && s->vault.fd >= 0)
 		put_line(s, "250-STARTTLS", 12);
-	if (may_log_in(s)) {
+	if (may_log_in(s) && !has_logged_in(s)) {
 		put_line(s, "250-AUTH PLAIN LOGIN", 20);
 		/* as it was before there was a standard: some look for nothing else */
 		put_line(s, "250-AUTH=PLAIN LOGIN", 20);
