@@ -55,6 +55,7 @@ struct session {
 	struct intake_flaws flaws;
 	bool encrypted;
 	bool taken_on_trust; /* auth = accept-any */
+	bool told;           /* the log has a line of what went wrong */
 	unsigned errors, commands, wrong_passwords;
 	struct vault vault;
 	struct tls_signer signer;
@@ -108,21 +109,24 @@ static void show(struct session *s, bool in, const char *text, size_t size)
 	record_dialogue(&record, in ? "in" : "out", text, size);
 }
 
-static void log_verdict(const struct session *s, enum reason reason, const char *words)
+static void log_verdict(struct session *s, enum reason reason, const char *words)
 {
 	struct record record = record_of(s);
+	s->told = true;
 	record_verdict(&record, reason, words);
 }
 
-static void log_unfinished(const struct session *s, const char *words)
+static void log_unfinished(struct session *s, const char *words)
 {
 	struct record record = record_of(s);
+	s->told = true;
 	record_unfinished(&record, words);
 }
 
-static void log_stranger(const struct session *s, const char *words)
+static void log_stranger(struct session *s, const char *words)
 {
 	struct record record = record_of(s);
+	s->told = true;
 	record_peer(&record, LOG_WARNING, "not-smtp", words);
 }
 
@@ -222,6 +226,7 @@ static void refuse_early(struct session *s, const char *const *recipient, enum r
 	record.to = recipient;
 	record.to_count = recipient ? 1 : 0;
 	record_verdict(&record, reason, row->words);
+	s->told = true;
 }
 
 /* What has to come before a mail, and has not. */
@@ -338,6 +343,7 @@ static void pass_answer(struct session *s, const struct ask_answer *answer, int 
 	const struct verdict_row *row = verdict_row((enum reason)answer->reason);
 	reply_verdict(s, (enum reason)answer->reason, row->enhanced,
 		      *answer->text ? answer->text : row->words);
+	s->told = true; /* by the courier */
 	if (answer->reason == REASON_NONE) {
 		s->errors = 0;
 		wire_forgive(&s->wire);
@@ -782,6 +788,7 @@ static void log_login(struct session *s, const char *event, const char *name, en
 static void refuse_login(struct session *s, const char *name)
 {
 	log_login(s, "wrong-password", name, LOG_WARNING);
+	s->told = true;
 	if (++s->wrong_passwords >= LOGINS_MAX)
 		close_with(s, REPLY_LOGIN_MANY);
 	else
@@ -1073,6 +1080,18 @@ static void init(struct session *s, const struct session_settings *settings)
 	wire_init(&s->wire, settings->in_fd, settings->out_fd, settings->ask_fd, settings->idle_s);
 }
 
+/* A device that left because of something that no other line tells: in one line, why. */
+static void log_failure(struct session *s)
+{
+	char words[DIAGNOSIS_MAX];
+	bool silent, failed = course_failed(&s->transcript.course, &silent);
+	if (!failed || silent || s->told)
+		return;
+	struct record record = record_of(s);
+	course_diagnose(&s->transcript.course, words);
+	record_peer(&record, LOG_WARNING, "failed", words);
+}
+
 void session_run(const struct session_settings *settings)
 {
 	static _Alignas(4096) struct session session;
@@ -1081,6 +1100,7 @@ void session_run(const struct session_settings *settings)
 	while (session.open)
 		next_command(&session);
 	transcript_close(&session.transcript);
+	log_failure(&session);
 	say_goodbye(&session);
 	spill_done(&session.spill);
 }

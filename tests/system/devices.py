@@ -15,9 +15,6 @@ import time
 
 from harness import PATIENCE, Device, equal, require, wait_for
 
-# `letterchute status` shows the last failed session of each peer; switched on where the program under test can do that.
-STATUS_SHOWS_SESSIONS = os.environ.get("LETTERCHUTE_STATUS_SESSIONS") == "1"
-
 USERNAME, PASSWORD = "334 VXNlcm5hbWU6", "334 UGFzc3dvcmQ6"
 WELCOME = "235 2.7.0 Authentication successful"
 
@@ -196,9 +193,6 @@ def log_says(gateway, words, peer="127.0.0.1"):
 
 def status_says(place, config, words, peer="127.0.0.1"):
     """The last failed session of a device, as its owner sees it."""
-    if not STATUS_SHOWS_SESSIONS:
-        return
-
     def shown():
         text = place.run("status", "-c", config).stdout.decode()
         return any(peer in line and re.search(words, line, re.I) for line in text.splitlines())
