@@ -212,8 +212,8 @@ class Answer:
 class Prover:
     """letterchute-prove, with ourselves in the place of the boss and of couriers."""
 
-    def __init__(self, place, program, records=None, resolver="none", mode="alone", sandbox="best", limits=""):
-        text = (f"[gateway]\nstate = {place.state}\ndkim_resolver = {resolver}\nsandbox = {sandbox}\n[limits]\n{limits}\n"
+    def __init__(self, place, program, records=None, resolver="none", environment=None):
+        text = (f"[gateway]\nstate = {place.state}\ndkim_resolver = {resolver}\n"
                 f"[smtp lan]\nlisten = 127.0.0.1:0\n[share]\npath = {place.share}\n[route a]\nauth = dkim\n")
         configuration = os.open(place.file("prover.conf", text), os.O_RDONLY)
         found = os.open(keys(place, records), os.O_RDONLY)
@@ -227,9 +227,9 @@ class Prover:
                 high = [fcntl.fcntl(fd, fcntl.F_DUPFD, 50) for fd in fds]
                 for at, fd in enumerate(high):
                     os.dup2(fd, 3 + at)
-            self.process = subprocess.Popen([program, mode], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            self.process = subprocess.Popen([program, "alone"], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             close_fds=False, preexec_fn=place_them,
-                                            env={"LETTERCHUTE_PARENT": str(parent),
+                                            env={"LETTERCHUTE_PARENT": str(parent), **(environment or {}),
                                                  **{name: value for name, value in os.environ.items() if "SAN_OPT" in name}})
         for fd in (*fds, configuration, found):
             os.close(fd)

@@ -10,7 +10,7 @@ import struct
 import subprocess
 import time
 
-from harness import (BUILD, IS_SANITIZED, PATIENCE, PDF, Gateway, equal, mail, part, pdf, require, rows, send, status_of,
+from harness import (BUILD, Device, PATIENCE, PDF, equal, mail, part, pdf, require, rows, send, status_of,
                      tree, wait_for)
 from signing import (DIED, LOOK, NO_SUCH_NAME, NOTHING, REFUSED, RELATED, SERVER_FAILED, SIGNED, Names, Prover, dnsmasq,
                      ed25519, field, keys, record, rsa, scan, signed)
@@ -553,6 +553,22 @@ def test_ends_of_a_gateway(place):
         gateway.process.kill()
         wait_for(lambda: status_of(prover, "State") in (None, "Z"), 10, "it outlives its gateway")
         gateway.kill()
+
+
+def test_ends_while_a_key_is_looked_up(place):
+    """Who waits is told to come again, and nothing is written."""
+    names = Names(place, {SELECTOR: None})
+    with place.gateway(gateway=settings(place, {}, names.address), route=ROUTE) as gateway:
+        device = Device(gateway.port)
+        device.envelope()
+        device.say("DATA")
+        device.send(signed() + b".\r\n")
+        wait_for(lambda: names.asked, 20, "nobody asks for its key")
+        started = time.monotonic()
+        gateway.stop()
+        require(time.monotonic() - started < 4 * PATIENCE, "it takes too long")
+        require(device.reply().startswith("421"))
+        equal((place.files(), place.spool("tries")), ({}, []))
 
 
 def test_file_of_keys_is_read_anew(place):
