@@ -37,7 +37,17 @@ sys.stdout.buffer.write(signer.sign(more.pop("selector"), more.pop("domain"), ke
 """
 
 
-@functools.lru_cache(None)
+def once(function):
+    """The same for all tests that run side by side."""
+    kept, lock = functools.lru_cache(None)(function), threading.Lock()
+
+    def call(*arguments):
+        with lock:
+            return kept(*arguments)
+    return call
+
+
+@once
 def rsa(bits, name=""):
     """PEM of a private key, and base64 of its public half; as many as there are names."""
     folder = tempfile.mkdtemp()
@@ -52,7 +62,7 @@ def rsa(bits, name=""):
         shutil.rmtree(folder)
 
 
-@functools.lru_cache(None)
+@once
 def ed25519():
     """Base64 of both halves."""
     folder = tempfile.mkdtemp()
@@ -114,11 +124,11 @@ class Names(threading.Thread):
     """Answers at a port of loopback, by UDP and TCP. `records`: name -> a record, a list of them, a code to answer with,
     or None: no answer at all. What is not there there is not. An answer of more than `most` octets is for TCP."""
 
-    def __init__(self, place, records, most=512, host="127.0.0.1"):
+    def __init__(self, place, records, most=512, host="127.0.0.1", port=0):
         super().__init__(daemon=True)
         self.records, self.most, self.asked = records, most, []
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self.listener = socket.create_server((host, 0), family=family)
+        self.listener = socket.create_server((host, port), family=family)
         self.port = self.listener.getsockname()[1]
         self.datagrams = socket.socket(family, socket.SOCK_DGRAM)
         self.datagrams.bind((host, self.port))
