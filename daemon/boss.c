@@ -1165,6 +1165,12 @@ int boss_check_keys(const struct config *config, char error_out[CONFIG_ERROR_MAX
 	for (size_t i = 0; !error && i < config->listeners_count; i++) {
 		const struct config_listener *listener = &config->listeners[i];
 		char why[CONFIG_ERROR_MAX / 2] = "";
+		if (listener->users_hidden) {
+			config_error(config, listener,
+				     "users: it can't be read by us, a file of logins is expected",
+				     error_out);
+			return EXIT_CONFIG;
+		}
 		if (listener->tls == CONFIG_TLS_OFF || !*listener->tls_cert)
 			continue;
 		if (config_fd < 0)
