@@ -1165,6 +1165,12 @@ int boss_check_keys(const struct config *config, char error_out[CONFIG_ERROR_MAX
 	for (size_t i = 0; !error && i < config->listeners_count; i++) {
 		const struct config_listener *listener = &config->listeners[i];
 		char why[CONFIG_ERROR_MAX / 2] = "";
+		if (listener->users_hidden) {
+			config_error(config, listener,
+				     "users: it can't be read by us, a file of logins is expected",
+				     error_out);
+			return EXIT_CONFIG;
+		}
 		if (listener->tls == CONFIG_TLS_OFF || !*listener->tls_cert)
 			continue;
 		if (config_fd < 0)
@@ -1180,6 +1186,24 @@ int boss_check_keys(const struct config *config, char error_out[CONFIG_ERROR_MAX
 		snprintf(error_out, CONFIG_ERROR_MAX, "the certificates can't be looked at: %s",
 			 strerror(-error));
 	return error ? EXIT_CANT_START : 0;
+}
+
+int boss_start_keys(const struct config *config, const struct config_listener *listener,
+		    int link_fd, pid_t *pid_out)
+{
+	static struct keys_start how;
+	auto_close int config_fd = -1;
+	auto_close int tls_fd = -1;
+	int error = config_write(config, &config_fd);
+	if (!error)
+		error = spool_open(config->gateway.state, SPOOL_TLS, &tls_fd);
+	if (error)
+		return error;
+	how = (struct keys_start){ .arguments = { "keeper" }, .fds = { tls_fd }, .count = 1 };
+	add_keys(&how, listener, link_fd);
+	error = start_keys_role(config, &how, config_fd, pid_out);
+	close_keys(&how);
+	return error;
 }
 
 int boss_start_login(const struct config *config, const struct config_account *account,

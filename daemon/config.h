@@ -67,6 +67,7 @@ struct config_listener {
 	int tls_compat;            /* enum tls_compat of daemon/tls_server.h */
 	char *users;               /* the file of logins, absolute; "": none. For a role: names and
 				      addresses, see resolve_logins */
+	bool users_hidden;         /* that file is not for us to read: nobody's login is known */
 	int auth;                  /* enum config_auth */
 	int plaintext_auth;        /* 1: yes */
 	uint64_t sessions, sessions_per_peer, idle_s;

@@ -139,19 +139,6 @@ static void run_child(struct listener *l, int device_fd, int link_fd, int keeper
 	_exit(0);
 }
 
-/* The session's end of a pair with the keeper; -1: there is none, and the session does without. */
-static int introduce(const struct listener *l, const struct facts_peer *peer)
-{
-	const struct vault_visitor visitor = { .peer = *peer };
-	int pair[2];
-	if (!config_needs_keeper(l->section) || socket_pair(pair) != 0)
-		return -1;
-	auto_close int ours = pair[0];
-	auto_close int theirs = pair[1];
-	return pass_fds_now(FD_KEEPER, &visitor, sizeof visitor, &theirs, 1) == 0 ? take_fd(&ours)
-										  : -1;
-}
-
 /* The connection is the link's then, as long as its session lives. */
 static int start_session(struct listener *l, int *device_fd, const struct facts_peer *peer)
 {
@@ -161,7 +148,8 @@ static int start_session(struct listener *l, int *device_fd, const struct facts_
 		return error;
 	auto_close int ours = pair[0];
 	auto_close int theirs = pair[1];
-	auto_close int keeper_fd = introduce(l, peer);
+	auto_close int keeper_fd =
+		config_needs_keeper(l->section) ? vault_visit(FD_KEEPER, peer) : -1;
 	l->settings.habit = l->habits ? habit_of(l, peer) : NULL;
 	pid_t pid = fork();
 	if (pid == 0)

@@ -122,6 +122,20 @@ def test_file_for_root_alone(place):
         equal(answer(gateway.port, "cam", SECRET), WELCOME)
 
 
+@needs_root
+def test_file_that_is_not_for_local_users(place):
+    """Who may read the configuration, and not the logins, may still ask what would become of a mail; not run a gateway."""
+    users = users_file(place, users_line("cam", SECRET))
+    os.chmod(users, 0o600)
+    os.chmod(place.folder, 0o755)
+    config, mail = place.config(smtp=IN_CLEAR + users), place.file("mail.eml", scan())
+    nobody = {"user": 65534, "group": 65534, "extra_groups": []}
+    equal(place.run("explain", "-c", config, mail, **nobody).returncode, 0)
+    done = place.run("run", "-c", config, **nobody)
+    equal(done.returncode, 78)
+    require(re.search(r"gateway.conf:\d+: users: it can't be read", done.stderr.decode()), done)
+
+
 def test_many_users(place):
     """A thousand cameras."""
     hashed = hash_of(SECRET)

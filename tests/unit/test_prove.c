@@ -70,43 +70,51 @@ static const struct {
 	struct prove_answer answer;
 	enum prove_result result;
 	const char *text;
+	bool stopping;
 } rows[] = {
-	{ { ANSWER }, 1, { PROVE_SIGNED, 0, 0, "signed" }, PROVE_ANSWERED, "signed" },
-	{ { LEAVE, ANSWER }, 2, { PROVE_RELATED, 1, 0, "x" }, PROVE_ANSWERED, "x" },
-	{ { LEAVE, LEAVE }, 2, { 0 }, PROVE_KILLED, "the prover is gone" },
-	{ { LEAVE }, 0, { 0 }, PROVE_KILLED, "the prover can't be asked" },
-	{ { RAVE }, 1, { 0 }, PROVE_CRASHED, "the prover spoke nonsense" },
-	{ { HANG }, 1, { 0 }, PROVE_LATE, "the prover gave no answer in time" },
+	{ { ANSWER }, 1, { PROVE_SIGNED, 0, 0, "signed" }, PROVE_ANSWERED, "signed", false },
+	{ { LEAVE, ANSWER }, 2, { PROVE_RELATED, 1, 0, "x" }, PROVE_ANSWERED, "x", false },
+	{ { LEAVE, LEAVE }, 2, { 0 }, PROVE_KILLED, "the prover is gone", false },
+	{ { LEAVE }, 0, { 0 }, PROVE_KILLED, "the prover can't be asked", false },
+	{ { RAVE }, 1, { 0 }, PROVE_CRASHED, "the prover spoke nonsense", false },
+	{ { HANG }, 1, { 0 }, PROVE_LATE, "the prover gave no answer in time", false },
+	{ { HANG }, 1, { 0 }, PROVE_KILLED, "we are ending", true },
 	{ { ANSWER },
 	  1,
 	  { PROVE_DIED, 0, SIGSYS, "" },
 	  PROVE_CRASHED,
-	  "the prover died of signal 31" },
+	  "the prover died of signal 31",
+	  false },
 	{ { ANSWER },
 	  1,
 	  { PROVE_DIED, 0, SIGABRT, "" },
 	  PROVE_CRASHED,
-	  "the prover died of signal 6" },
+	  "the prover died of signal 6",
+	  false },
 	{ { ANSWER },
 	  1,
 	  { PROVE_DIED, 0, SIGXCPU, "" },
 	  PROVE_CRASHED,
-	  "the prover died of signal 24" },
+	  "the prover died of signal 24",
+	  false },
 	{ { ANSWER },
 	  1,
 	  { PROVE_DIED, 0, SIGKILL, "" },
 	  PROVE_KILLED,
-	  "the prover died of signal 9" },
+	  "the prover died of signal 9",
+	  false },
 	{ { ANSWER },
 	  1,
 	  { PROVE_DIED, 0, SIGALRM, "" },
 	  PROVE_KILLED,
-	  "the prover died of signal 14" },
+	  "the prover died of signal 14",
+	  false },
 	{ { ANSWER },
 	  1,
 	  { PROVE_DIED, 0, 74 << 8, "" },
 	  PROVE_KILLED,
-	  "the prover ended with status 74" },
+	  "the prover ended with status 74",
+	  false },
 };
 
 static void answers(void **state)
@@ -122,7 +130,8 @@ static void answers(void **state)
 		close(pair[1]);
 		if (rows[i].count == 0)
 			waitpid(pid, NULL, 0);
-		enum prove_result result = prove_ask(pair[0], &question, -1, &answer);
+		const volatile sig_atomic_t stopping = rows[i].stopping;
+		enum prove_result result = prove_ask(pair[0], &question, -1, &stopping, &answer);
 		kill(pid, SIGKILL);
 		close(pair[0]);
 		if (result != rows[i].result || strcmp(answer.text, rows[i].text) != 0)
