@@ -18,6 +18,7 @@
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "daemon/activation.h"
 #include "daemon/ask.h"
 #include "daemon/fdio.h"
 #include "daemon/jail.h"
@@ -29,6 +30,7 @@
 #include "daemon/source.h"
 #include "daemon/spool.h"
 #include "daemon/status.h"
+#include "daemon/strangers.h"
 
 #define BACKOFF_LEAST_MS 100
 #define BACKOFF_MOST_MS  10000
@@ -41,7 +43,8 @@ enum {
 	EXIT_CANT_LISTEN = 69,
 	EXIT_CANT_START = 70,
 	EXIT_WAITS = 75,
-	EXIT_LOGIN = 77
+	EXIT_LOGIN = 77,
+	EXIT_CONFIG = 78
 };
 
 enum child_state { CHILD_WANTED, CHILD_RUNNING, CHILD_DRAINING };
@@ -55,6 +58,7 @@ struct child {
 	int64_t started_ms, start_at_ms;
 	int64_t backoff_ms;
 	bool keeps; /* the courier that tidies and takes no questions */
+	bool keys;  /* who has the private keys and logins of listeners */
 };
 
 struct identity {
@@ -67,8 +71,9 @@ struct boss {
 	struct identity courier;
 	int config_fd, extract_fd, signal_fd;
 	int prove_fds[2]; /* of questions who signed a message: the couriers' end, the prover's */
-	int receiving_fd, kept_fd, sources_fd, tokens_fd; /* folders of the spool */
+	int receiving_fd, kept_fd, sources_fd, tokens_fd, tls_fd; /* folders of `state` */
 	int report_fd; /* borrowed: of `check`, where those who pull say what they find; -1 */
+	struct activation *handed; /* sockets from whoever started us */
 	struct sources sources;
 	struct child *children;
 	size_t children_count;
@@ -196,23 +201,122 @@ static int start_prover(const struct config *config, int config_fd, int question
 	return role_start(&start, pid_out);
 }
 
-/* A listener, or the door. */
 static int start_listener(struct boss *boss, const struct source *source, pid_t *pid_out)
 {
-	bool door = source->kind == SOURCE_DOOR;
-	const char *arguments[] = { door ? "door" : "listen", door ? NULL : source->name, NULL };
-	int fds[SOCKETS_MAX + 2] = { source->asks[0], boss->receiving_fd };
+	const char *arguments[] = { "listen", source->name, NULL };
+	auto_close int status_fd = -1;
+	int error = status_open(boss->sources_fd, source->name, &status_fd);
+	if (error)
+		return error;
+	auto_close int nothing_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	int fds[SOCKETS_MAX + 5] = { source->asks[0], boss->receiving_fd,
+				     source->keeps[0] >= 0 ? source->keeps[0] : nothing_fd };
 	for (size_t i = 0; i < source->sockets_count; i++)
-		fds[i + 2] = source->sockets[i].fd;
+		fds[i + 3] = source->sockets[i].fd;
+	fds[source->sockets_count + 3] = source->watch[0];
+	fds[source->sockets_count + 4] = status_fd;
 	const struct role_start start = { .role = ROLE_SMTP,
 					  .arguments = arguments,
 					  .fds = fds,
-					  .fds_count = source->sockets_count + 2,
+					  .fds_count = source->sockets_count + 5,
 					  .config_fd = boss->config_fd,
 					  .program_fd = -1,
 					  .uid = boss->config.uid,
 					  .gid = boss->config.gid };
 	return role_start(&start, pid_out);
+}
+
+/* The listeners come first among the sources, in the order of the configuration. */
+static int start_door(struct boss *boss, const struct source *source, pid_t *pid_out)
+{
+	const char *arguments[] = { "door", NULL };
+	auto_close int nothing_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	int fds[SOURCES_MAX + 4] = { source->asks[0], boss->receiving_fd, nothing_fd,
+				     source->sockets[0].fd };
+	size_t count = 4;
+	for (size_t i = 0; i < boss->sources.count; i++) {
+		if (boss->sources.list[i].kind == SOURCE_LISTENER)
+			fds[count++] = boss->sources.list[i].watch[1];
+	}
+	const struct role_start start = { .role = ROLE_SMTP,
+					  .arguments = arguments,
+					  .fds = fds,
+					  .fds_count = count,
+					  .config_fd = boss->config_fd,
+					  .program_fd = -1,
+					  .uid = boss->config.uid,
+					  .gid = boss->config.gid };
+	return role_start(&start, pid_out);
+}
+
+/* A file for root alone may be among them: we open it, and another reads it. */
+static int open_for_keys(const char *name, const char *path)
+{
+	int fd = open(*path ? path : "/dev/null", O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd >= 0)
+		return fd;
+	log_say(LOG_ERROR, "tls", "source %s: %s: %s", name, path, strerror(errno));
+	return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* What whoever has the keys of listeners is started with. */
+struct keys_start {
+	const char *arguments[SOURCES_MAX + 2];
+	int fds[ROLE_FDS_MAX];
+	size_t names, count;
+};
+
+static bool add_keys(struct keys_start *how, const struct config_listener *listener, int link_fd)
+{
+	if (how->count + 4 > ROLE_FDS_MAX)
+		return false;
+	how->arguments[++how->names] = listener->name;
+	how->fds[how->count++] = link_fd;
+	how->fds[how->count++] = open_for_keys(listener->name, listener->tls_cert);
+	how->fds[how->count++] = open_for_keys(listener->name, listener->tls_key);
+	how->fds[how->count++] =
+		open_for_keys(listener->name, config_has_logins(listener) ? listener->users : "");
+	return true;
+}
+
+/* All but the links are ours to close. */
+static void close_keys(struct keys_start *how)
+{
+	for (size_t i = 1; i < how->count; i++) {
+		if ((i - 1) % 4 != 0)
+			close_fd(&how->fds[i]);
+	}
+}
+
+static int start_keys_role(const struct config *config, const struct keys_start *how, int config_fd,
+			   pid_t *pid_out)
+{
+	const struct role_start start = { .role = ROLE_SMTP,
+					  .arguments = how->arguments,
+					  .fds = how->fds,
+					  .fds_count = how->count,
+					  .config_fd = config_fd,
+					  .program_fd = -1,
+					  .uid = config->uid,
+					  .gid = config->gid };
+	return role_start(&start, pid_out);
+}
+
+static int start_keys(struct boss *boss, pid_t *pid_out)
+{
+	static struct keys_start how;
+	how = (struct keys_start){ .arguments = { "keeper" }, .fds = { boss->tls_fd }, .count = 1 };
+	bool fits = true;
+	for (size_t i = 0; i < boss->sources.count; i++) {
+		const struct source *source = &boss->sources.list[i];
+		if (source->keeps[1] >= 0)
+			fits = fits &&
+			       add_keys(&how, config_find_listener(&boss->config, source->name),
+					source->keeps[1]);
+	}
+	int error = fits ? start_keys_role(&boss->config, &how, boss->config_fd, pid_out) : -E2BIG;
+	close_keys(&how);
+	return error;
 }
 
 /* Who pulls gets a new pair for its questions about passwords: an answer to who was before it must
@@ -266,8 +370,8 @@ static int start_watcher(struct boss *boss, const struct source *source, pid_t *
 static int start_source(struct boss *boss, struct source *source, pid_t *pid_out)
 {
 	switch (source->kind) {
-	case SOURCE_LISTENER:
-	case SOURCE_DOOR: return start_listener(boss, source, pid_out);
+	case SOURCE_LISTENER: return start_listener(boss, source, pid_out);
+	case SOURCE_DOOR: return start_door(boss, source, pid_out);
 	case SOURCE_IMAP: return start_puller(boss, source, pid_out);
 	case SOURCE_MAILDIR: return start_watcher(boss, source, pid_out);
 	}
@@ -278,7 +382,9 @@ static const char *child_name(const struct child *child)
 {
 	if (*child->name)
 		return child->name;
-	return child->role == ROLE_PROVE ? "prover" : child->keeps ? "keeper" : "courier";
+	if (child->role == ROLE_PROVE)
+		return "prover";
+	return child->keys ? "keys" : child->keeps ? "keeper" : "courier";
 }
 
 /* `meant`: it ended of its own accord. */
@@ -301,6 +407,8 @@ static int start_role(struct boss *boss, struct child *child)
 	if (child->role == ROLE_PROVE)
 		return start_prover(&boss->config, boss->config_fd, boss->prove_fds[1], false,
 				    &child->pid);
+	if (child->keys)
+		return start_keys(boss, &child->pid);
 	return start_courier(boss, child, &child->pid);
 }
 
@@ -373,8 +481,19 @@ static struct child *add_child(struct boss *boss, enum role role, struct source 
 	return child;
 }
 
+static bool needs_keys(const struct boss *boss)
+{
+	for (size_t i = 0; i < boss->sources.count; i++) {
+		if (boss->sources.list[i].keeps[1] >= 0)
+			return true;
+	}
+	return false;
+}
+
 static void want_children(struct boss *boss)
 {
+	if (needs_keys(boss))
+		add_child(boss, ROLE_SMTP, NULL, false)->keys = true;
 	add_child(boss, ROLE_COURIER, NULL, true);
 	for (uint64_t i = 0; i < config_couriers(&boss->config); i++)
 		add_child(boss, ROLE_COURIER, NULL, false);
@@ -542,6 +661,7 @@ static void close_folders(struct boss *boss)
 	close_fd(&boss->kept_fd);
 	close_fd(&boss->sources_fd);
 	close_fd(&boss->tokens_fd);
+	close_fd(&boss->tls_fd);
 	close_fd(&boss->prove_fds[0]);
 	close_fd(&boss->prove_fds[1]);
 }
@@ -559,6 +679,8 @@ static bool prepare(struct boss *boss)
 		error = spool_open(state, SPOOL_SOURCES, &boss->sources_fd);
 	if (!error)
 		error = spool_open(state, SPOOL_TOKENS, &boss->tokens_fd);
+	if (!error)
+		error = spool_open(state, SPOOL_TLS, &boss->tls_fd);
 	if (error) {
 		log_say(LOG_ERROR, "state", "%s: %s; give `state` a folder that we can write to",
 			path, strerror(-error));
@@ -582,10 +704,12 @@ static void reload(struct boss *boss,
 			      .kept_fd = -1,
 			      .sources_fd = -1,
 			      .tokens_fd = -1,
+			      .tls_fd = -1,
 			      .report_fd = -1,
 			      .prove_fds = { -1, -1 },
 			      .extract_fd = boss->extract_fd,
-			      .signal_fd = boss->signal_fd };
+			      .signal_fd = boss->signal_fd,
+			      .handed = boss->handed };
 	char error[CONFIG_ERROR_MAX];
 	if (again(context, &fresh.config, error) != 0) {
 		log_say(LOG_ERROR, "reload", "the old configuration stays: %s", error);
@@ -598,7 +722,7 @@ static void reload(struct boss *boss,
 		return;
 	}
 	if (!can_lock_in(&fresh.config) || !prepare(&fresh) ||
-	    !sources_open(&fresh.sources, &fresh.config, &boss->sources, true)) {
+	    !sources_open(&fresh.sources, &fresh.config, &boss->sources, boss->handed)) {
 		log_say(LOG_ERROR, "reload", "the old configuration stays");
 		sources_close(&fresh.sources);
 		close_fd(&fresh.config_fd);
@@ -619,6 +743,7 @@ static void reload(struct boss *boss,
 	config_done(&boss->config);
 	*boss = fresh;
 	start_wanted(boss);
+	strangers_warn(&boss->config);
 	sources_tell_ready(&boss->sources, boss->config.gateway.sandbox);
 	log_say(LOG_INFO, "reload", "the new configuration holds");
 }
@@ -797,6 +922,8 @@ static void end(struct boss *boss)
 	int64_t limit = monotonic_ms() + within_ms - slack_ms;
 	log_say(LOG_INFO, "ending", "deliveries that are promised are finished");
 	boss->ending = true;
+	if (!boss->once)
+		activation_notify("STOPPING=1");
 	for (size_t i = boss->children_count; i-- > 0;) {
 		if (boss->children[i].state == CHILD_WANTED)
 			drop_child(boss, &boss->children[i]);
@@ -853,13 +980,17 @@ static int start(struct boss *boss)
 	}
 	if (!prepare(boss))
 		return EXIT_CANT_LISTEN;
-	if (!sources_open(&boss->sources, &boss->config, NULL, !boss->once))
+	if (!sources_open(&boss->sources, &boss->config, NULL, boss->handed))
 		return EXIT_CANT_LISTEN;
 	if (!boss->once)
 		sources_open_door(&boss->sources, boss->config.gateway.state);
 	want_children(boss);
 	start_wanted(boss);
+	if (!boss->once)
+		strangers_warn(&boss->config);
 	sources_tell_ready(&boss->sources, boss->config.gateway.sandbox);
+	if (!boss->once)
+		activation_notify("READY=1");
 	return EXIT_DONE;
 }
 
@@ -895,6 +1026,7 @@ static struct boss boss_of(struct config *config)
 			     .kept_fd = -1,
 			     .sources_fd = -1,
 			     .tokens_fd = -1,
+			     .tls_fd = -1,
 			     .report_fd = -1 };
 	*config = (struct config){ 0 };
 	return boss;
@@ -904,7 +1036,11 @@ int boss_run(struct config *config,
 	     int (*again)(const void *context, struct config *config_out, char *error_out),
 	     const void *context)
 {
+	static struct activation handed;
 	struct boss boss = boss_of(config);
+	boss.handed = &handed;
+	if (!activation_take(&handed))
+		return EXIT_CANT_LISTEN;
 	return run(&boss, again, context);
 }
 
@@ -923,7 +1059,7 @@ int boss_check_accounts(const struct config *config, int report_fd)
 	boss.report_fd = report_fd;
 	boss.signal_fd = open_signals();
 	bool good = boss.signal_fd >= 0 && prepare(&boss) &&
-		    sources_open(&boss.sources, &boss.config, NULL, false);
+		    sources_open(&boss.sources, &boss.config, NULL, NULL);
 	for (size_t i = 0; good && i < boss.sources.count; i++) {
 		if (boss.sources.list[i].kind == SOURCE_IMAP)
 			add_child(&boss, ROLE_PULL, &boss.sources.list[i], false);
@@ -993,6 +1129,75 @@ int boss_start_courier(const struct config *config, const char *mode, int fd, pi
 					  .gid = identity.gid,
 					  .keep_files = true };
 	return role_start(&start, pid_out);
+}
+
+/* What is wrong with those of one listener, in words; "" for nothing. */
+static int look_at_keys(const struct config *config, const struct config_listener *listener,
+			int config_fd, char *why, size_t size)
+{
+	static struct keys_start how;
+	int ends[2];
+	pid_t pid;
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -errno;
+	auto_close int in = ends[0];
+	auto_close int out = ends[1];
+	auto_close int nothing_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	how = (struct keys_start){ .arguments = { "keeper-look" },
+				   .fds = { nothing_fd },
+				   .count = 1 };
+	add_keys(&how, listener, out);
+	int error = start_keys_role(config, &how, config_fd, &pid);
+	close_keys(&how);
+	close_fd(&out);
+	if (error)
+		return error;
+	ssize_t got = read_all(in, why, size - 1);
+	why[got > 0 ? got : 0] = '\0';
+	waitpid(pid, NULL, 0);
+	return 0;
+}
+
+int boss_check_keys(const struct config *config, char error_out[CONFIG_ERROR_MAX])
+{
+	auto_close int config_fd = -1;
+	int error = 0;
+	for (size_t i = 0; !error && i < config->listeners_count; i++) {
+		const struct config_listener *listener = &config->listeners[i];
+		char why[CONFIG_ERROR_MAX / 2] = "";
+		if (listener->tls == CONFIG_TLS_OFF || !*listener->tls_cert)
+			continue;
+		if (config_fd < 0)
+			error = config_write(config, &config_fd);
+		if (!error)
+			error = look_at_keys(config, listener, config_fd, why, sizeof why);
+		if (*why) {
+			config_error(config, listener, why, error_out);
+			return EXIT_CONFIG;
+		}
+	}
+	if (error)
+		snprintf(error_out, CONFIG_ERROR_MAX, "the certificates can't be looked at: %s",
+			 strerror(-error));
+	return error ? EXIT_CANT_START : 0;
+}
+
+int boss_start_keys(const struct config *config, const struct config_listener *listener,
+		    int link_fd, pid_t *pid_out)
+{
+	static struct keys_start how;
+	auto_close int config_fd = -1;
+	auto_close int tls_fd = -1;
+	int error = config_write(config, &config_fd);
+	if (!error)
+		error = spool_open(config->gateway.state, SPOOL_TLS, &tls_fd);
+	if (error)
+		return error;
+	how = (struct keys_start){ .arguments = { "keeper" }, .fds = { tls_fd }, .count = 1 };
+	add_keys(&how, listener, link_fd);
+	error = start_keys_role(config, &how, config_fd, pid_out);
+	close_keys(&how);
+	return error;
 }
 
 int boss_start_login(const struct config *config, const struct config_account *account,

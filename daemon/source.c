@@ -18,7 +18,7 @@
 #include "daemon/spool.h"
 #include "policy/value.h"
 
-#define BACKLOG 256
+#define BACKLOG 1024
 
 static bool get_bound(int fd, struct address *bound_out)
 {
@@ -98,9 +98,15 @@ static void close_source(struct source *source)
 		close_fd(&source->sockets[i].fd);
 	close_fd(&source->asks[0]);
 	close_fd(&source->asks[1]);
+	close_fd(&source->keeps[0]);
+	close_fd(&source->keeps[1]);
+	close_fd(&source->watch[0]);
+	close_fd(&source->watch[1]);
 	close_fd(&source->secret_fd);
 	free(source->name);
-	*source = (struct source){ .asks = { -1, -1 }, .secret_fd = -1 };
+	*source = (struct source){
+		.asks = { -1, -1 }, .keeps = { -1, -1 }, .watch = { -1, -1 }, .secret_fd = -1
+	};
 }
 
 static struct source *add_source(struct sources *sources, const char *name, enum source_kind kind)
@@ -111,9 +117,15 @@ static struct source *add_source(struct sources *sources, const char *name, enum
 	}
 	struct source *source = &sources->list[sources->count];
 	*source = (struct source){
-		.asks = { -1, -1 }, .secret_fd = -1, .name = strdup(name), .kind = kind
+		.asks = { -1, -1 },
+		.keeps = { -1, -1 },
+		.watch = { -1, -1 },
+		.secret_fd = -1,
+		.name = strdup(name),
+		.kind = kind,
 	};
-	if (!source->name || socket_pair(source->asks) != 0) {
+	if (!source->name || socket_pair(source->asks) != 0 ||
+	    (kind == SOURCE_LISTENER && socket_pair(source->watch) != 0)) {
 		close_source(source);
 		return NULL;
 	}
@@ -153,12 +165,47 @@ static bool inherit(struct sources *old, const char *name, struct listening *lis
 	return false;
 }
 
+/* Did the log say that this source is ready at the address of this socket? */
+static bool was_told(const struct sources *old, const char *name, int fd)
+{
+	struct address bound, other;
+	for (size_t i = 0; old && get_bound(fd, &bound) && i < old->count; i++) {
+		const struct source *source = &old->list[i];
+		for (size_t s = 0; s < source->sockets_count; s++) {
+			if (strcmp(source->name, name) == 0 &&
+			    get_bound(source->sockets[s].fd, &other) && is_same(&bound, &other))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* What was handed over for this address. That another listener has it is said. */
+static enum activation_claim take_handed(const char *item, const char *name,
+					 const struct sources *old, struct activation *handed,
+					 struct listening *listening)
+{
+	const struct address *wanted = &listening->wanted;
+	enum activation_claim claim =
+		activation_claim(handed, name, &wanted->octets, wanted->size, &listening->fd);
+	if (claim == ACTIVATION_TAKEN)
+		listening->told = was_told(old, name, listening->fd);
+	if (claim == ACTIVATION_OTHERS)
+		log_say(LOG_ERROR, "listen", "%s of [smtp %s] is another listener's already", item,
+			name);
+	return claim;
+}
+
+/* The descriptor stays -1 where another socket of this listener serves the address too. */
 static bool open_socket(const char *item, const char *name, struct sources *old,
-			struct listening *listening_out)
+			struct activation *handed, struct listening *listening_out)
 {
 	*listening_out = (struct listening){ .fd = -1 };
 	if (!find_address(item, &listening_out->wanted))
 		return false;
+	enum activation_claim claim = take_handed(item, name, old, handed, listening_out);
+	if (claim != ACTIVATION_NONE)
+		return claim != ACTIVATION_OTHERS;
 	if (old && inherit(old, name, listening_out))
 		return true;
 	int error = listen_at(&listening_out->wanted, &listening_out->fd);
@@ -168,21 +215,23 @@ static bool open_socket(const char *item, const char *name, struct sources *old,
 }
 
 static bool open_listener(struct sources *sources, const struct config_listener *listener,
-			  struct sources *old)
+			  struct sources *old, struct activation *handed)
 {
 	struct source *source = add_source(sources, listener->name, SOURCE_LISTENER);
 	const char *cursor = listener->listen;
 	char item[128];
 	bool fits, good = source != NULL;
+	if (good && config_needs_keeper(listener))
+		good = socket_pair(source->keeps) == 0;
 	while (good && value_next(&cursor, item, sizeof item, &fits)) {
+		struct listening *listening = &source->sockets[source->sockets_count];
 		if (source->sockets_count == SOCKETS_MAX) {
 			log_say(LOG_ERROR, "listen", "more than %d addresses for %s", SOCKETS_MAX,
 				listener->name);
-			good = false;
-		} else
-			good = open_socket(item, listener->name, old,
-					   &source->sockets[source->sockets_count]);
-		source->sockets_count += good;
+			return false;
+		}
+		good = open_socket(item, listener->name, old, handed, listening);
+		source->sockets_count += good && listening->fd >= 0;
 	}
 	return good;
 }
@@ -247,7 +296,7 @@ void sources_open_door(struct sources *sources, const char *state)
 /* --- the whole set ---------------------------------------------------------------------------- */
 
 bool sources_open(struct sources *sources, const struct config *config, struct sources *old,
-		  bool listen)
+		  struct activation *handed)
 {
 	bool good = true;
 	sources->list = calloc(SOURCES_MAX, sizeof *sources->list);
@@ -257,8 +306,12 @@ bool sources_open(struct sources *sources, const struct config *config, struct s
 		for (size_t s = 0; s < old->list[i].sockets_count; s++)
 			old->list[i].sockets[s].taken = false;
 	}
-	for (size_t i = 0; good && listen && i < config->listeners_count; i++)
-		good = open_listener(sources, &config->listeners[i], old);
+	if (handed)
+		activation_renew(handed);
+	for (size_t i = 0; good && handed && i < config->listeners_count; i++)
+		good = open_listener(sources, &config->listeners[i], old, handed);
+	if (good && handed)
+		good = !activation_has_rest(handed);
 	for (size_t i = 0; good && i < config->accounts_count; i++)
 		good = add_source(sources, config->accounts[i].name, SOURCE_IMAP);
 	for (size_t i = 0; good && i < config->maildirs_count; i++)

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/socket.h>
+#include "daemon/activation.h"
 #include "daemon/config.h"
 
 #define SOURCES_MAX 512
@@ -31,6 +32,9 @@ struct source {
 	char *name; /* "*" for the door */
 	enum source_kind kind;
 	int asks[2];   /* the source's end, the couriers' end */
+	int keeps[2];  /* of a listener that needs a keeper: its end, the keeper's; else -1 */
+	int watch[2];  /* of a listener: its end, the door's end, where those who want to watch are
+			  handed over; -1 */
 	int secret_fd; /* who pulls asks here for a password (daemon/secret.h); -1: none does now */
 	struct listening sockets[SOCKETS_MAX];
 	size_t sockets_count;
@@ -42,9 +46,9 @@ struct sources {
 };
 
 /* Opens what the configuration asks for; `old`: whose sockets may be taken; NULL at start.
- * `listen`: listeners too. False: said. */
+ * `handed`: what we were given, all of which must be wanted; NULL: no listeners. False: said. */
 bool sources_open(struct sources *sources, const struct config *config, struct sources *old,
-		  bool listen);
+		  struct activation *handed);
 void sources_close(struct sources *sources);
 
 /* The local door. It is a convenience: what is wrong with it is said, and borne. */

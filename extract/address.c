@@ -1,5 +1,6 @@
 /* address.c: finds addr-specs. Never decodes, never trusts a display name, and uses no stack for
  * nested comments. */
+#define _GNU_SOURCE
 #include "extract/address.h"
 #include <string.h>
 #include "extract/header.h"
@@ -223,10 +224,29 @@ static void address_add(struct address *address, const struct token *token)
 	address->bad |= !good;
 }
 
+/* An encoded word has no place in an address (RFC 2047 section 5): who decodes it all the same sees
+ * another one. */
+static bool has_encoded_word(struct span text)
+{
+	const char *start = memmem(text.at, text.size, "=?", 2);
+	struct span rest = start ? span_between(start + 2, text.at + text.size) : SPAN("");
+	return memmem(rest.at, rest.size, "?=", 2) != NULL;
+}
+
+/* U+0080 to U+009F, of which one ends a line to some readers. */
+static bool has_control(struct span text)
+{
+	for (size_t i = 0; i + 1 < text.size; i++)
+		if ((uint8_t)text.at[i] == 0xc2 && (uint8_t)text.at[i + 1] < 0xa0)
+			return true;
+	return false;
+}
+
 static bool address_is_whole(const struct address *address)
 {
+	struct span text = text_span(address->out);
 	return !address->bad && address->domain && address->word && !address->out->cut &&
-	       span_is_utf8(text_span(address->out));
+	       span_is_utf8(text) && !has_encoded_word(text) && !has_control(text);
 }
 
 /* ---- mailboxes ---- */
@@ -261,11 +281,13 @@ static bool is_word(const struct token *token)
 }
 
 /* Reads up to the next comma, semicolon or colon. An address in angle brackets may stand behind
- * words, one without them must be alone. */
+ * words, one without them must be alone. Some devices put the same address into both places. */
 static struct mailbox take_mailbox(struct span *rest, struct text *out)
 {
 	struct mailbox box = { .empty = true, .words = true };
 	struct address address = { .out = out };
+	char bytes[FRAME_ADDRESS_MAX];
+	struct text before = text_in(bytes, sizeof bytes); /* the brackets */
 	bool at = false;
 	for (;;) {
 		struct token token = next_token(rest);
@@ -274,13 +296,17 @@ static struct mailbox take_mailbox(struct span *rest, struct text *out)
 		if (ends) {
 			box.end = token.kind == TOKEN_END ? '\0' : token.text.at[0];
 			box.bad |= !box.empty && !address_is_whole(&address);
+			box.bad |=
+				before.size > 0 && !span_alike(text_span(&before), text_span(out));
 			return box;
 		}
 		box.empty = false;
 		box.words &= is_word(&token);
 		if (is_mark(&token, '<')) {
-			/* a second one, or an address before the first: which one would count? */
-			box.bad |= box.angle || at;
+			/* a second one: which would count? */
+			box.bad |= box.angle || (at && !address_is_whole(&address));
+			if (at)
+				text_put(&before, text_span(out));
 			address = (struct address){ .out = out };
 			out->size = 0;
 			out->cut = false;
@@ -297,8 +323,16 @@ static struct mailbox take_mailbox(struct span *rest, struct text *out)
 
 /* ---- fields ---- */
 
-/* Empty places in the list are allowed (RFC 5322 section 4.4). So are words and commas before the
- * one address in angle brackets: they are its display name, without the quotes that it needs. */
+/* Are these words, and the comma or colon behind them, part of a display name that lacks its
+ * quotes? A colon may also open a group, which a semicolon closes. */
+static bool is_name(const struct mailbox *box, struct span rest)
+{
+	bool colon = box->end == ':' && !box->empty && !span_has(rest, ';');
+	return box->words && (box->end == ',' || colon);
+}
+
+/* Empty places in the list are allowed (RFC 5322 section 4.4). So are words, commas and colons
+ * before the one address in angle brackets: they are its display name. */
 static enum frame_from read_list(struct span value, struct text *out)
 {
 	char bytes[FRAME_ADDRESS_MAX];
@@ -309,9 +343,9 @@ static enum frame_from read_list(struct span value, struct text *out)
 		next->size = 0;
 		next->cut = false;
 		box = take_mailbox(&value, next);
-		bool name = box.words && box.end == ',' && one.empty;
+		bool name = one.empty && is_name(&box, value);
 		words |= name && !box.empty;
-		if (box.end == ':' || (!box.empty && !name && !one.empty))
+		if ((box.end == ':' && !name) || (!box.empty && !name && !one.empty))
 			return FRAME_FROM_MANY;
 		if (!box.empty && !name) {
 			one = box;

@@ -339,7 +339,7 @@ static bool read_header(struct filter *filter, struct filter_layer *layer, bool 
 		return false;
 	}
 	if (!filter->has_message)
-		message_put(&filter->writer, text_span(&block));
+		message_put(&filter->writer, text_span(&block), layer->mime.window.cr_lines);
 	filter->has_message = true;
 	content_read(text_span(&block), in_digest, filter->reading, &filter->content);
 	filter->stack.ambiguous |= filter->content.ambiguous;

@@ -59,6 +59,22 @@ bool header_next(struct span *rest, struct header_field *field_out)
 	return false;
 }
 
+bool header_may_name(struct span line, struct span name)
+{
+	size_t have = 0;
+	for (size_t i = 0; i < line.size && line.at[i] != '\r' && line.at[i] != '\n'; i++) {
+		uint8_t c = (uint8_t)line.at[i];
+		bool blank = c == ' ' || c == '\t', whole = have == name.size;
+		if (whole && c == ':')
+			return true;
+		if (blank ? whole : c < ' ' || c >= 0x7f)
+			continue;
+		if (whole || span_lower(line.at[i]) != span_lower(name.at[have++]))
+			return false;
+	}
+	return false;
+}
+
 void header_unfold(struct span value, struct text *out)
 {
 	for (size_t i = 0; i < value.size; i++) {

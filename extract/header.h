@@ -27,6 +27,10 @@ struct header_field {
  * none. */
 bool header_next(struct span *rest, struct header_field *field_out);
 
+/* Might another reader see a field of this name at the start of the line: one that drops what is no
+ * printable ASCII? */
+bool header_may_name(struct span line, struct span name);
+
 /* Puts the value without the line ends of its folds (RFC 5322 section 2.2.3); a tab that folded
  * becomes a space. */
 void header_unfold(struct span value, struct text *out);

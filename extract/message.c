@@ -16,6 +16,14 @@ struct summary {
 	bool has_subject;
 };
 
+static void set_from(struct summary *summary, enum frame_from state, struct span address)
+{
+	summary->message.from_state = state;
+	memset(summary->message.from, 0, sizeof summary->message.from);
+	if (state == FRAME_FROM_ONE)
+		memcpy(summary->message.from, address.at, address.size);
+}
+
 static void take_from(struct summary *summary, const struct header_field *field)
 {
 	char bytes[FRAME_ADDRESS_MAX];
@@ -23,10 +31,26 @@ static void take_from(struct summary *summary, const struct header_field *field)
 	enum frame_from state = address_read_from(field->value, &address);
 	if (++summary->from_fields > 1)
 		state = FRAME_FROM_MANY;
-	summary->message.from_state = state;
-	memset(summary->message.from, 0, sizeof summary->message.from);
-	if (state == FRAME_FROM_ONE)
-		memcpy(summary->message.from, bytes, address.size);
+	set_from(summary, state, text_span(&address));
+}
+
+/* From fields that any reader may see, ours among them. */
+static unsigned count_from(struct span block)
+{
+	unsigned count = 0;
+	for (size_t i = 0; i < block.size; i++) {
+		bool starts = i == 0 || block.at[i - 1] == '\n' || block.at[i - 1] == '\r';
+		count += starts && header_may_name(span_after(block, i), SPAN("From"));
+	}
+	return count;
+}
+
+static void judge_from(struct summary *summary, struct span block, bool cr_lines)
+{
+	if (count_from(block) > summary->from_fields)
+		set_from(summary, FRAME_FROM_MANY, SPAN(""));
+	else if (cr_lines && summary->message.from_state == FRAME_FROM_ONE)
+		set_from(summary, FRAME_FROM_BAD, SPAN(""));
 }
 
 static void take_recipients(struct summary *summary, const struct header_field *field)
@@ -94,14 +118,16 @@ static const struct {
 	{ { "Authentication-Results", 22 }, take_results },
 };
 
-void message_put(struct frame_writer *writer, struct span block)
+void message_put(struct frame_writer *writer, struct span block, bool cr_lines)
 {
 	struct summary summary = { .writer = writer };
 	struct header_field field;
-	while (header_next(&block, &field))
+	struct span rest = block;
+	while (header_next(&rest, &field))
 		for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
 			if (span_alike(field.name, fields[i].name))
 				fields[i].take(&summary, &field);
+	judge_from(&summary, block, cr_lines);
 	frame_put(writer, FRAME_MESSAGE, &summary.message, sizeof summary.message,
 		  span_of(NULL, 0));
 }

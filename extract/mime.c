@@ -276,6 +276,9 @@ static enum step judge_junk(struct mime_layer *layer, struct span line, const st
 	bool blank;
 	if (line.size >= 2 && memcmp(line.at, "--", 2) == 0)
 		return STEP_BODY;
+	/* who sent the message is not to be hidden in junk (message.h) */
+	if (header_may_name(line, SPAN("From")))
+		return STEP_TAKE;
 	if (is_unfolded(line, block))
 		return layer->sealed ? STEP_TAKE : STEP_FOLD;
 	enum header_line kind = kind_behind(layer, line.size, &blank);

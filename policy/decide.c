@@ -105,11 +105,30 @@ static struct verdict find_route(const struct rules *rules, const struct facts *
 
 /* --- the message ------------------------------------------------------------------------------ */
 
+/* Who logged in sends as himself: in the envelope, and once that is known in From. */
+static bool is_himself(const struct rules *rules, const struct facts *facts, enum when when)
+{
+	const struct login *login =
+		facts->login ? login_find(&rules->logins, facts->source, facts->login) : NULL;
+	if (!login)
+		return true;
+	if (facts->sender && *facts->sender &&
+	    !login_may_send(&rules->logins, login, facts->sender))
+		return false;
+	if (when == WHEN_EARLY || facts->from_state == FACTS_FROM_NONE)
+		return true;
+	if (facts->from_state == FACTS_FROM_ONE)
+		return login_may_send(&rules->logins, login, facts->from);
+	return login->addresses.count == 0;
+}
+
 struct verdict decide_early(const struct rules *rules, const struct facts *facts)
 {
 	uint16_t route;
 	if (facts->bytes > rules->limits.message_bytes)
 		return (struct verdict){ REASON_SIZE };
+	if (!is_himself(rules, facts, WHEN_EARLY))
+		return (struct verdict){ REASON_SENDER };
 	if (facts->recipients_count == 0)
 		return find_route(rules, facts, NULL, WHEN_EARLY, &route);
 	for (size_t i = 0; i < facts->recipients_count; i++) {
@@ -143,7 +162,7 @@ struct verdict decide_routes(const struct rules *rules, const struct facts *fact
 	size_t recipients = facts->recipients_count ? facts->recipients_count : 1;
 	if (facts->bytes > rules->limits.message_bytes)
 		return (struct verdict){ REASON_SIZE };
-	if (facts->from_state == FACTS_FROM_MANY)
+	if (facts->from_state == FACTS_FROM_MANY || !is_himself(rules, facts, WHEN_HEADER))
 		return (struct verdict){ REASON_SENDER };
 	for (size_t i = 0; i < recipients; i++) {
 		uint16_t route = 0;

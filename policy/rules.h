@@ -70,6 +70,7 @@ struct rules {
 	size_t shares_count;
 	struct rules_route *routes;
 	size_t routes_count;
+	struct login_list logins;
 	struct rules_block *blocks;    /* internal: what lists and texts lie in */
 	struct rules_loading *loading; /* internal, while loading */
 };
@@ -85,6 +86,11 @@ void rules_init(struct rules *rules);
 
 /* Says that a source of this name exists: routes may name it. Before rules_finish, in any order. */
 bool rules_add_source(struct rules *rules, const char *name, struct rules_error *error_out);
+
+/* Says who can log in at a source: `addresses`, a comma list of globs, as whom he may send; "": see
+ * login_may_send. Before rules_finish, in any order. */
+bool rules_add_login(struct rules *rules, const char *source, const char *name,
+		     const char *addresses, struct rules_error *error_out);
 
 /* Opens a section: "limits", "share" or "route", with its name ("" where it has none). */
 bool rules_open(struct rules *rules, const char *section, const char *name, unsigned at,

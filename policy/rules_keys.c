@@ -206,6 +206,12 @@ static bool set_globs(struct rules *rules, const struct rules_key *key, void *fi
 	return true;
 }
 
+bool rules_keep_globs(struct rules *rules, const char *text, struct glob_list *list_out)
+{
+	static const struct rules_key addresses = { .key = "addresses" };
+	return set_globs(rules, &addresses, list_out, text);
+}
+
 /* A subject is one glob: commas are part of it. */
 static bool set_subject(struct rules *rules, const struct rules_key *key, void *field,
 			const char *value)

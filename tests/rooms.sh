@@ -24,7 +24,7 @@ room() {
 
 room policy 'policy/[a-z_]+\.h' policy/*.[ch]
 room extract 'extract/[a-z_]+\.h' extract/*.[ch]
-room ground 'daemon/[a-z0-9_]+\.h|extract/frame\.h|policy/(proof|value|sender|rules|verdict)\.h' \
+room ground 'daemon/[a-z0-9_]+\.h|extract/frame\.h|policy/(proof|reach|value|sender|rules|verdict)\.h' \
     $(ls daemon/*.[ch] | grep -v daemon/main.c)
 room verbs 'daemon/[a-z0-9_]+\.h|daemon/cli/verbs\.h' daemon/main.c
 room courier 'daemon/[a-z0-9_]+\.h|daemon/courier/[a-z_]+\.h|policy/[a-z_]+\.h|extract/frame\.h' daemon/courier/*.[ch]
@@ -52,7 +52,7 @@ library nettle/ 'daemon/(digest\.[ch]|base64\.c)'
 library jansson.h 'daemon/json\.c'
 library 'sys/acl.h' 'daemon/courier/owner\.c'
 library acl/ 'daemon/courier/owner\.c'
-library gnutls/ 'daemon/tls\.c'
+library gnutls/ 'daemon/tls(_key|_server|_inner)?\.[ch]'
 library curl/ 'daemon/http_out\.c'
 library libetpan/ 'daemon/imap/conn\.c'
 library utf8proc.h 'policy/filename\.c'

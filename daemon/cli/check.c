@@ -14,8 +14,11 @@
 #include "daemon/fdio.h"
 #include "daemon/json.h"
 #include "daemon/keep.h"
+#include "daemon/proxied.h"
 #include "daemon/prove.h"
 #include "daemon/spool.h"
+#include "daemon/strangers.h"
+#include "daemon/tls_server.h"
 
 struct findings {
 	bool as_json, failed;
@@ -168,14 +171,6 @@ static void check_proof(const struct rules_route *route, const struct config_acc
 {
 	char what[RULES_NAME_MAX + 16], text[300];
 	snprintf(what, sizeof what, "route %s", route->name);
-	if (route->from.count > 0 && route->auth == 0) {
-		snprintf(text, sizeof text,
-			 "`from` is a filter and no proof: anybody can write a From field to %s",
-			 account->name);
-		print_finding(findings, what, true, text,
-			      "auth = results, if the mail server stamps Authentication-Results; "
-			      "auth = dkim, if the sender's signs");
-	}
 	if (route->auth == PROOF_RESULTS && !*account->authserv_ids &&
 	    account->believed.dialect == PROOF_DIALECT_RFC) {
 		snprintf(text, sizeof text,
@@ -187,10 +182,21 @@ static void check_proof(const struct rules_route *route, const struct config_acc
 	}
 }
 
+/* It works, and it may be meant: a finding, and no failure. */
+static void check_strangers(const struct config *config, size_t route, struct findings *findings)
+{
+	char what[RULES_NAME_MAX + 16], text[STRANGERS_MAX], remedy[STRANGERS_MAX];
+	if (!strangers_reach(config, route, text, remedy))
+		return;
+	snprintf(what, sizeof what, "route %s", config->rules.routes[route].name);
+	print_finding(findings, what, true, text, remedy);
+}
+
 static void check_routes(const struct config *config, struct findings *findings)
 {
 	char text[200];
 	for (size_t r = 0; r < config->rules.routes_count; r++) {
+		check_strangers(config, r, findings);
 		for (size_t a = 0; a < config->accounts_count; a++) {
 			if (takes_source(&config->rules.routes[r], config->accounts[a].name))
 				check_proof(&config->rules.routes[r], &config->accounts[a],
@@ -202,6 +208,66 @@ static void check_routes(const struct config *config, struct findings *findings)
 		 config->rules.routes_count, config->rules.shares_count, config->listeners_count,
 		 config->accounts_count, config->maildirs_count);
 	print_finding(findings, "configuration", true, text, "");
+}
+
+/* May all devices have one address there? Only who watches them knows: the log says it. */
+static void check_proxied(const struct config_listener *listener, const struct proxied *proxied,
+			  struct findings *findings)
+{
+	char what[RULES_NAME_MAX + 8], text[400], router[46];
+	const struct network_list *peers = &listener->peers;
+	bool only = proxied_admits_only(proxied, peers);
+	size_t i = 0;
+	while (i < proxied->count && !network_match(peers, &proxied->routers[i]))
+		i++;
+	if (i == proxied->count || (!only && !proxied_in_container()))
+		return;
+	network_print(&proxied->routers[i], router);
+	snprintf(what, sizeof what, "smtp %s", listener->name);
+	snprintf(text, sizeof text, "%s %s, which is the router of this network: %s",
+		 only ? "`peers` admits nobody but"
+		      : "if in this container all devices have the address",
+		 router, proxied_fault);
+	print_finding(findings, what, true, text, proxied_remedy);
+}
+
+static const char *describe_tls(const struct config_listener *listener)
+{
+	static const char *const words[] = {
+		[CONFIG_TLS_OFF] = "without TLS",
+		[CONFIG_TLS_STARTTLS] = "TLS for who wants it",
+		[CONFIG_TLS_REQUIRE] = "nothing without TLS",
+		[CONFIG_TLS_IMPLICIT] = "TLS at once",
+	};
+	return words[listener->tls];
+}
+
+static const char *describe_logins(const struct config_listener *listener)
+{
+	if (listener->auth == CONFIG_AUTH_ANY)
+		return "any name and password will do, and prove nothing";
+	if (!config_has_logins(listener))
+		return "no logins";
+	return listener->auth == CONFIG_AUTH_REQUIRE ? "a login is required"
+						     : "a login is possible";
+}
+
+/* What can be written and makes no sense, or is a risk. */
+static void warn_of_listener(const struct config_listener *listener, const char *what,
+			     struct findings *findings)
+{
+	if (config_has_logins(listener) && listener->tls == CONFIG_TLS_OFF &&
+	    !listener->plaintext_auth)
+		print_finding(
+			findings, what, false,
+			"nobody can log in: there is no TLS, and without it no login is taken",
+			"tls = starttls, or plaintext_auth = yes if the network is yours");
+	if (listener->tls_compat != TLS_MODERN && listener->peers.count == 0)
+		print_finding(findings, what, true, "an old TLS is taken from every peer",
+			      "name the old devices in `peers` of a listener of their own");
+	if (listener->plaintext_auth && listener->peers.count == 0)
+		print_finding(findings, what, true, "passwords come in clear from every peer",
+			      "name the devices in `peers`");
 }
 
 #define LOOK_MS 20000 /* for those who know names */
@@ -232,19 +298,27 @@ static void check_dkim(const struct config *config, struct findings *findings)
 		print_finding(findings, "dkim", true, "keys of signatures can be looked up", "");
 }
 
-/* What the default of `tls` promises and this version does not keep. */
 static void check_listeners(const struct config *config, struct findings *findings)
 {
+	char error[CONFIG_ERROR_MAX];
+	struct proxied proxied;
+	proxied_init(&proxied);
 	for (size_t i = 0; i < config->listeners_count; i++) {
 		const struct config_listener *listener = &config->listeners[i];
-		char what[RULES_NAME_MAX + 8];
+		char what[RULES_NAME_MAX + 8], text[300];
+		check_proxied(listener, &proxied, findings);
 		snprintf(what, sizeof what, "smtp %s", listener->name);
-		print_finding(findings, what, true,
-			      listener->tls == CONFIG_TLS_OFF
-				      ? "plain text"
-				      : "plain text: STARTTLS is not available in this version",
-			      "");
+		snprintf(text, sizeof text, "%s%s; %s", describe_tls(listener),
+			 listener->tls == CONFIG_TLS_OFF ? ""
+			 : *listener->tls_cert           ? ""
+							 : ", with a certificate of our own",
+			 describe_logins(listener));
+		print_finding(findings, what, true, text, "");
+		warn_of_listener(listener, what, findings);
 	}
+	if (boss_check_keys(config, error) != 0)
+		print_finding(findings, "certificates", false, error,
+			      "give tls_cert and tls_key the files of one pair, in PEM");
 }
 
 int verb_check(const struct options *options)

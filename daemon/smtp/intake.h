@@ -1,8 +1,6 @@
 /* intake.h: reads the octets of one message from the connection into a spill. Room daemon/smtp.
  *
- * Whoever sends must get on: 1 kB in five sixths of `idle`, else it is a timeout. With the usual
- * minute of `idle` that cuts a device that sends a byte a second after 50 s, and bears a scanner
- * that feeds paper for 49 s. */
+ * Whoever sends must get on (wire.h), else it is a timeout. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>

@@ -441,14 +441,52 @@ static const struct verb *find_verb(const struct cursor *word)
 	return NULL;
 }
 
-enum line_result line_parse(const char *text, size_t size, struct line_command *command_out)
+/* METHOD target HTTP/1.1: a browser can be told to use any word for a method. */
+static bool is_request(struct cursor c)
+{
+	static const char version[] = "HTTP/";
+	const char *at = c.end;
+	while (at > c.at && !is_blank(at[-1]))
+		at--;
+	size_t size = (size_t)(c.end - at);
+	return at > c.at && size > strlen(version) && is_word(at, strlen(version), version) &&
+	       is_digit(at[strlen(version)]);
+}
+
+/* Name:, but for MAILFROM: and RCPTTO:, which devices have been seen to write. */
+static bool is_field(const struct cursor *word)
+{
+	const char *at = word->at;
+	while (at < word->end && (is_letter(*at) || is_digit(*at) || *at == '-'))
+		at++;
+	bool named = at > word->at && at < word->end && *at == ':';
+	return named && !is_word(word->at, (size_t)(at - word->at), "MAILFROM") &&
+	       !is_word(word->at, (size_t)(at - word->at), "RCPTTO");
+}
+
+static enum line_verb verb_without_row(const struct cursor *word)
+{
+	return is_field(word) ? LINE_FIELD : LINE_UNKNOWN;
+}
+
+enum line_verb line_verb(const char *text, size_t size)
 {
 	struct cursor c = { .at = text, .end = text + size };
 	trim(&c);
 	struct cursor word = next_word(&c);
-	skip_blanks(&c);
 	const struct verb *verb = find_verb(&word);
-	command_out->verb = verb ? verb->verb : LINE_UNKNOWN;
+	return verb ? verb->verb : LINE_UNKNOWN;
+}
+
+enum line_result line_parse(const char *text, size_t size, struct line_command *command_out)
+{
+	struct cursor c = { .at = text, .end = text + size };
+	trim(&c);
+	bool request = is_request(c);
+	struct cursor word = next_word(&c);
+	skip_blanks(&c);
+	const struct verb *verb = request ? NULL : find_verb(&word);
+	command_out->verb = request ? LINE_HTTP : verb ? verb->verb : verb_without_row(&word);
 	command_out->argument = c.at;
 	command_out->argument_size = (size_t)(c.end - c.at);
 	command_out->address[0] = '\0';
@@ -457,11 +495,13 @@ enum line_result line_parse(const char *text, size_t size, struct line_command *
 	return verb ? verb->parse(c, command_out) : LINE_OK;
 }
 
-/* Handshake, then the major version of every SSL and TLS there is (RFC 8446 section 5.1). */
+/* Handshake, then the major version of every SSL and TLS there is (RFC 8446 section 5.1); or the
+ * hello of SSL 2.0, which asks for one of those (RFC 5246 appendix E.2). */
 bool line_is_tls(const void *bytes, size_t size)
 {
 	const unsigned char *s = bytes;
-	return size > 0 && s[0] == 0x16 && (size < 2 || s[1] == 0x03);
+	bool old = size >= 5 && (s[0] & 0x80) && s[2] == 1 && s[3] == 3 && s[4] <= 3;
+	return old || (size > 0 && s[0] == 0x16 && (size < 2 || s[1] == 0x03));
 }
 
 /* Is `text` the word, or, while more may come, the start of it? */

@@ -2,10 +2,14 @@
 #define _GNU_SOURCE
 #include "daemon/smtp/relay.h"
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "daemon/fdio.h"
@@ -30,7 +34,9 @@ static void unwatch(const struct relay *relay, int fd)
 
 int relay_init(struct relay *relay, const struct config *config, int queue_fd, size_t links_max)
 {
-	*relay = (struct relay){ .config = config, .queue_fd = queue_fd, .links_max = links_max };
+	*relay = (struct relay){
+		.config = config, .audiences_fd = -1, .queue_fd = queue_fd, .links_max = links_max
+	};
 	relay->links = malloc(links_max * sizeof *relay->links);
 	relay->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (!relay->links || relay->epoll_fd < 0)
@@ -72,8 +78,11 @@ int relay_add(struct relay *relay, int fd, int device_fd, const struct ask_origi
 		close(fd);
 		return error;
 	}
-	relay->links[place] =
-		(struct relay_link){ .fd = fd, .device_fd = device_fd, .origin = *origin };
+	relay->links[place] = (struct relay_link){ .fd = fd,
+						   .device_fd = device_fd,
+						   .origin = *origin,
+						   .number = ++relay->numbers,
+						   .began_ms = wall_ms() };
 	relay->links_count++;
 	if (place == relay->links_end)
 		relay->links_end++;
@@ -110,6 +119,27 @@ bool relay_peer_leaves(const struct relay *relay, const uint8_t peer[16])
 		}
 	}
 	return leaves;
+}
+
+/* The kernel counts the time since the last octet came, or since the connection was made. */
+static bool is_quiet(const struct relay_link *link, int64_t quiet_ms)
+{
+	struct tcp_info info;
+	socklen_t size = sizeof info;
+	int unread = 0;
+	if (link->fd < 0 || ioctl(link->device_fd, FIONREAD, &unread) < 0 || unread > 0 ||
+	    getsockopt(link->device_fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
+		return false;
+	int64_t heard_ms = monotonic_ms() - (int64_t)info.tcpi_last_data_recv;
+	return link->asked_ms < heard_ms && info.tcpi_last_data_recv >= quiet_ms;
+}
+
+size_t relay_count_quiet(const struct relay *relay, int64_t quiet_ms)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < relay->links_end; i++)
+		count += is_quiet(&relay->links[i], quiet_ms);
+	return count;
 }
 
 void relay_stop(struct relay *relay)
@@ -181,12 +211,66 @@ static bool correct(const struct relay *relay, const struct relay_link *link, vo
 		return false;
 	if ((head->kind != ASK_DELIVER && head->kind != ASK_SETTLE) || fds != 2)
 		return false;
-	head->login[0] = '\0'; /* no login is known in this version */
+	/* it belongs to the session that asked the keeper about it; a local client has none */
+	if (relay->local ||
+	    !login_find(&relay->config->rules.logins, link->origin.source, head->login))
+		head->login[0] = '\0';
 	head->deadline_ms = latest_answer_ms(relay->config, head);
 	if (relay->local)
 		return correct_local(relay->config, &head->origin);
 	head->origin = link->origin;
 	return true;
+}
+
+/* --- what was said ---------------------------------------------------------------------------- */
+
+/* A session may say how it ended once. False: it is cut off. */
+static bool hear_session(const struct relay *relay, struct relay_link *link,
+			 struct dialogue *dialogue, const char *text)
+{
+	bool over = dialogue->kind == DIALOGUE_END;
+	if ((!over && dialogue->kind != DIALOGUE_LINES) || link->over || !relay->ears.hear)
+		return false;
+	link->over = over;
+	dialogue->session = link->number;
+	dialogue->began_ms = link->began_ms;
+	dialogue->since_ms = 0;
+	dialogue->peer_known = link->origin.peer_known;
+	memcpy(dialogue->peer, link->origin.peer, sizeof dialogue->peer);
+	memset(dialogue->zero, 0, sizeof dialogue->zero);
+	snprintf(dialogue->source, sizeof dialogue->source, "%s", link->origin.source);
+	relay->ears.hear(relay->ears.context, dialogue, text);
+	return true;
+}
+
+/* A local client wants to watch a listener: the connection is that listener's from now on. If it
+ * can't be handed on he reads end of file, and may come again. */
+static void hand_on_watcher(const struct relay *relay, const struct relay_link *link,
+			    const struct dialogue *dialogue)
+{
+	const struct config *config = relay->config;
+	for (size_t i = 0; relay->audiences_fd >= 0 && i < config->listeners_count; i++) {
+		if (strcmp(config->listeners[i].name, dialogue->source) == 0 &&
+		    dialogue->kind == DIALOGUE_WATCH)
+			pass_fds_now(relay->audiences_fd + (int)i, dialogue, sizeof *dialogue,
+				     &link->fd, 1);
+	}
+}
+
+/* False: the link ends. */
+static bool take_dialogue(const struct relay *relay, struct relay_link *link, void *message)
+{
+	struct dialogue *dialogue = message;
+	if (relay->local) {
+		dialogue->size = 0;
+		hand_on_watcher(relay, link, dialogue);
+		return false;
+	}
+	if (hear_session(relay, link, dialogue, (const char *)(dialogue + 1)))
+		return true;
+	log_say(LOG_ERROR, "broken-promise", "%s: a session says more than it may, it is cut off",
+		link->origin.source);
+	return false;
 }
 
 /* --- passing on ------------------------------------------------------------------------------- */
@@ -243,6 +327,7 @@ static void pass_on(struct relay *relay, struct relay_link *link)
 {
 	static union {
 		struct ask_head head;
+		struct dialogue dialogue;
 		char room[ASK_MAX];
 	} message;
 	int fds[FDIO_PASS_MAX];
@@ -254,6 +339,11 @@ static void pass_on(struct relay *relay, struct relay_link *link)
 	ssize_t size = receive_fds(link->fd, &message, sizeof message, fds, &count, MSG_DONTWAIT);
 	if (size == -EAGAIN || size == -EINTR)
 		return;
+	if (size > 0 && count == 0 && dialogue_valid(&message, (size_t)size)) {
+		if (!take_dialogue(relay, link, &message))
+			end_link(relay, link);
+		return;
+	}
 	bool safe = size < 0 || !relay->local || are_harmless(relay, fds, count);
 	bool good = size > 0 && safe && correct(relay, link, &message, (size_t)size, count);
 	if (!safe)
@@ -264,14 +354,28 @@ static void pass_on(struct relay *relay, struct relay_link *link)
 		log_say(LOG_ERROR, "broken-promise",
 			"%s: what came is no question, the sender is cut off",
 			relay->local ? "door" : link->origin.source);
+	if (good && message.head.kind == ASK_DELIVER)
+		link->asked_ms = monotonic_ms();
 	int error = good ? pass_fds(relay->queue_fd, &message, (size_t)size, fds, count) : 0;
 	if (error)
 		log_say(LOG_WARNING, "queue", "a question can't be passed on to the couriers: %s",
 			strerror(-error));
+	if (good && message.head.kind == ASK_SETTLE && relay->ears.settled)
+		relay->ears.settled(relay->ears.context, link);
 	for (size_t i = 0; safe && size >= 0 && i < count; i++)
 		close(fds[i]);
 	if (!good)
 		end_link(relay, link);
+}
+
+/* What was said is not for the queue. */
+static bool is_dialogue(const struct relay_link *link)
+{
+	uint32_t kind = 0;
+	struct iovec room = { &kind, sizeof kind };
+	struct msghdr look = { .msg_iov = &room, .msg_iovlen = 1 };
+	return recvmsg(link->fd, &look, MSG_PEEK | MSG_DONTWAIT) == sizeof kind &&
+	       kind >= DIALOGUE_LINES;
 }
 
 static void serve_link(struct relay *relay, uint64_t place)
@@ -279,7 +383,7 @@ static void serve_link(struct relay *relay, uint64_t place)
 	struct relay_link *link = &relay->links[place];
 	if (relay->waiting || link->fd < 0)
 		return;
-	if (queue_has_room(relay))
+	if (queue_has_room(relay) || is_dialogue(link))
 		pass_on(relay, link);
 	else
 		set_waiting(relay, true);

@@ -3,11 +3,13 @@
 #define _GNU_SOURCE
 #include "daemon/smtp/session.h"
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
 #include <time.h>
 #include "daemon/ask.h"
+#include "daemon/base64.h"
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
 #include "daemon/smtp/custody.h"
@@ -15,12 +17,21 @@
 #include "daemon/smtp/line.h"
 #include "daemon/smtp/record.h"
 #include "daemon/smtp/reply.h"
-#include "daemon/spill.h"
+#include "daemon/smtp/transcript.h"
+#include "daemon/smtp/vault.h"
 #include "daemon/smtp/wire.h"
+#include "daemon/spill.h"
 
 #define ERRORS_MAX   20   /* 5xx replies since the last delivery */
 #define COMMANDS_MAX 1000 /* since the last message */
 #define LINGER_MS    2000
+#define LOGINS_MAX   10    /* wrong passwords */
+#define LOGIN_MS     60000 /* the keeper lets who was wrong often wait */
+
+/* For the first octets of a handshake, before our greeting. */
+#define AWAIT_UNKNOWN_MS 50
+#define AWAIT_TLS_MS     500
+#define AWAIT_PORT_MS    10000 /* where nothing else may come first */
 
 /* A device that sends beyond the limit is heard out so far, then cut. */
 #define DISCARD_EXTRA (64 * 1024 * 1024)
@@ -42,14 +53,20 @@ struct session {
 	bool open;
 	bool abrupt; /* it is us who end it: the device may still be talking */
 	struct intake_flaws flaws;
-	unsigned errors, commands;
-	uint64_t declared; /* SIZE= (octets) */
-	int64_t heard_ms;  /* when the last byte of what we answer came; monotonic */
+	bool encrypted;
+	bool taken_on_trust; /* auth = accept-any */
+	unsigned errors, commands, wrong_passwords;
+	struct vault vault;
+	struct tls_signer signer;
+	char login[ASK_SOURCE_MAX + 1]; /* "": none */
+	uint64_t declared;              /* SIZE= (octets) */
+	int64_t heard_ms;               /* when the last byte of what we answer came; monotonic */
 	struct spill spill;
 	struct custody custody;
 	char sender[LINE_ADDRESS_MAX + 1];
 	struct wire wire;
 	size_t recipients_count, recipients_used;
+	struct transcript transcript;
 	const char *recipients[ASK_RECIPIENTS_MAX];
 	char recipients_text[ASK_RECIPIENTS_MAX * (LINE_ADDRESS_MAX + 1)];
 };
@@ -70,12 +87,25 @@ static struct record record_of(const struct session *s)
 	};
 }
 
-static void show(const struct session *s, const char *direction, const char *text, size_t size)
+static size_t word_length(const char *text, size_t size)
 {
+	size_t length = 0;
+	while (length < size && text[length] != ' ' && text[length] != '\t')
+		length++;
+	return length;
+}
+
+/* The transcript comes first: it blanks what the log must not show either. */
+static void show(struct session *s, bool in, const char *text, size_t size)
+{
+	if (in)
+		transcript_hear(&s->transcript, &text, &size);
+	else
+		transcript_say(&s->transcript, text, size);
 	if (!log_is_debug())
 		return;
 	struct record record = record_of(s);
-	record_dialogue(&record, direction, text, size);
+	record_dialogue(&record, in ? "in" : "out", text, size);
 }
 
 static void log_verdict(const struct session *s, enum reason reason, const char *words)
@@ -100,7 +130,7 @@ static void put_line(struct session *s, const char *text, size_t size)
 {
 	wire_put(&s->wire, text, size);
 	wire_put(&s->wire, "\r\n", 2);
-	show(s, "out", text, size);
+	show(s, false, text, size);
 	if (*text == '5')
 		s->errors++;
 }
@@ -172,6 +202,8 @@ static struct verdict decide_now(const struct session *s, const char *const *rec
 		.peer = settings->peer,
 		.peer_allowed = settings->peer_allowed,
 		.has_envelope = true,
+		.login = *s->login ? s->login : NULL,
+		.proofs = *s->login ? PROOF_LOGIN : 0,
 		.sender = s->sender,
 		.recipients = recipient,
 		.recipients_count = recipient ? 1 : 0,
@@ -192,8 +224,24 @@ static void refuse_early(struct session *s, const char *const *recipient, enum r
 	record_verdict(&record, reason, row->words);
 }
 
+/* What has to come before a mail, and has not. */
+static bool lacks_something(struct session *s)
+{
+	const struct session_settings *settings = s->settings;
+	bool tls = settings->tls == CONFIG_TLS_REQUIRE && !s->encrypted;
+	bool login = settings->auth == CONFIG_AUTH_REQUIRE && !*s->login;
+	if (!tls && !login)
+		return false;
+	enum reply which = tls ? REPLY_TLS_FIRST : REPLY_LOGIN_FIRST;
+	reply(s, which);
+	log_verdict(s, REASON_LOGIN, reply_words(which));
+	return true;
+}
+
 static void run_mail(struct session *s, const struct line_command *command)
 {
+	if (lacks_something(s))
+		return;
 	copy_text(s->sender, command->address, sizeof s->sender);
 	s->declared = command->size;
 	struct verdict verdict = decide_now(s, NULL);
@@ -276,6 +324,7 @@ static struct ask_head question_head(const struct session *s)
 	head.origin.peer_known = settings->peer.known;
 	head.origin.peer_allowed = settings->peer_allowed;
 	memcpy(head.origin.peer, settings->peer.address, sizeof head.origin.peer);
+	copy_text(head.login, s->login, sizeof head.login);
 	head.bytes = s->spill.bytes;
 	head.received_ms = wall_ms();
 	head.deadline_ms = ask_deadline_ms(s->heard_ms, settings->answer_within_s, s->spill.bytes);
@@ -289,8 +338,10 @@ static void pass_answer(struct session *s, const struct ask_answer *answer, int 
 	const struct verdict_row *row = verdict_row((enum reason)answer->reason);
 	reply_verdict(s, (enum reason)answer->reason, row->enhanced,
 		      *answer->text ? answer->text : row->words);
-	if (answer->reason == REASON_NONE)
+	if (answer->reason == REASON_NONE) {
 		s->errors = 0;
+		wire_forgive(&s->wire);
+	}
 	if (answer->reason == REASON_SHUTDOWN) {
 		s->abrupt = true;
 		s->open = false;
@@ -303,6 +354,7 @@ static void pass_answer(struct session *s, const struct ask_answer *answer, int 
 
 static void lose_device(struct session *s)
 {
+	transcript_end(&s->transcript, ENDING_LOST);
 	log_unfinished(s, "The connection broke before the mail was answered");
 	s->wire.lost = true;
 	s->open = false;
@@ -333,6 +385,7 @@ static void end_message(struct session *s)
 {
 	s->heard_ms = monotonic_ms();
 	s->commands = 0;
+	transcript_mail(&s->transcript, s->spill.bytes);
 	if (s->spill.too_big)
 		refuse_message(s, REASON_SIZE);
 	else if (s->spill.error)
@@ -350,12 +403,46 @@ static void end_message(struct session *s)
 	forget_message(s);
 }
 
-/* TLS to a port that does not speak it: the device shows nothing useful, so the log must. */
+/* How long the rest of a hello is waited for (milliseconds). */
+#define HELLO_MS 1000
+
+static void note_habit(struct session *s, enum session_habit habit)
+{
+	uint8_t *known = s->settings->habit;
+	if (known && *known != SESSION_TLS)
+		*known = (uint8_t)habit;
+}
+
+/* TLS where we can't speak it (any more): the device shows nothing useful, so the log must. */
 static void tell_foreign(struct session *s)
 {
+	bool none = s->settings->tls == CONFIG_TLS_OFF;
+	struct hello hello;
+	const char *bytes;
+	size_t size = wire_pending(&s->wire, &bytes);
+	int64_t until_ms = monotonic_ms() + HELLO_MS;
+	while (hello_read(bytes, size, &hello) == HELLO_SHORT &&
+	       wire_more(&s->wire, until_ms) == WIRE_OK)
+		size = wire_pending(&s->wire, &bytes);
+	transcript_tls_hello(&s->transcript, bytes, size);
+	transcript_tls_at_once(&s->transcript);
+	note_habit(s, SESSION_TLS);
 	log_stranger(
-		s, "The device speaks TLS at once on a port without it: switch TLS/SSL off there");
+		s,
+		none ? "The device speaks TLS at once on a port without it: switch TLS/SSL off there"
+		     : "The device spoke TLS, but late: the next time it is given a moment to begin");
 	s->open = false;
+}
+
+/* The transcript is told how it ended before the last words are said. */
+static void note_end(struct session *s, enum wire_event event)
+{
+	static const enum ending endings[] = {
+		[WIRE_ENDLESS] = ENDING_CUT,  [WIRE_FOREIGN] = ENDING_CUT,
+		[WIRE_END] = ENDING_HUNG_UP,  [WIRE_LOST] = ENDING_LOST,
+		[WIRE_TIMEOUT] = ENDING_IDLE, [WIRE_STOP] = ENDING_STOP,
+	};
+	transcript_end(&s->transcript, endings[event]);
 }
 
 /* Between two commands: what we say where the device can still hear it. */
@@ -364,6 +451,7 @@ static void end_of_input(struct session *s, enum wire_event event)
 	static const enum reply last_words[] = {
 		[WIRE_ENDLESS] = REPLY_LONG, [WIRE_TIMEOUT] = REPLY_IDLE, [WIRE_STOP] = REPLY_STOP
 	};
+	note_end(s, event);
 	if (event == WIRE_FOREIGN)
 		tell_foreign(s);
 	else if (event != WIRE_END && event != WIRE_LOST)
@@ -382,6 +470,8 @@ static void break_off(struct session *s, enum wire_event event)
 		[WIRE_TIMEOUT] = "The device was too slow or silent"
 	};
 	s->heard_ms = monotonic_ms();
+	transcript_mail(&s->transcript, s->spill.bytes);
+	note_end(s, event);
 	if (event == WIRE_STOP)
 		log_verdict(s, REASON_SHUTDOWN, reply_words(REPLY_STOP));
 	else
@@ -452,6 +542,303 @@ static void run_bdat(struct session *s, const struct line_command *command)
 		reply(s, REPLY_CHUNK);
 }
 
+/* --- TLS -------------------------------------------------------------------------------------- */
+
+static void tell_tls(struct session *s, enum log_level level, const char *words)
+{
+	struct record record = record_of(s);
+	record_peer(&record, level, "tls", words);
+}
+
+/* The handshake; what was said before it is forgotten, but that the device has greeted us. */
+static void encrypt(struct session *s, const struct tls_public *key)
+{
+	static struct wire_handshake handshake;
+	int64_t deadline_ms = monotonic_ms() + s->wire.idle_ms;
+	s->vault.deadline_ms = deadline_ms;
+	s->signer = (struct tls_signer){ .context = &s->vault,
+					 .sign = vault_sign,
+					 .decrypt = vault_decrypt };
+	bool good = wire_encrypt(&s->wire, key, &s->signer, deadline_ms, &handshake);
+	transcript_tls_hello(&s->transcript, handshake.hello, handshake.hello_size);
+	if (!good) {
+		transcript_tls_failed(&s->transcript, handshake.words, handshake.alert);
+		tell_tls(s, LOG_WARNING, handshake.words);
+		s->open = false;
+		return;
+	}
+	transcript_tls_done(&s->transcript, handshake.words);
+	if (log_is_debug())
+		tell_tls(s, LOG_DEBUG, handshake.words);
+	s->encrypted = true;
+	s->login[0] = '\0';
+	s->taken_on_trust = false;
+	forget_message(s);
+}
+
+static const struct tls_public *find_key(struct session *s)
+{
+	static struct tls_public key;
+	s->vault.deadline_ms = monotonic_ms() + s->wire.idle_ms;
+	return vault_chain(&s->vault, &key) == VAULT_YES ? &key : NULL;
+}
+
+static void run_starttls(struct session *s, const struct line_command *command)
+{
+	const char *bytes;
+	size_t left = wire_pending(&s->wire, &bytes);
+	bool possible = s->settings->tls != CONFIG_TLS_OFF && s->vault.fd >= 0;
+	(void)command;
+	if (!possible || s->encrypted) {
+		reply(s, s->encrypted ? REPLY_TLS_ON : REPLY_NO_TLS);
+		return;
+	}
+	/* somebody between us and the device could have put it there (RFC 3207 section 6) */
+	if (left > 0 && !line_is_tls(bytes, left)) {
+		log_stranger(s, "Commands in clear came behind STARTTLS");
+		close_with(s, REPLY_TLS_CLEAR);
+		return;
+	}
+	const struct tls_public *key = find_key(s);
+	reply(s, key ? REPLY_TLS : REPLY_TLS_LATER);
+	if (key)
+		encrypt(s, key);
+}
+
+/* The device begins with TLS. */
+static void encrypt_at_once(struct session *s)
+{
+	const struct tls_public *key = find_key(s);
+	note_habit(s, SESSION_TLS);
+	if (key) {
+		encrypt(s, key);
+		return;
+	}
+	tell_tls(s, LOG_ERROR, "There is no certificate, or nobody who has its key");
+	s->open = false;
+}
+
+/* A device in clear waits for us, and we for it. */
+static void tell_port(struct session *s)
+{
+	transcript_no_tls(&s->transcript);
+	log_stranger(s,
+		     "The device does not begin with TLS on a port that has `tls = implicit`: set "
+		     "SSL/TLS there, not STARTTLS or none");
+	close_with(s, REPLY_TLS_PORT);
+}
+
+/* What the device says before our greeting: TLS is begun, where we have it. */
+static void begin(struct session *s)
+{
+	const struct session_settings *settings = s->settings;
+	const char *early;
+	bool implicit = settings->tls == CONFIG_TLS_IMPLICIT;
+	uint8_t habit = settings->habit ? *settings->habit : SESSION_CLEAR;
+	if (settings->tls == CONFIG_TLS_OFF)
+		return;
+	if (implicit)
+		wire_await(&s->wire, AWAIT_PORT_MS);
+	else if (habit != SESSION_CLEAR)
+		wire_await(&s->wire, habit == SESSION_TLS ? AWAIT_TLS_MS : AWAIT_UNKNOWN_MS);
+	size_t size = wire_early(&s->wire, &early, 16);
+	if (size > 0 && line_is_tls(early, size))
+		encrypt_at_once(s);
+	else if (implicit && !s->wire.ended)
+		tell_port(s);
+}
+
+/* --- AUTH ------------------------------------------------------------------------------------- */
+
+/* Name and password as the device says them. */
+struct claim {
+	char name[VAULT_NAME_MAX + 1], password[VAULT_PASSWORD_MAX + 1];
+};
+
+enum claim_result { CLAIM_OK, CLAIM_CANCELLED, CLAIM_GARBLED, CLAIM_BROKEN };
+
+/* Is AUTH taken now, as far as the line and the listener are concerned? */
+static bool may_log_in(const struct session *s)
+{
+	const struct session_settings *settings = s->settings;
+	if (settings->auth == CONFIG_AUTH_OFF)
+		return false;
+	if (settings->tls == CONFIG_TLS_REQUIRE && !s->encrypted)
+		return false;
+	/* where any password will do none is worth hiding */
+	if (settings->auth == CONFIG_AUTH_ANY)
+		return true;
+	return settings->has_logins && (s->encrypted || settings->plaintext_auth);
+}
+
+static bool decode(const char *text, size_t size, char *out, size_t room, size_t *size_out)
+{
+	/* an empty answer behind the mechanism (RFC 4954 section 4) */
+	if (size == 1 && *text == '=')
+		size = 0;
+	if (!base64_read(text, size, out, room - 1, size_out))
+		return false;
+	out[*size_out] = '\0';
+	return true;
+}
+
+/* One line of the device, for which it is asked; nobody is shown it. */
+static enum claim_result read_claim(struct session *s, enum reply question, char *out, size_t room,
+				    size_t *size_out)
+{
+	const char *text;
+	size_t size;
+	reply(s, question);
+	enum wire_event event = wire_line(&s->wire, &text, &size);
+	if (event == WIRE_LONG)
+		return CLAIM_GARBLED;
+	if (event != WIRE_OK) {
+		end_of_input(s, event);
+		return CLAIM_BROKEN;
+	}
+	show(s, true, text, size);
+	if (size == 1 && *text == '*')
+		return CLAIM_CANCELLED;
+	return decode(text, size, out, room, size_out) ? CLAIM_OK : CLAIM_GARBLED;
+}
+
+/* [identity] NUL name NUL password (RFC 4616) */
+static enum claim_result split_plain(const char *text, size_t size, struct claim *claim)
+{
+	const char *end = text + size;
+	const char *name = memchr(text, '\0', size);
+	const char *password = name ? memchr(name + 1, '\0', (size_t)(end - name - 1)) : NULL;
+	if (!password)
+		return CLAIM_GARBLED;
+	name++;
+	password++;
+	size_t name_size = strlen(name),
+	       password_size = strnlen(password, (size_t)(end - password));
+	/* to act for somebody else is nobody's business */
+	bool other = *text && strcmp(text, name) != 0;
+	if (other || name_size > VAULT_NAME_MAX || password_size > VAULT_PASSWORD_MAX)
+		return CLAIM_GARBLED;
+	memcpy(claim->name, name, name_size + 1);
+	memcpy(claim->password, password, password_size);
+	claim->password[password_size] = '\0';
+	return CLAIM_OK;
+}
+
+static enum claim_result claim_plain(struct session *s, const char *first, size_t size,
+				     struct claim *claim)
+{
+	char text[VAULT_NAME_MAX * 2 + VAULT_PASSWORD_MAX + 4];
+	size_t got = 0;
+	enum claim_result result =
+		size > 0 ? decode(first, size, text, sizeof text, &got) ? CLAIM_OK : CLAIM_GARBLED
+			 : read_claim(s, REPLY_ASK_BOTH, text, sizeof text, &got);
+	if (result == CLAIM_OK)
+		result = split_plain(text, got, claim);
+	explicit_bzero(text, sizeof text);
+	return result;
+}
+
+static enum claim_result claim_login(struct session *s, const char *first, size_t size,
+				     struct claim *claim)
+{
+	size_t got = 0;
+	enum claim_result result =
+		size > 0 ? decode(first, size, claim->name, sizeof claim->name, &got)
+				   ? CLAIM_OK
+				   : CLAIM_GARBLED
+			 : read_claim(s, REPLY_ASK_NAME, claim->name, sizeof claim->name, &got);
+	if (result != CLAIM_OK)
+		return result;
+	return read_claim(s, REPLY_ASK_PASSWORD, claim->password, sizeof claim->password, &got);
+}
+
+static void log_login(struct session *s, const char *event, const char *name, enum log_level level)
+{
+	struct record record = record_of(s);
+	record_login(&record, level, event, name);
+}
+
+static void refuse_login(struct session *s, const char *name)
+{
+	log_login(s, "wrong-password", name, LOG_WARNING);
+	if (++s->wrong_passwords >= LOGINS_MAX)
+		close_with(s, REPLY_LOGIN_MANY);
+	else
+		reply(s, REPLY_LOGIN_WRONG);
+}
+
+static void judge_claim(struct session *s, const struct claim *claim)
+{
+	/* a name that is taken on trust proves nothing: it is none for the rules */
+	if (s->settings->auth == CONFIG_AUTH_ANY) {
+		log_login(s, "any-password", claim->name, LOG_INFO);
+		s->taken_on_trust = true;
+		reply(s, REPLY_LOGIN);
+		return;
+	}
+	s->vault.deadline_ms = monotonic_ms() + LOGIN_MS;
+	switch (vault_login(&s->vault, claim->name, claim->password)) {
+	case VAULT_YES:
+		/* no known name is longer */
+		snprintf(s->login, sizeof s->login, "%.63s", claim->name);
+		reply(s, REPLY_LOGIN);
+		break;
+	case VAULT_NO: refuse_login(s, claim->name); break;
+	case VAULT_LATER: reply(s, REPLY_LOGIN_LATER); break;
+	case VAULT_NEVER: reply(s, REPLY_NO_LOGIN); break;
+	}
+}
+
+static const struct mechanism {
+	const char *name;
+	enum claim_result (*run)(struct session *s, const char *first, size_t size,
+				 struct claim *claim);
+} mechanisms[] = { { "PLAIN", claim_plain }, { "LOGIN", claim_login } };
+
+static const struct mechanism *find_mechanism(const char *name, size_t size)
+{
+	for (size_t i = 0; i < sizeof mechanisms / sizeof mechanisms[0]; i++) {
+		if (strlen(mechanisms[i].name) == size &&
+		    strncasecmp(mechanisms[i].name, name, size) == 0)
+			return &mechanisms[i];
+	}
+	return NULL;
+}
+
+/* Why nobody logs in here and now. */
+static enum reply login_fault(const struct session *s)
+{
+	const struct session_settings *settings = s->settings;
+	bool any = settings->auth == CONFIG_AUTH_ANY;
+	if (settings->auth == CONFIG_AUTH_OFF || (!any && !settings->has_logins))
+		return REPLY_NO_LOGIN;
+	return settings->tls == CONFIG_TLS_REQUIRE ? REPLY_TLS_FIRST : REPLY_LOGIN_CLEAR;
+}
+
+static void run_auth(struct session *s, const struct line_command *command)
+{
+	const char *text = command->argument, *end = text + command->argument_size;
+	size_t name = word_length(text, command->argument_size);
+	const struct mechanism *mechanism = find_mechanism(text, name);
+	if (!may_log_in(s) || *s->login || s->taken_on_trust || !mechanism) {
+		reply(s, *s->login || s->taken_on_trust ? REPLY_LOGIN_ON
+			 : !may_log_in(s)               ? login_fault(s)
+							: REPLY_MECHANISM);
+		return;
+	}
+	const char *first = text + name;
+	while (first < end && (*first == ' ' || *first == '\t'))
+		first++;
+	struct claim claim = { .name = "" };
+	switch (mechanism->run(s, first, (size_t)(end - first), &claim)) {
+	case CLAIM_OK: judge_claim(s, &claim); break;
+	case CLAIM_CANCELLED: reply(s, REPLY_LOGIN_CANCELLED); break;
+	case CLAIM_GARBLED: reply(s, REPLY_LOGIN_GARBLED); break;
+	case CLAIM_BROKEN: break;
+	}
+	explicit_bzero(&claim, sizeof claim);
+}
+
 /* --- the other commands ----------------------------------------------------------------------- */
 
 static void put_extensions(struct session *s)
@@ -460,6 +847,13 @@ static void put_extensions(struct session *s)
 	reply_add(&size, "250-SIZE ");
 	reply_add_number(&size, s->settings->rules->limits.message_bytes);
 	put_line(s, "250-PIPELINING", 14);
+	if (s->settings->tls != CONFIG_TLS_OFF && !s->encrypted && s->vault.fd >= 0)
+		put_line(s, "250-STARTTLS", 12);
+	if (may_log_in(s)) {
+		put_line(s, "250-AUTH PLAIN LOGIN", 20);
+		/* as it was before there was a standard: some look for nothing else */
+		put_line(s, "250-AUTH=PLAIN LOGIN", 20);
+	}
 	put_line(s, size.text, size.size);
 	put_line(s, "250-8BITMIME", 12);
 	put_line(s, "250-SMTPUTF8", 12);
@@ -504,6 +898,15 @@ static void run_http(struct session *s, const struct line_command *command)
 	close_with(s, REPLY_WEB);
 }
 
+/* The text of a mail, or of a web request, that nobody asked for: a device did not hear our no to
+ * DATA, or whoever sends has another reader in mind. What follows may look like commands. */
+static void run_field(struct session *s, const struct line_command *command)
+{
+	(void)command;
+	log_stranger(s, "Header fields came as commands: our reply before them was not read");
+	close_with(s, REPLY_FIELD);
+}
+
 /* A row either runs something or says one thing. */
 static const struct row {
 	unsigned states; /* in which it is in order */
@@ -523,10 +926,11 @@ static const struct row {
 	[LINE_VRFY] = { STATE_ANY, NULL, REPLY_VRFY, false },
 	[LINE_HELP] = { STATE_ANY, NULL, REPLY_HELP, false },
 	[LINE_QUIT] = { STATE_ANY, run_quit, REPLY_OK, false },
-	[LINE_AUTH] = { STATE_ANY, NULL, REPLY_NO_LOGIN, false },
-	[LINE_STARTTLS] = { STATE_ANY, NULL, REPLY_NO_TLS, false },
+	[LINE_AUTH] = { STATE_NEW | STATE_READY, run_auth, REPLY_OK, false },
+	[LINE_STARTTLS] = { STATE_NEW | STATE_READY, run_starttls, REPLY_OK, false },
 	[LINE_NEVER] = { STATE_ANY, NULL, REPLY_NEVER, false },
 	[LINE_HTTP] = { STATE_ANY, run_http, REPLY_OK, false },
+	[LINE_FIELD] = { STATE_ANY, run_field, REPLY_OK, false },
 };
 
 /* --- the loop --------------------------------------------------------------------------------- */
@@ -577,16 +981,27 @@ static void next_command(struct session *s)
 	} else if (event == WIRE_LONG) {
 		reply(s, REPLY_LONG);
 	} else {
-		show(s, "in", text, size);
+		note_habit(s, SESSION_CLEAR);
+		show(s, true, text, size);
 		run_command(s, text, size);
 	}
 }
 
+/* More than one line. A pipe is filled by whoever started us, and he may do that. */
+static bool is_dialogue(const struct session *s, const char *early, size_t size)
+{
+	const char *end = memchr(early, '\n', size);
+	return s->wire.socket && end && end + 1 < early + size;
+}
+
 static void greet(struct session *s)
 {
+	begin(s);
+	if (!s->open)
+		return;
 	const char *early;
 	struct reply_line line = { .size = 0 };
-	size_t size = wire_early(&s->wire, &early, 16);
+	size_t size = s->encrypted ? 0 : wire_early(&s->wire, &early, WIRE_INPUT);
 	if (size > 0 && line_is_tls(early, size)) {
 		tell_foreign(s);
 		return;
@@ -594,6 +1009,11 @@ static void greet(struct session *s)
 	if (size > 0 && !line_is_command(early, size)) {
 		log_stranger(s, "Something that is no mail device talks to the mail port");
 		close_with(s, REPLY_NOT_SMTP);
+		return;
+	}
+	if (size > 0 && is_dialogue(s, early, size)) {
+		log_stranger(s, "Several commands came before the greeting");
+		close_with(s, REPLY_EARLY);
 		return;
 	}
 	reply_add(&line, "220 ");
@@ -616,6 +1036,7 @@ static void say_goodbye(struct session *s)
 	if (s->custody.count > 0 && !s->settings->lent)
 		wire_linger(&s->wire, 0);
 	custody_done(&s->custody);
+	wire_done(&s->wire);
 }
 
 static void init(struct session *s, const struct session_settings *settings)
@@ -625,6 +1046,8 @@ static void init(struct session *s, const struct session_settings *settings)
 	s->open = true;
 	spill_init(&s->spill, -1, 0, 0);
 	custody_init(&s->custody, settings->ask_fd, settings->out_fd);
+	s->vault = (struct vault){ .fd = settings->keeper_fd, .wake_fd = settings->ask_fd };
+	transcript_init(&s->transcript, settings->tell_fd, settings->watched, &settings->port);
 	wire_init(&s->wire, settings->in_fd, settings->out_fd, settings->ask_fd, settings->idle_s);
 }
 
@@ -635,6 +1058,7 @@ void session_run(const struct session_settings *settings)
 	greet(&session);
 	while (session.open)
 		next_command(&session);
+	transcript_close(&session.transcript);
 	say_goodbye(&session);
 	spill_done(&session.spill);
 }

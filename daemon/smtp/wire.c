@@ -18,6 +18,14 @@
 /* A line, once begun, is typed by a machine: who takes longer holds the session up. */
 #define LINE_MS 20000
 
+/* A line that took longer came in pieces. */
+#define DRIP_MS 500
+
+#define PACE_OCTETS 1024
+
+/* How many times `idle` a connection lasts that brings no mail. */
+#define IDLES_MAX 60
+
 /* Octets of a line that is too long, after which it is one without end. */
 #define LINE_ENDLESS (1024 * 1024)
 
@@ -32,6 +40,14 @@ void wire_init(struct wire *wire, int in_fd, int out_fd, int watch_fd, uint64_t 
 	wire->watch_fd = watch_fd;
 	wire->socket = fstat(in_fd, &found) == 0 && S_ISSOCK(found.st_mode);
 	wire->idle_ms = (int64_t)idle_s * 1000;
+	wire_forgive(wire);
+}
+
+void wire_forgive(struct wire *wire)
+{
+	wire->waited_ms = 0;
+	wire->paced_at = wire->received;
+	wire->end_ms = monotonic_ms() + IDLES_MAX * wire->idle_ms;
 }
 
 static int64_t left_ms(int64_t deadline_ms)
@@ -74,12 +90,33 @@ static void make_room(struct wire *wire)
 	}
 }
 
+static ssize_t read_some(struct wire *wire, void *buffer, size_t room)
+{
+	ssize_t got = wire->socket ? recv(wire->in_fd, buffer, room, MSG_DONTWAIT)
+				   : read(wire->in_fd, buffer, room);
+	if (got > 0)
+		wire->received += (uint64_t)got;
+	return got;
+}
+
+/* As read(2), whatever it comes through. */
+static ssize_t read_clear(struct wire *wire, void *buffer, size_t room)
+{
+	if (!wire->tls)
+		return read_some(wire, buffer, room);
+	uint64_t before = wire->received;
+	ssize_t got = tls_read(wire->tls, buffer, room);
+	if (got > 0)
+		wire->begun = before;
+	if (got >= 0)
+		return got;
+	errno = (int)-got;
+	return -1;
+}
+
 static enum wire_event take_what_came(struct wire *wire)
 {
-	char *free_at = wire->in + wire->in_used;
-	size_t room = WIRE_INPUT - wire->in_used;
-	ssize_t got = wire->socket ? recv(wire->in_fd, free_at, room, MSG_DONTWAIT)
-				   : read(wire->in_fd, free_at, room);
+	ssize_t got = read_clear(wire, wire->in + wire->in_used, WIRE_INPUT - wire->in_used);
 	if (got < 0) {
 		wire->lost = wire->lost || (errno != EAGAIN && errno != EINTR);
 		return wire->lost ? WIRE_LOST : WIRE_OK;
@@ -89,8 +126,12 @@ static enum wire_event take_what_came(struct wire *wire)
 		return WIRE_END;
 	}
 	wire->in_used += (size_t)got;
-	wire->received += (uint64_t)got;
 	return WIRE_OK;
+}
+
+static int64_t earlier(int64_t a_ms, int64_t b_ms)
+{
+	return a_ms < b_ms ? a_ms : b_ms;
 }
 
 /* Adds at least one octet to the input, and first lets the device hear what it waits for. */
@@ -98,11 +139,28 @@ static enum wire_event fill(struct wire *wire, int64_t deadline_ms)
 {
 	make_room(wire);
 	size_t before = wire->in_used;
+	deadline_ms = earlier(deadline_ms, wire->end_ms);
 	enum wire_event event = wire_flush(wire);
 	while (event == WIRE_OK && wire->in_used == before) {
-		event = wait_for(wire, wire->in_fd, POLLIN, deadline_ms);
+		/* what TLS holds already nobody waits for */
+		if (!wire->tls || tls_pending(wire->tls) == 0)
+			event = wait_for(wire, wire->in_fd, POLLIN, deadline_ms);
 		if (event == WIRE_OK)
 			event = take_what_came(wire);
+	}
+	return event;
+}
+
+/* The same in the middle of something: the time counts. */
+static enum wire_event fill_within(struct wire *wire, int64_t deadline_ms)
+{
+	int64_t since_ms = monotonic_ms();
+	int64_t left_of_pace_ms = wire->idle_ms / 6 * 5 - wire->waited_ms;
+	enum wire_event event = fill(wire, earlier(deadline_ms, since_ms + left_of_pace_ms));
+	wire->waited_ms += monotonic_ms() - since_ms;
+	if (wire->received - wire->paced_at >= PACE_OCTETS) {
+		wire->paced_at = wire->received;
+		wire->waited_ms = 0;
 	}
 	return event;
 }
@@ -143,7 +201,8 @@ static enum wire_event extend_line(struct wire *wire, size_t have, int64_t *dead
 {
 	if (have >= LINE_MAX_BYTES)
 		return skip_line(wire, *deadline_ms);
-	enum wire_event event = fill(wire, *deadline_ms);
+	bool within = have > 0 || wire->drips;
+	enum wire_event event = within ? fill_within(wire, *deadline_ms) : fill(wire, *deadline_ms);
 	if (have == 0)
 		*deadline_ms = line_deadline(wire, true);
 	return event;
@@ -153,12 +212,16 @@ static enum wire_event extend_line(struct wire *wire, size_t have, int64_t *dead
 static enum wire_event find_whole_line(struct wire *wire, size_t *length_out)
 {
 	size_t have = wire->in_used - wire->in_at, looked_at = 0;
-	int64_t deadline_ms = line_deadline(wire, have > 0);
+	int64_t deadline_ms = line_deadline(wire, have > 0), begun_ms = 0;
 	for (;;) {
-		if (line_is_tls(wire->in + wire->in_at, have))
+		if (!wire->tls && line_is_tls(wire->in + wire->in_at, have))
 			return WIRE_FOREIGN;
-		if (find_line(wire, looked_at, length_out))
+		if (find_line(wire, looked_at, length_out)) {
+			wire->drips = begun_ms && monotonic_ms() - begun_ms > DRIP_MS;
 			return WIRE_OK;
+		}
+		if (have > 0 && !begun_ms)
+			begun_ms = monotonic_ms();
 		enum wire_event event = extend_line(wire, have, &deadline_ms);
 		if (event != WIRE_OK)
 			return event;
@@ -184,11 +247,10 @@ enum wire_event wire_line(struct wire *wire, const char **text_out, size_t *size
 	return WIRE_OK;
 }
 
-enum wire_event wire_bytes(struct wire *wire, int64_t deadline_ms, const char **bytes_out,
-			   size_t *size_out)
+enum wire_event wire_bytes(struct wire *wire, const char **bytes_out, size_t *size_out)
 {
 	if (wire->in_at == wire->in_used) {
-		enum wire_event event = fill(wire, deadline_ms);
+		enum wire_event event = fill_within(wire, INT64_MAX);
 		if (event != WIRE_OK)
 			return event;
 	}
@@ -212,6 +274,113 @@ size_t wire_early(struct wire *wire, const char **bytes_out, size_t room)
 	return wire->in_used < room ? wire->in_used : room;
 }
 
+/* --- TLS -------------------------------------------------------------------------------------- */
+
+size_t wire_pending(const struct wire *wire, const char **bytes_out)
+{
+	*bytes_out = wire->in + wire->in_at;
+	return wire->in_used - wire->in_at;
+}
+
+enum wire_event wire_more(struct wire *wire, int64_t deadline_ms)
+{
+	if (wire->in_at == 0 && wire->in_used == WIRE_INPUT)
+		return WIRE_LONG;
+	return fill(wire, deadline_ms);
+}
+
+void wire_await(struct wire *wire, int64_t milliseconds)
+{
+	if (wire->in_at == wire->in_used)
+		wait_for(wire, wire->in_fd, POLLIN, monotonic_ms() + milliseconds);
+}
+
+static void keep_hello(struct wire *wire, const void *bytes, ssize_t size)
+{
+	struct wire_handshake *handshake = wire->handshake;
+	if (!handshake || size <= 0)
+		return;
+	size_t room = sizeof handshake->hello - handshake->hello_size;
+	size_t kept = (size_t)size < room ? (size_t)size : room;
+	memcpy(handshake->hello + handshake->hello_size, bytes, kept);
+	handshake->hello_size += kept;
+}
+
+/* First what was read before anybody knew what it was. */
+static ssize_t pull(void *context, void *buffer, size_t size)
+{
+	struct wire *wire = context;
+	const char *bytes;
+	size_t left = wire->tls ? 0 : wire_pending(wire, &bytes);
+	if (left == 0) {
+		ssize_t got = read_some(wire, buffer, size);
+		keep_hello(wire, buffer, got);
+		return got;
+	}
+	left = left < size ? left : size;
+	memcpy(buffer, bytes, left);
+	wire->in_at += left;
+	keep_hello(wire, buffer, (ssize_t)left);
+	return (ssize_t)left;
+}
+
+static ssize_t push(void *context, const void *buffer, size_t size)
+{
+	const struct wire *wire = context;
+	return send(wire->out_fd, buffer, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* 0 or -errno. */
+static int shake_hands(struct wire *wire, struct tls *tls, int64_t deadline_ms, char *words)
+{
+	int error;
+	while ((error = tls_handshake(tls, words)) == -EAGAIN) {
+		short wants = tls_wants(tls);
+		enum wire_event event = wait_for(wire, wants == POLLIN ? wire->in_fd : wire->out_fd,
+						 wants, deadline_ms);
+		if (event == WIRE_OK)
+			continue;
+		strcpy(words, event == WIRE_TIMEOUT ? "the device did not go on with the handshake"
+						    : "the connection broke, or the gateway ends");
+		return -ETIMEDOUT;
+	}
+	return error;
+}
+
+bool wire_encrypt(struct wire *wire, const struct tls_public *key, const struct tls_signer *signer,
+		  int64_t deadline_ms, struct wire_handshake *handshake_out)
+{
+	struct tls *tls;
+	handshake_out->hello_size = 0;
+	handshake_out->alert = -1;
+	strcpy(handshake_out->words, "out of memory");
+	wire->io = (struct tls_io){ .context = wire, .pull = pull, .push = push };
+	if (wire_flush(wire) != WIRE_OK || tls_server_new(key, signer, &wire->io, &tls) != 0)
+		return false;
+	wire->handshake = handshake_out;
+	int error = shake_hands(wire, tls, deadline_ms, handshake_out->words);
+	wire->handshake = NULL;
+	if (error) {
+		handshake_out->alert = tls_server_alert(tls);
+		tls_free(tls);
+		wire->lost = true;
+		return false;
+	}
+	tls_server_describe(tls, handshake_out->words, sizeof handshake_out->words);
+	wire->tls = tls;
+	wire->in_at = wire->in_used = 0;
+	wire->begun = wire->received;
+	return true;
+}
+
+void wire_done(struct wire *wire)
+{
+	if (wire->tls && !wire->lost)
+		tls_goodbye(wire->tls);
+	tls_free(wire->tls);
+	wire->tls = NULL;
+}
+
 /* --- out -------------------------------------------------------------------------------------- */
 
 void wire_put(struct wire *wire, const char *text, size_t size)
@@ -226,6 +395,11 @@ void wire_put(struct wire *wire, const char *text, size_t size)
 
 static ssize_t write_some(const struct wire *wire, const char *bytes, size_t size)
 {
+	if (wire->tls) {
+		ssize_t sent = tls_write(wire->tls, bytes, size);
+		errno = sent < 0 ? (int)-sent : 0;
+		return sent < 0 ? -1 : sent;
+	}
 	ssize_t put = send(wire->out_fd, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (put < 0 && errno == ENOTSOCK)
 		put = write(wire->out_fd, bytes, size > PIPE_PIECE ? PIPE_PIECE : size);
@@ -275,6 +449,9 @@ uint64_t wire_sent_by_now(const struct wire *wire)
 
 uint64_t wire_taken(const struct wire *wire)
 {
+	/* octets of records are not those of lines: what lies here began to come after so many */
+	if (wire->tls)
+		return wire->begun + 1;
 	return wire->received - (wire->in_used - wire->in_at);
 }
 
@@ -308,6 +485,8 @@ void wire_linger(struct wire *wire, int64_t milliseconds)
 	uint64_t enough = wire->received + LINGER_OCTETS;
 	if (wire_flush(wire) != WIRE_OK)
 		return;
+	if (wire->tls)
+		tls_goodbye(wire->tls);
 	if (wire->socket)
 		shutdown(wire->out_fd, SHUT_WR);
 	while (left_ms(deadline_ms) > 0 && wire->received < enough && !wire->lost &&

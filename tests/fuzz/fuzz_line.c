@@ -53,7 +53,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	line_is_tls(data, size);
 	/* what is a command as a whole is one from its first byte on */
-	if (result == LINE_OK && command.verb != LINE_UNKNOWN && command.verb != LINE_HTTP) {
+	static const bool none[LINE_VERB_COUNT] = {
+		[LINE_UNKNOWN] = true, [LINE_HTTP] = true, [LINE_FIELD] = true
+	};
+	if (result == LINE_OK && !none[command.verb]) {
 		for (size_t i = 0; i <= size && i <= 16; i++)
 			require(line_is_command(data, i));
 	}

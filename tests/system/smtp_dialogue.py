@@ -363,6 +363,16 @@ class Device:
         self.s.close()
 
 
+@contextlib.contextmanager
+def stopped(gateway):
+    """It accepts nothing meanwhile."""
+    gateway.signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        gateway.signal(signal.SIGCONT)
+
+
 TESTS = []
 
 
@@ -418,6 +428,23 @@ TRANSCRIPTS = [
     ("web request", [("GET / HTTP/1.1", "421 4.7.0"), (b"", None)]),
     ("web request after hello", [HELLO, ("POST /mail HTTP/1.1", "421 4.7.0"), (b"", None)]),
     ("proxy request", [("CONNECT mail:25 HTTP/1.0", "421"), (b"", None)]),
+    ("web request with a word of ours", [("MAIL / HTTP/1.1", "421 4.7.0"), (b"", None)]),
+    ("web request with a word of its own", [HELLO, ("FOO /x HTTP/1.1", "421 4.7.0"), (b"", None)]),
+    ("web request whose body is a mail", [(b"POST / HTTP/1.1\r\nHost: x:25\r\nContent-Length: 200\r\n\r\nEHLO x\r\n"
+                                           b"MAIL FROM:<a@b>\r\nRCPT TO:<scan@example.test>\r\nDATA\r\nx\r\n.\r\n",
+                                           "421 4.7.0"), (b"", None)]),
+    ("the rest of a web request", [HELLO, ("Host: example.test", "421 4.7.0"), (b"", None)]),
+    ("header fields that nobody asked for", [HELLO, MAIL, (b"DATA\r\nSubject: x\r\n\r\nRCPT TO:<scan@example.test>\r\n"
+                                                           b"DATA\r\nx\r\n.\r\n", "503 5.5.1"), (b"", "421 4.7.0"),
+                                             (b"", None)]),
+    ("commands with other line ends in them", [HELLO, (b"NOOP\rMAIL FROM:<a@b>\r\n", "500"), (b"RSET\0\r\n", "500"),
+                                               (b"DATA\r\r\n", "500"), (b"MAIL\0FROM:<a@b>\r\n", "500"),
+                                               (b"MAIL FROM:<a@b>\rRCPT TO:<c@d>\r\n", "555"),
+                                               (b"MAIL FROM:<a@b>\0\r\n", "555"), ("RCPT TO:<scan@example.test>", "503")]),
+    ("a long line with commands in it", [HELLO, (b"NOOP " + b"x" * 4085 + b"\rMAIL FROM:<a@b>\rx\0" + CRLF, "500 5.5.2"),
+                                         ("RCPT TO:<scan@example.test>", "503"),
+                                         (b"x" * 70000 + b"\nRCPT TO:<scan@example.test>\r\n", "500 5.5.2"),
+                                         (b"", "503 5.5.1"), ("NOOP", "250")]),
     ("long line", [HELLO, (b"NOOP " + b"x" * 2100 + CRLF, "250"), (b"NOOP " + b"x" * 9000 + CRLF, "500 5.5.2"),
                    (b"x" * 200000 + CRLF, "500 5.5.2"), ("NOOP", "250")]),
     ("bdat", [HELLO, MAIL, RCPT, (b"BDAT 6\r\nab\r\ncd", "250 2.0.0"), (b"BDAT 0\r\n", "250"),
@@ -431,6 +458,33 @@ TRANSCRIPTS = [
                                   ("RCPT TO:<b@example.test>", "503"), ("NOOP", "250"), (b"BDAT 2 LAST\r\nho", "250")]),
     ("bdat and rset", [HELLO, MAIL, RCPT, (b"BDAT 2\r\nhi", "250"), ("RSET", "250"), (b"BDAT 2 LAST\r\nhi", "503")]),
     ("bdat nonsense ends it", [HELLO, MAIL, RCPT, ("BDAT x", "501"), (b"", None)]),
+    ("bdat with a negative number", [HELLO, MAIL, RCPT, ("BDAT -1", "501"), (b"", None)]),
+    ("bdat with a plus", [HELLO, MAIL, RCPT, ("BDAT +5", "501"), (b"", None)]),
+    ("bdat in hex", [HELLO, MAIL, RCPT, ("BDAT 0x5", "501"), (b"", None)]),
+    ("bdat glued", [HELLO, MAIL, RCPT, ("BDAT 5LAST", "501"), (b"", None)]),
+    ("bdat with another word", [HELLO, MAIL, RCPT, ("BDAT 5 FIRST", "501"), (b"", None)]),
+    ("bdat with one word more", [HELLO, MAIL, RCPT, ("BDAT 5 LAST LAST", "501"), (b"", None)]),
+    ("bdat without a number", [HELLO, MAIL, RCPT, ("BDAT LAST", "501"), (b"", None)]),
+    ("bdat with NUL", [HELLO, MAIL, RCPT, (b"BDAT 5\0 LAST\r\n", "501"), (b"", None)]),
+    ("bdat beyond 64 bits", [HELLO, MAIL, RCPT, ("BDAT 18446744073709551618", "552"), (b"", None)]),
+    ("bdat nonsense out of order ends it", [HELLO, ("BDAT x", "501"), (b"", None)]),
+    ("bdat of nothing", [HELLO, MAIL, RCPT, ("BDAT 0 LAST", "250 2.0.0"), ("BDAT 0 LAST", "503 5.5.1")]),
+    ("bdat without a recipient eats its chunk", [HELLO, MAIL, (b"BDAT 29 LAST\r\nRCPT TO:<scan@example.test>\r\n", "503"),
+                                                 ("DATA", "503")]),
+    ("bdat whose recipient was refused eats its chunk", [HELLO, MAIL, ("RCPT TO:<x@elsewhere.test>", "550"),
+                                                         (b"BDAT 6 LAST\r\nQUIT\r\n", "503"), ("NOOP", "250")]),
+    ("bdat, then a dot", [HELLO, MAIL, RCPT, (b"BDAT 2\r\nhi", "250"), (b".\r\n", "500"),
+                          (b"BDAT 2 LAST\r\nho", "250 2.0.0")]),
+    ("bdat and hello", [HELLO, MAIL, RCPT, (b"BDAT 2\r\nhi", "250"), ("EHLO y", "250-"), (b"BDAT 2 LAST\r\nhi", "503"),
+                        ("DATA", "503")]),
+    ("bdat and rset at once", [HELLO, MAIL, RCPT, (b"BDAT 2\r\nhiRSET\r\nBDAT 6 LAST\r\nDATA\r\nNOOP\r\n", "250"),
+                               (b"", "250 2.0.0"), (b"", "503"), (b"", "250")]),
+    ("bdat and quit", [HELLO, MAIL, RCPT, (b"BDAT 2\r\nhi", "250"), QUIT, (b"", None)]),
+    ("bdat, and data with its text", [HELLO, MAIL, RCPT, (b"BDAT 2\r\nhi", "250"),
+                                      (b"DATA\r\nFrom: x\r\n\r\nMAIL FROM:<a@b>\r\n.\r\n", "503"), (b"", "421 4.7.0"),
+                                      (b"", None)]),
+    ("data, then bdat in its text", [HELLO, MAIL, RCPT, ("DATA", "354"), (b"BDAT 5 LAST\r\nhello\r\n.\r\n", "250 2.0.0"),
+                                     (b"BDAT 5 LAST\r\nhello", "503")]),
     ("bdat endless", [HELLO, MAIL, RCPT, ("BDAT 18446744073709551615 LAST", "552"), (b"", None)]),
     ("errors are counted", [HELLO] + [("FOO", "500")] * 20 + [("NOOP", "421 4.7.0"), (b"", None)]),
     ("data with an argument", [HELLO, MAIL, RCPT, ("DATA x", "501")]),
@@ -451,6 +505,25 @@ def transcripts():
                 else:
                     assert got.startswith(start), "%s: after %r expected %r, got %r" % (name, sent, start, got)
             device.close()
+
+
+@test
+def before_the_greeting():
+    """Who sends a whole dialogue before we said anything is heard no further; one line is a device in a hurry."""
+    script = b"EHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<scan@example.test>\r\nDATA\r\nhi\r\n.\r\nQUIT\r\n"
+    web = b"POST / HTTP/1.1\r\nHost: x\r\n\r\n" + script
+    with Gateway() as g:
+        with stopped(g):
+            devices = [g.connect(greeting=False) for _ in range(4)]
+            for device, text in zip(devices, (script, web, b"\r\n" + script, b"EHLO x\r\n")):
+                device.send(text)
+        devices[0].expect("554 5.5.1", "<end>")
+        devices[1].expect("554 5.5.1", "<end>")
+        devices[2].expect("554 5.5.1", "<end>")
+        devices[3].expect("220", "250-")
+        devices[3].mail(hello=False)
+        equal(len(g.courier.questions), 1)
+        equal(g.log().count("not-smtp source=lan"), 3)
 
 
 @test
@@ -672,15 +745,15 @@ def pipelining():
 
 @test
 def everything_at_once():
-    """A device that waits for nothing at all, in one piece and byte by byte."""
+    """A device that waits for nothing but the greeting, in one piece and byte by byte."""
     script = (b"EHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<scan@example.test>\r\nDATA\r\nhi\r\n.\r\n"
               b"MAIL FROM:<a@b>\r\nRCPT TO:<scan@example.test>\r\nBDAT 4\r\nabcdBDAT 2 LAST\r\nefQUIT\r\n")
     with Gateway() as g:
         for bytewise in (False, True):
-            device = g.connect(greeting=False)
+            device = g.connect()
             for i in range(0, len(script), 1 if bytewise else len(script)):
                 device.send(script[i:i + 1] if bytewise else script)
-            device.expect("220", "250", "250", "250", "354", "250", "250", "250", "250", "250", "221", "<end>")
+            device.expect("250", "250", "250", "354", "250", "250", "250", "250", "250", "221", "<end>")
         equal([q.body for q in g.courier.questions], [b"hi\r\n", b"abcdef"] * 2)
 
 
@@ -1082,7 +1155,7 @@ def idle_is_cut():
 @test
 def dripping_is_cut():
     with Gateway(listener="idle = 2s") as g:
-        assert b"421 4.4.2" in cut_after(g.connect(), lambda t: b"x", 1.8, 2.6)
+        assert b"421 4.4.2" in cut_after(g.connect(), lambda t: b"x", 1.4, 2.6)
         device = g.connect()
         device.envelope()
         device.say("DATA", "354")
@@ -1091,6 +1164,73 @@ def dripping_is_cut():
         device.envelope()
         device.send(b"BDAT 10000 LAST\r\n")
         assert b"421 4.4.2" in cut_after(device, lambda t: b"x", 1.4, 2.6)
+
+
+def drip(text, step=0.25):
+    """One octet of the text, over and over, whenever its time has come."""
+    sent = [0]
+
+    def feed(seconds):
+        if seconds < sent[0] * step:
+            return b""
+        sent[0] += 1
+        return text[(sent[0] - 1) % len(text):][:1]
+
+    return feed
+
+
+@test
+def dripping_commands_are_cut():
+    """An octet now and then, though each command is a good one, and so soon that no line takes long."""
+    mail = b"MAIL FROM:<>\r\nRSET\r\n"
+    with Gateway(listener="idle = 6s") as g:
+        cases = [(b"NOOP\r\n", False), (mail, False), (b"BDAT 1\r\nx", True), (b"BDAT 0\r\n", True)]
+        devices = []
+        for text, begun in cases:
+            device = g.connect()
+            if begun:
+                device.envelope()
+            else:
+                device.say("HELO x", "250")
+            devices.append((device, text))
+        wrong = []
+
+        def work(device, text):
+            try:
+                got = cut_after(device, drip(text), 3.5, 6)
+                assert b"421 4." in got, got
+            except AssertionError as error:
+                wrong.append((text, error))
+
+        threads = [threading.Thread(target=work, args=case) for case in devices]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        equal(wrong, [])
+        equal(g.courier.questions, [])
+
+
+@test
+def dripping_through_a_mail_is_cut():
+    """The time of the commands and that of the mail are one."""
+    with Gateway(listener="idle = 6s") as g:
+        device = g.connect()
+        got = cut_after(device, drip(b"HELO\r\nMAIL FROM:<>\r\nRCPT TO:<postmaster>\r\nDATA\r\n" + b"x" * 100, 0.05), 4.5, 6)
+        assert b"354" in got and b"421 4.4.2" in got, got
+
+
+@test
+def pieces_of_commands_are_none():
+    """A device that writes its commands in pieces, and waits in between: it is in nobody's way."""
+    with Gateway(listener="idle = 2s") as g:
+        device = g.connect()
+        for _ in range(8):
+            for piece in (b"NO", b"OP", b"\r\n"):
+                device.send(piece)
+                time.sleep(0.02)
+            device.expect("250")
+            time.sleep(0.4)
 
 
 @test

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include "extract/charset.h"
 #include "extract/filter.h"
+#include "tests/unit/charsets.h"
 
 #define TOP   "From: a@b\r\nMIME-Version: 1.0\r\n"
 #define MIXED TOP "Content-Type: multipart/mixed; boundary=BB\r\n\r\n"
@@ -502,10 +503,10 @@ static void all_rows(void **state)
 
 /* ---- the top header ---- */
 
-static struct frame_message message_of(const char *text)
+static struct frame_message message_of_span(struct span text)
 {
 	static char frames[1 << 16];
-	struct source source = { span_of(text, strlen(text)), 1000 };
+	struct source source = { text, 1000 };
 	struct text out = text_in(frames, sizeof frames);
 	const struct frame_limits limits = { 4, 3, 100000 };
 	struct frame_head head = { 0, 0 };
@@ -519,6 +520,74 @@ static struct frame_message message_of(const char *text)
 		memcpy(&head, frames + at, sizeof head);
 	memcpy(&message, frames + at, sizeof message);
 	return message;
+}
+
+static struct frame_message message_of(const char *text)
+{
+	return message_of_span(span_of(text, strlen(text)));
+}
+
+/* Who sent it: what one reader sees as two senders is many, whatever we would see ourselves. */
+static const struct {
+	const char *cause;
+	const char *header;
+	size_t size; /* 0: up to its NUL */
+	enum frame_from state;
+	const char *from;
+} senders[] = {
+#define HEADER(text) text, sizeof text - 1
+	{ "one", "From: a@b\r\n\r\n", 0, FRAME_FROM_ONE, "a@b" },
+	{ "other fields say who sends",
+	  "Sender: a@b\r\nReply-To: a@b\r\nReturn-Path: <a@b>\r\n\r\n", 0, FRAME_FROM_NONE, "" },
+	{ "it was sent on", "Resent-From: c@d\r\nFrom: a@b\r\nSender: e@f\r\n\r\n", 0,
+	  FRAME_FROM_ONE, "a@b" },
+	{ "a blank before the colon", "From : a@b\r\n\r\n", 0, FRAME_FROM_ONE, "a@b" },
+	{ "folded", "From:\r\n Scanner\r\n\t<a@b>\r\n\r\n", 0, FRAME_FROM_ONE, "a@b" },
+	{ "a line of an mbox", "From c@d Mon Jan  1 00:00:00 2024\nFrom: a@b\n\n", 0,
+	  FRAME_FROM_ONE, "a@b" },
+	{ "a letter within", "From: a@b\r\nContent-Type: message/rfc822\r\n\r\nFrom: c@d\r\n\r\n",
+	  0, FRAME_FROM_ONE, "a@b" },
+	{ "two", "From: a@b\r\nFrom: c@d\r\n\r\n", 0, FRAME_FROM_MANY, "" },
+	{ "the same twice", "From: a@b\r\nTo: x@y\r\nfrom: a@b\r\n\r\n", 0, FRAME_FROM_MANY, "" },
+	{ "the second with a blank", "From: a@b\r\nFROM\t : c@d\r\n\r\n", 0, FRAME_FROM_MANY, "" },
+	{ "the second is empty", "From: a@b\r\nFrom:\r\n\r\n", 0, FRAME_FROM_MANY, "" },
+	{ "the second behind a bare CR", "X: y\rFrom: c@d\r\nFrom: a@b\r\n\r\n", 0, FRAME_FROM_MANY,
+	  "" },
+	{ "the second behind two", "From: a@b\r\nX: y\r\rfrom : c@d\r\n\r\n", 0, FRAME_FROM_MANY,
+	  "" },
+	{ "the second behind a bare CR of its own", "From: a@b\rFrom: c@d\r\n\r\n", 0,
+	  FRAME_FROM_MANY, "" },
+	{ "the second behind a bare LF", "X: y\nFrom: c@d\r\nFrom: a@b\r\n\r\n", 0, FRAME_FROM_MANY,
+	  "" },
+	{ "the only one behind a bare CR", "X: y\rFrom: a@b\r\n\r\n", 0, FRAME_FROM_MANY, "" },
+	{ "NUL in the name of the second", HEADER("From: a@b\r\nFr\0om: c@d\r\n\r\n"),
+	  FRAME_FROM_MANY, "" },
+	{ "NUL before the name of the first", HEADER("\0From: c@d\r\nFrom: a@b\r\n\r\n"),
+	  FRAME_FROM_MANY, "" },
+	{ "an odd blank in the name", "From\xc2\xa0: c@d\r\nFrom: a@b\r\n\r\n", 0, FRAME_FROM_MANY,
+	  "" },
+	{ "NUL in the address", HEADER("From: a@b\0c\r\n\r\n"), FRAME_FROM_BAD, "" },
+	{ "NUL behind the address", HEADER("From: a@b\0\r\n\r\n"), FRAME_FROM_BAD, "" },
+	{ "NUL elsewhere", HEADER("X: \0\r\nFrom: a@b\r\n\r\n"), FRAME_FROM_ONE, "a@b" },
+	{ "a bare CR elsewhere", "X: y\rz\r\nFrom: a@b\r\n\r\n", 0, FRAME_FROM_ONE, "a@b" },
+	{ "a bare CR in the address", "From: a@b\r.c\r\n\r\n", 0, FRAME_FROM_BAD, "" },
+	{ "CR CR LF", "From: a@b\r\r\nTo: c@d\r\r\n\r\r\n", 0, FRAME_FROM_ONE, "a@b" },
+	{ "CR for every line end", "From: a@b\rTo: c@d\r\rhello\r", 0, FRAME_FROM_BAD, "" },
+	{ "CR for every line end, two", "From: a@b\rFrom: c@d\r\rhello\r", 0, FRAME_FROM_MANY, "" },
+	{ "a body that speaks of it", "From: a@b\r\n\r\nFrom: c@d\r\n", 0, FRAME_FROM_ONE, "a@b" },
+#undef HEADER
+};
+
+static void senders_of_messages(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof senders / sizeof senders[0]; i++) {
+		size_t size = senders[i].size ? senders[i].size : strlen(senders[i].header);
+		struct frame_message message = message_of_span(span_of(senders[i].header, size));
+		if (message.from_state != senders[i].state ||
+		    strcmp(message.from, senders[i].from) != 0)
+			fail_msg("%s: %u %s", senders[i].cause, message.from_state, message.from);
+	}
 }
 
 static void top_header(void **state)
@@ -801,28 +870,20 @@ static void many_layers(void **state)
 	}
 }
 
-static int prepare(void **state)
-{
-	(void)state;
-	decode_prepare();
-	return charset_prepare();
-}
-
-static int finish(void **state)
-{
-	(void)state;
-	charset_done();
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(all_rows),        cmocka_unit_test(top_header),
-		cmocka_unit_test(top_results),     cmocka_unit_test(errors),
-		cmocka_unit_test(read_errors),     cmocka_unit_test(write_errors),
-		cmocka_unit_test(caps_of_fields),  cmocka_unit_test(many_containers),
-		cmocka_unit_test(much_to_look_at), cmocka_unit_test(many_layers),
+		cmocka_unit_test(all_rows),
+		cmocka_unit_test(top_header),
+		cmocka_unit_test(senders_of_messages),
+		cmocka_unit_test(top_results),
+		cmocka_unit_test(errors),
+		cmocka_unit_test(read_errors),
+		cmocka_unit_test(write_errors),
+		cmocka_unit_test(caps_of_fields),
+		cmocka_unit_test(many_containers),
+		cmocka_unit_test(much_to_look_at),
+		cmocka_unit_test(many_layers),
 	};
-	return cmocka_run_group_tests(tests, prepare, finish);
+	return cmocka_run_group_tests(tests, charsets_prepare, charsets_finish);
 }

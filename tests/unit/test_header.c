@@ -87,6 +87,44 @@ static void bare_cr(void **state)
 				 rows[i].bare);
 }
 
+static void may_name(void **state)
+{
+	static const struct {
+		const char *line;
+		size_t size;
+		bool may;
+	} rows[] = {
+#define LINE(text) text, sizeof text - 1
+		{ LINE("From: a"), true },
+		{ LINE("fROM:a"), true },
+		{ LINE("From \t:a"), true },
+		{ LINE("From:"), true },
+		{ LINE("\0From: a"), true },
+		{ LINE("F\0ro\x01m\0: a"), true },
+		{ LINE("From\xc2\xa0: a"), true },
+		{ LINE("\xef\xbb\xbf"
+		       "From: a"),
+		  true },
+		{ LINE("From"), false },
+		{ LINE("From a: b"), false },
+		{ LINE("Froma: b"), false },
+		{ LINE("Fro: b"), false },
+		{ LINE("F rom: b"), false },
+		{ LINE(" From: b"), false },
+		{ LINE("\nFrom: b"), false },
+		{ LINE("From\n: b"), false },
+		{ LINE("From\r: b"), false },
+		{ LINE("X-From: b"), false },
+		{ LINE(""), false },
+#undef LINE
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+		if (header_may_name(span_of(rows[i].line, rows[i].size), SPAN("From")) !=
+		    rows[i].may)
+			fail_msg("row %zu: %s", i, rows[i].line);
+}
+
 /* span.c is the ground that the header stands on. */
 static void spans(void **state)
 {
@@ -126,8 +164,8 @@ static void spans(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(kinds),   cmocka_unit_test(fields), cmocka_unit_test(unfold),
-		cmocka_unit_test(bare_cr), cmocka_unit_test(spans),
+		cmocka_unit_test(kinds),   cmocka_unit_test(fields),   cmocka_unit_test(unfold),
+		cmocka_unit_test(bare_cr), cmocka_unit_test(may_name), cmocka_unit_test(spans),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

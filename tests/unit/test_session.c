@@ -91,6 +91,7 @@ struct row {
 	const char *codes;  /* of the replies, one after the other */
 	const char *report; /* what the courier saw */
 	bool lenient;
+	bool early; /* all of it is there before the greeting: a device that waits for nothing */
 };
 
 #define HELLO  "EHLO x\r\n"
@@ -101,38 +102,46 @@ struct row {
 
 /* clang-format off */
 static const struct row rows[] = {
-	{ "D", "", "220", "", false },
-	{ "D", "QUIT\r\n", "220 221", "", false },
-	{ "D", BEGIN "DATA\r\nhi\r\n.\r\n", GREETS "354 250", "a@b>c@here 1 4[hi\r\n];settled;", false },
-	{ "D", BEGIN "DATA\r\nhi\r\n.\r\nQUIT\r\n", GREETS "354 250 221", "a@b>c@here 1 4[hi\r\n];settled;", false },
-	{ "DkD", BEGIN "DATA\r\nhi\r\n.\r\n", GREETS "354 250", "a@b>c@here 1 4[hi\r\n];died;settled;", false },
-	{ "Dk", BEGIN "DATA\r\nhi\r\n.\r\n", GREETS "354 250", "a@b>c@here 1 4[hi\r\n];died;died;", false },
-	{ "d", BEGIN "DATA\r\nhi\r\n.\r\n", GREETS "354 250", "a@b>c@here 1 4[hi\r\n];", false },
-	{ "q", BEGIN "DATA\r\nhi\r\n.\r\n", GREETS "354 550", "a@b>c@here 1 4[hi\r\n];", false },
-	{ "pD", BEGIN "DATA\r\nhi\r\n.\r\n", GREETS "354 250", "a@b>c@here 1 4[hi\r\n];a@b>c@here 1 4[hi\r\n];settled;", false },
-	{ "R", BEGIN "DATA\r\nhi\r\n.\r\n", GREETS "354 550", "a@b>c@here 1 4[hi\r\n];", false },
-	{ "xD", BEGIN "DATA\r\nhi\r\n.\r\n", GREETS "354 250", "a@b>c@here 1 4[hi\r\n];a@b>c@here 1 4[hi\r\n];settled;", false },
-	{ "nD", BEGIN "DATA\r\nhi\r\n.\r\n", GREETS "354 250", "a@b>c@here 1 4[hi\r\n];a@b>c@here 1 4[hi\r\n];settled;", false },
-	{ "xx", BEGIN "DATA\r\nhi\r\n.\r\n", GREETS "354 451", "a@b>c@here 1 4[hi\r\n];a@b>c@here 1 4[hi\r\n];", false },
-	{ "h", BEGIN "DATA\r\nhi\r\n.\r\n", GREETS "354 451", "a@b>c@here 1 4[hi\r\n];", false },
+	{ "D", "", "220", "", false, false },
+	{ "D", "QUIT\r\n", "220 221", "", false, false },
+	{ "D", BEGIN "DATA\r\nhi\r\n.\r\n", GREETS "354 250", "a@b>c@here 1 4[hi\r\n];settled;", false, false },
+	{ "D", BEGIN "DATA\r\nhi\r\n.\r\nQUIT\r\n", GREETS "354 250 221", "a@b>c@here 1 4[hi\r\n];settled;", false, false },
+	{ "DkD", BEGIN "DATA\r\nhi\r\n.\r\n", GREETS "354 250", "a@b>c@here 1 4[hi\r\n];died;settled;", false, false },
+	{ "Dk", BEGIN "DATA\r\nhi\r\n.\r\n", GREETS "354 250", "a@b>c@here 1 4[hi\r\n];died;died;", false, false },
+	{ "d", BEGIN "DATA\r\nhi\r\n.\r\n", GREETS "354 250", "a@b>c@here 1 4[hi\r\n];", false, false },
+	{ "q", BEGIN "DATA\r\nhi\r\n.\r\n", GREETS "354 550", "a@b>c@here 1 4[hi\r\n];", false, false },
+	{ "pD", BEGIN "DATA\r\nhi\r\n.\r\n", GREETS "354 250", "a@b>c@here 1 4[hi\r\n];a@b>c@here 1 4[hi\r\n];settled;", false, false },
+	{ "R", BEGIN "DATA\r\nhi\r\n.\r\n", GREETS "354 550", "a@b>c@here 1 4[hi\r\n];", false, false },
+	{ "xD", BEGIN "DATA\r\nhi\r\n.\r\n", GREETS "354 250", "a@b>c@here 1 4[hi\r\n];a@b>c@here 1 4[hi\r\n];settled;", false, false },
+	{ "nD", BEGIN "DATA\r\nhi\r\n.\r\n", GREETS "354 250", "a@b>c@here 1 4[hi\r\n];a@b>c@here 1 4[hi\r\n];settled;", false, false },
+	{ "xx", BEGIN "DATA\r\nhi\r\n.\r\n", GREETS "354 451", "a@b>c@here 1 4[hi\r\n];a@b>c@here 1 4[hi\r\n];", false, false },
+	{ "h", BEGIN "DATA\r\nhi\r\n.\r\n", GREETS "354 451", "a@b>c@here 1 4[hi\r\n];", false, false },
 	{ "DD", BEGIN "DATA\r\nhi\r\n.\r\n" MAIL RCPT "BDAT 2\r\nhoBDAT 0 LAST\r\n", GREETS "354 250 250 250 250 250",
-	  "a@b>c@here 1 4[hi\r\n];a@b>c@here 1 2[ho];settled;settled;", false },
+	  "a@b>c@here 1 4[hi\r\n];a@b>c@here 1 2[ho];settled;settled;", false, false },
 	{ "D", BEGIN "RCPT TO:<C@Here>\r\nRCPT TO:<d@here>\r\nRCPT TO:<e@elsewhere>\r\nDATA\r\n.\r\n",
-	  GREETS "250 250 550 354 250", "a@b>c@here 2 0[];settled;", false },
-	{ "D", BEGIN "DATA\r\na\n.\nb\r\n.\r\n", GREETS "354 554", "", false },
-	{ "D", BEGIN "DATA\r\na\n.\nb\r\n.\r\n", GREETS "354 250", "a@b>c@here 1 9[a\r\n.\r\nb\r\n];settled;", true },
-	{ "D", BEGIN "DATA\r\na\rb\r\n.\r\n", GREETS "354 554", "", false },
-	{ "D", BEGIN "DATA\r\nhalf", GREETS "354", "", false },
-	{ "D", BEGIN "BDAT 10\r\nhalf", "220 250 250 250", "", false },
-	{ "D", "MAIL FROM:<a@b>\r\n" HELLO "DATA\r\n" RCPT MAIL MAIL "DATA\r\n", "220 503 250 503 503 250 503 503", "", false },
-	{ "D", HELLO "MAIL FROM:<a@b> SIZE=1025\r\n" RCPT, "220 250 552 503", "", false },
-	{ "D", BEGIN "BDAT 1025 LAST\r\n", GREETS "", "", false },
-	{ "D", BEGIN "BDAT 99999999999 LAST\r\n", GREETS "552", "", false },
-	{ "D", BEGIN "BDAT\r\n", GREETS "501", "", false },
-	{ "D", "GET / HTTP/1.0\r\nEHLO x\r\n", "554", "", false },
-	{ "D", "NOOP\r\nPOST / HTTP/1.0\r\nEHLO x\r\n", "220 250 421", "", false },
-	{ "D", "NOOP\r\n\x16\x03\x01\r\n", "220 250", "", false },
-	{ "D", "\x16\x03\x01\x01", "", "", false },
+	  GREETS "250 250 550 354 250", "a@b>c@here 2 0[];settled;", false, false },
+	{ "D", BEGIN "DATA\r\na\n.\nb\r\n.\r\n", GREETS "354 554", "", false, false },
+	{ "D", BEGIN "DATA\r\na\n.\nb\r\n.\r\n", GREETS "354 250", "a@b>c@here 1 9[a\r\n.\r\nb\r\n];settled;", true, false },
+	{ "D", BEGIN "DATA\r\na\rb\r\n.\r\n", GREETS "354 554", "", false, false },
+	{ "D", BEGIN "DATA\r\nhalf", GREETS "354", "", false, false },
+	{ "D", BEGIN "BDAT 10\r\nhalf", "220 250 250 250", "", false, false },
+	{ "D", "MAIL FROM:<a@b>\r\n" HELLO "DATA\r\n" RCPT MAIL MAIL "DATA\r\n", "220 503 250 503 503 250 503 503", "", false, false },
+	{ "D", HELLO "MAIL FROM:<a@b> SIZE=1025\r\n" RCPT, "220 250 552 503", "", false, false },
+	{ "D", BEGIN "BDAT 1025 LAST\r\n", GREETS "", "", false, false },
+	{ "D", BEGIN "BDAT 99999999999 LAST\r\n", GREETS "552", "", false, false },
+	{ "D", BEGIN "BDAT\r\n", GREETS "501", "", false, false },
+	{ "D", "GET / HTTP/1.0\r\nEHLO x\r\n", "554", "", false, true },
+	{ "D", "GET / HTTP/1.0\r\nEHLO x\r\n", "220 421", "", false, false },
+	{ "D", BEGIN "DATA\r\nhi\r\n.\r\n", "554", "", false, true },
+	{ "D", HELLO MAIL, "554", "", false, true },
+	{ "D", HELLO, "220 250", "", false, true },
+	{ "D", HELLO "EHLO / HTTP/1.1\r\nMAIL FROM:<a@b>\r\n", "220 250 421", "", false, false },
+	{ "D", HELLO MAIL "DATA\r\nSubject: x\r\n\r\n" RCPT "DATA\r\nhi\r\n.\r\n", "220 250 250 503 421", "", false, false },
+	{ "D", HELLO "X-Y:z\r\n" BEGIN, "220 250 421", "", false, false },
+	{ "D", HELLO "MAILFROM:<a@b>\r\nRCPTTO: x\r\nA_B: x\r\n", "220 250 500 500 500", "", false, false },
+	{ "D", "NOOP\r\nPOST / HTTP/1.0\r\nEHLO x\r\n", "220 250 421", "", false, false },
+	{ "D", "NOOP\r\n\x16\x03\x01\r\n", "220 250", "", false, false },
+	{ "D", "\x16\x03\x01\x01", "", "", false, true },
 };
 /* clang-format on */
 
@@ -170,12 +179,29 @@ static void run_session(const struct row *row, int device_fd, int ask_fd)
 		.in_fd = device_fd,
 		.out_fd = device_fd,
 		.ask_fd = ask_fd,
+		.tell_fd = -1,
 		.receiving_fd = -1,
 	};
 	notice_prepare();
 	session_run(&settings);
 	rules_done(&rules);
 	exit(0);
+}
+
+static void say_all(int fd, const struct row *row)
+{
+	assert_int_equal(write_all(fd, row->input, strlen(row->input)), 0);
+	shutdown(fd, SHUT_WR);
+}
+
+/* How many octets it has. */
+static size_t read_greeting(int fd, char *text)
+{
+	size_t size = 0;
+	do
+		assert_int_equal(read(fd, text + size, 1), 1);
+	while (text[size++] != '\n');
+	return size;
 }
 
 static void run_row(const struct row *row)
@@ -185,9 +211,8 @@ static void run_row(const struct row *row)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, device), 0);
 	assert_int_equal(socket_pair(queue), 0);
 	assert_int_equal(pipe(report), 0);
-	/* all of it is there before the greeting: a device that waits for nothing */
-	assert_int_equal(write_all(device[0], row->input, strlen(row->input)), 0);
-	shutdown(device[0], SHUT_WR);
+	if (row->early)
+		say_all(device[0], row);
 	pid_t session = fork();
 	if (session == 0) {
 		close(device[0]);
@@ -205,7 +230,10 @@ static void run_row(const struct row *row)
 	close(queue[0]);
 	close(queue[1]);
 	close(report[1]);
-	read_text(device[0], replies, sizeof replies);
+	size_t greeted = row->early ? 0 : read_greeting(device[0], replies);
+	if (!row->early)
+		say_all(device[0], row);
+	read_text(device[0], replies + greeted, sizeof replies - greeted);
 	read_text(report[0], seen, sizeof seen);
 	int status;
 	waitpid(courier, &status, 0);

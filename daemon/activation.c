@@ -1,0 +1,183 @@
+/* activation.c: descriptors from 3 on, and datagrams to NOTIFY_SOCKET. Never reads from either. */
+#define _GNU_SOURCE
+#include "daemon/activation.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include "daemon/keep.h"
+#include "daemon/log.h"
+#include "policy/value.h"
+
+#define FIRST_FD 3
+
+/* How many descriptors are ours; nobody else shall think that they are his. */
+static size_t take_count(void)
+{
+	const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
+	uint64_t number = 0, count = 0;
+	bool ours = pid && fds && value_number(pid, 1, INT32_MAX, &number) &&
+		    number == (uint64_t)getpid() && value_number(fds, 0, INT32_MAX, &count);
+	unsetenv("LISTEN_PID");
+	unsetenv("LISTEN_FDS");
+	unsetenv("LISTEN_FDNAMES");
+	return ours ? (size_t)count : 0;
+}
+
+static bool is_listening(int fd)
+{
+	int listening = 0;
+	socklen_t size = sizeof listening;
+	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == 0 && listening;
+}
+
+bool activation_take(struct activation *activation_out)
+{
+	size_t count = take_count();
+	*activation_out = (struct activation){ .count = 0 };
+	if (count > ACTIVATION_MAX) {
+		log_say(LOG_ERROR, "activation", "%zu sockets were handed over, at most %d fit",
+			count, ACTIVATION_MAX);
+		return false;
+	}
+	for (size_t i = 0; i < count; i++) {
+		struct activated *one = &activation_out->list[i];
+		one->fd = FIRST_FD + (int)i;
+		one->size = sizeof one->address;
+		fcntl(one->fd, F_SETFD, FD_CLOEXEC);
+		if (!is_listening(one->fd) ||
+		    getsockname(one->fd, (struct sockaddr *)&one->address, &one->size) < 0) {
+			log_say(LOG_ERROR, "activation",
+				"descriptor %d was handed over and is no socket that listens; with "
+				"Accept=yes start `letterchute smtp-session`, not `run`",
+				one->fd);
+			return false;
+		}
+	}
+	activation_out->count = count;
+	return true;
+}
+
+void activation_renew(struct activation *activation)
+{
+	for (size_t i = 0; i < activation->count; i++)
+		activation->list[i].claimed[0] = '\0';
+}
+
+/* --- which is for whom ------------------------------------------------------------------------ */
+
+static bool is_same(const struct activated *one, const struct sockaddr_storage *wanted,
+		    socklen_t size)
+{
+	return one->size == size && memcmp(&one->address, wanted, size) == 0;
+}
+
+/* [::]:25 listens to IPv4 as well, unless it was told not to: so systemd opens `25`. */
+static bool takes_v4(const struct activated *one, const struct sockaddr_storage *wanted)
+{
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)wanted;
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&one->address;
+	int only = 1;
+	socklen_t size = sizeof only;
+	return wanted->ss_family == AF_INET && one->address.ss_family == AF_INET6 &&
+	       v4->sin_addr.s_addr == htonl(INADDR_ANY) && v4->sin_port == v6->sin6_port &&
+	       IN6_IS_ADDR_UNSPECIFIED(&v6->sin6_addr) &&
+	       getsockopt(one->fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, &size) == 0 && !only;
+}
+
+static struct activated *find(struct activation *activation, const struct sockaddr_storage *wanted,
+			      socklen_t size)
+{
+	for (size_t i = 0; i < activation->count; i++) {
+		if (is_same(&activation->list[i], wanted, size))
+			return &activation->list[i];
+	}
+	for (size_t i = 0; i < activation->count; i++) {
+		if (takes_v4(&activation->list[i], wanted))
+			return &activation->list[i];
+	}
+	return NULL;
+}
+
+enum activation_claim activation_claim(struct activation *activation, const char *listener,
+				       const struct sockaddr_storage *wanted, socklen_t size,
+				       int *fd_out)
+{
+	struct activated *one = find(activation, wanted, size);
+	if (!one)
+		return ACTIVATION_NONE;
+	if (one->claimed[0])
+		return strcmp(one->claimed, listener) == 0 ? ACTIVATION_SHARED : ACTIVATION_OTHERS;
+	int fd = fcntl(one->fd, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0)
+		return ACTIVATION_NONE;
+	snprintf(one->claimed, sizeof one->claimed, "%s", listener);
+	*fd_out = fd;
+	return ACTIVATION_TAKEN;
+}
+
+bool activation_has_rest(const struct activation *activation)
+{
+	bool rest = false;
+	for (size_t i = 0; i < activation->count; i++) {
+		const struct activated *one = &activation->list[i];
+		char host[128] = "a local socket", port[16] = "";
+		if (one->claimed[0])
+			continue;
+		getnameinfo((const struct sockaddr *)&one->address, one->size, host, sizeof host,
+			    port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV);
+		log_say(LOG_ERROR, "activation",
+			"the socket %s port %s was handed over, and no [smtp] has it in its `listen`: "
+			"add it there, or take it out of the socket unit",
+			host, port);
+		rest = true;
+	}
+	return rest;
+}
+
+/* --- one connection --------------------------------------------------------------------------- */
+
+bool activation_use_connection(void)
+{
+	size_t count = take_count();
+	int type;
+	socklen_t size = sizeof type;
+	if (count == 0)
+		return true;
+	if (count > 1 || is_listening(FIRST_FD) ||
+	    getsockopt(FIRST_FD, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || type != SOCK_STREAM) {
+		log_say(LOG_ERROR, "activation",
+			"what was handed over is not one connection; with Accept=no start "
+			"`letterchute run`, not `smtp-session`");
+		return false;
+	}
+	bool good = dup2(FIRST_FD, 0) == 0 && dup2(FIRST_FD, 1) == 1;
+	close(FIRST_FD);
+	return good;
+}
+
+/* --- what is told ----------------------------------------------------------------------------- */
+
+void activation_notify(const char *state)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	size_t length = path ? strlen(path) : 0;
+	if (length < 2 || length >= sizeof address.sun_path || !strchr("/@", *path))
+		return;
+	memcpy(address.sun_path, path, length);
+	if (*path == '@')
+		address.sun_path[0] = '\0';
+	auto_close int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd >= 0)
+		sendto(fd, state, strlen(state), MSG_NOSIGNAL | MSG_DONTWAIT,
+		       (struct sockaddr *)&address,
+		       (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length));
+}

@@ -1,0 +1,182 @@
+"""Sockets from whoever started us: systemd's way, with systemd-socket-activate in its place, and a word when we are ready."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+
+from harness import Device, equal, require, rows, scan, send, wait_for
+from test_clients import free_port
+
+
+def activate(*listens, options=()):
+    """The wrapper; the first connection starts what it wraps."""
+    words = [word for listen in listens for word in ("-l", listen)]
+    return ("systemd-socket-activate", "-E", "ASAN_OPTIONS", *options, *words)
+
+
+def config_for(place, listeners, name="gateway.conf"):
+    """listeners: name -> listen"""
+    text = f"[gateway]\nstate = {place.state}\n[share]\npath = {place.share}\nfree_floor = 0\nname = {{source}}\n"
+    text += "".join(f"[smtp {one}]\nlisten = {listen}\ntls = off\n" for one, listen in listeners.items())
+    return place.file(name, text + "[route scans]\ntypes = pdf\n")
+
+
+def start(place, config, *listens):
+    gateway = place.gateway(config=config, wrapper=activate(*listens))
+    gateway.start(ready=False)
+    wait_for(lambda: "Listening on" in gateway.log(), 10)
+    return gateway
+
+
+def to(port, host="127.0.0.1"):
+    device = Device(port, host=host, family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    reply = device.deliver(scan())
+    device.quit()
+    return reply
+
+
+def test_listeners_take_what_is_handed_over(place):
+    """Two listeners, one socket each and one of the gateway's own; the connection that woke us is served."""
+    one, two, own = free_port(), free_port(), free_port()
+    config = config_for(place, {"lan": f"127.0.0.1:{one}, 127.0.0.1:{own}", "cameras": f"127.0.0.1:{two}"})
+    gateway = start(place, config, f"127.0.0.1:{two}", f"127.0.0.1:{one}")
+    for port in (one, two, own, one):
+        require(to(port).startswith("250"))
+    equal(sorted(place.files()), ["cameras.pdf", "lan (2).pdf", "lan (3).pdf", "lan.pdf"])
+    gateway.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: "the new configuration holds" in gateway.log(), 10)
+    for port in (one, two, own):
+        require(to(port).startswith("250"))
+    equal(gateway.log().count("ready source="), 3)
+    gateway.stop()
+
+
+def test_reload_that_forgets_one(place):
+    port = free_port()
+    config = config_for(place, {"lan": f"127.0.0.1:{port}"})
+    gateway = start(place, config, f"127.0.0.1:{port}")
+    require(to(port).startswith("250"))
+    config_for(place, {"lan": f"127.0.0.1:{free_port()}"})
+    gateway.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: "the old configuration stays" in gateway.log(), 10)
+    require(to(port).startswith("250"))
+    config_for(place, {"other": f"127.0.0.1:{port}"})
+    gateway.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: "the new configuration holds" in gateway.log(), 10)
+    require(to(port).startswith("250"))
+    equal(sorted(place.files()), ["lan (2).pdf", "lan.pdf", "other.pdf"])
+    gateway.stop()
+
+
+def test_one_socket_for_both_kinds(place):
+    """ListenStream=25 is [::]:25, which takes IPv4 too."""
+    port = free_port()
+    config = config_for(place, {"lan": f"0.0.0.0:{port}, [::]:{port}"})
+    gateway = start(place, config, f"[::]:{port}")
+    for host in ("127.0.0.1", "::1"):
+        require(to(port, host).startswith("250"))
+    equal([line["peer"] for line in gateway.lines()], ["127.0.0.1", "::1"])
+    equal(gateway.log().count("ready source="), 1)
+    gateway.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: "the new configuration holds" in gateway.log(), 10)
+    for host in ("127.0.0.1", "::1"):
+        require(to(port, host).startswith("250"))
+    equal(gateway.log().count("ready source="), 1)
+    gateway.stop()
+
+
+def test_only_one_kind_is_wanted(place):
+    port = free_port()
+    gateway = start(place, config_for(place, {"lan": f"0.0.0.0:{port}"}), f"[::]:{port}")
+    require(to(port).startswith("250"))
+    gateway.stop()
+
+
+# what is listened to, what is handed over, what is said
+WRONG = [
+    ("nobody wants it", "127.0.0.1:{0}", ("127.0.0.1:{0}", "127.0.0.1:{1}"), "no [smtp] has it in its `listen`"),
+    ("another address", "127.0.0.1:{0}", ("127.0.0.2:{0}",), "no [smtp] has it in its `listen`"),
+    ("a local socket", "127.0.0.1:{0}", ("{2}/socket",), "no [smtp] has it in its `listen`"),
+]
+
+
+@rows(WRONG)
+def test_wrong(place, listen, handed, words):
+    ports = free_port(), free_port(), place.folder
+    config = config_for(place, {"lan": listen.format(*ports)})
+    gateway = start(place, config, *[one.format(*ports) for one in handed])
+    first = handed[0].format(*ports)
+    with socket.socket(socket.AF_UNIX if first.startswith("/") else socket.AF_INET) as knock:
+        knock.connect(first if first.startswith("/") else (first.split(":")[0], ports[0]))
+        equal(gateway.process.wait(20), 69, gateway.log())
+    require(words in gateway.log(), gateway.log)
+
+
+def test_two_listeners_for_one_socket(place):
+    port = free_port()
+    config = config_for(place, {"a": f"[::]:{port}", "b": f"0.0.0.0:{port}"})
+    gateway = start(place, config, f"[::]:{port}")
+    with socket.create_connection(("127.0.0.1", port)):
+        equal(gateway.process.wait(20), 69)
+    require("another listener's already" in gateway.log(), gateway.log)
+
+
+def test_not_meant_for_us(place):
+    """LISTEN_PID is another process: the descriptors are not ours."""
+    gateway = place.gateway(environment={"LISTEN_PID": "1", "LISTEN_FDS": "3"})
+    with gateway:
+        require(send(gateway.port, scan()).startswith("250"))
+
+
+@rows([("descriptor 3", ()), ("standard input and output", ("--inetd",))])
+def test_one_session_a_connection(place, options):
+    """Accept=yes: alone, and through a gateway that runs."""
+    port, config = free_port(), place.config()
+    server = subprocess.Popen([*activate(f"127.0.0.1:{port}", options=("-a", *options)), place.program, "smtp-session",
+                               "-c", config], stderr=subprocess.DEVNULL)
+    place.later(server.kill)
+
+    def listens():
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                return True
+        return False
+    wait_for(listens, 10)
+    for _ in range(2):
+        require(to(port).startswith("250"))
+    with place.gateway(config=config) as gateway:
+        require(to(port).startswith("250"))
+        equal((gateway.last()["source"], gateway.last()["peer"]), ("session", "127.0.0.1"))
+    equal(len(place.files()), 3)
+    wait_for(lambda: not place.marks(), 10, "a mark stays")
+
+
+def test_one_session_a_connection_for_run(place):
+    port = free_port()
+    config = place.config()
+    log = os.path.join(place.folder, "log")
+    with open(log, "wb") as out:
+        server = subprocess.Popen([*activate(f"127.0.0.1:{port}", options=("-a",)), place.program, "run", "-c", config],
+                                  stderr=out)
+    place.later(server.kill)
+    wait_for(lambda: b"Listening on" in open(log, "rb").read(), 10)
+    with socket.create_connection(("127.0.0.1", port)):
+        wait_for(lambda: b"smtp-session" in open(log, "rb").read(), 10)
+
+
+@rows([("by path", "{0}/notify"), ("by name", "@letterchute-test-{1}")])
+def test_says_when_it_is_ready(place, form):
+    name = form.format(place.folder, time.monotonic_ns())
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+        told.bind("\0" + name[1:] if name[0] == "@" else name)
+        told.settimeout(20)
+        gateway = place.gateway(environment={"NOTIFY_SOCKET": name})
+        with gateway:
+            equal(told.recv(100), b"READY=1")
+            require(send(gateway.port, scan()).startswith("250"))
+        equal(told.recv(100), b"STOPPING=1")
