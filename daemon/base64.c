@@ -20,6 +20,23 @@ void base64_write_url(const void *octets, size_t size, char *text_out)
 	text_out[used] = '\0';
 }
 
+bool base64_read(const char *text, size_t size, void *octets_out, size_t max, size_t *size_out)
+{
+	struct base64_decode_ctx context;
+	uint8_t *out = octets_out, octet;
+	size_t used = 0;
+	base64_decode_init(&context);
+	for (size_t i = 0; i < size; i++) {
+		int came = base64_decode_single(&context, &octet, text[i]);
+		if (came < 0 || (came > 0 && used == max))
+			return false;
+		if (came > 0)
+			out[used++] = octet;
+	}
+	*size_out = used;
+	return true;
+}
+
 size_t base64_read_beginning(const char *text, void *octets_out, size_t max)
 {
 	struct base64_decode_ctx context;

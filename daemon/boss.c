@@ -43,7 +43,8 @@ enum {
 	EXIT_CANT_LISTEN = 69,
 	EXIT_CANT_START = 70,
 	EXIT_WAITS = 75,
-	EXIT_LOGIN = 77
+	EXIT_LOGIN = 77,
+	EXIT_CONFIG = 78
 };
 
 enum child_state { CHILD_WANTED, CHILD_RUNNING, CHILD_DRAINING };
@@ -57,6 +58,7 @@ struct child {
 	int64_t started_ms, start_at_ms;
 	int64_t backoff_ms;
 	bool keeps; /* the courier that tidies and takes no questions */
+	bool keys;  /* who has the private keys and logins of listeners */
 };
 
 struct identity {
@@ -68,7 +70,8 @@ struct boss {
 	struct scout scouts[RULES_SHARES_MAX]; /* one a share */
 	struct identity courier;
 	int config_fd, extract_fd, signal_fd;
-	int receiving_fd, kept_fd, sources_fd, tokens_fd; /* folders of the spool */
+	int prove_fds[2]; /* of questions who signed a message: the couriers' end, the prover's */
+	int receiving_fd, kept_fd, sources_fd, tokens_fd, tls_fd; /* folders of `state` */
 	int report_fd; /* borrowed: of `check`, where those who pull say what they find; -1 */
 	struct activation *handed; /* sockets from whoever started us */
 	struct sources sources;
@@ -156,16 +159,16 @@ static void forget_scouts(struct scout *scouts)
 static int start_courier(struct boss *boss, const struct child *child, pid_t *pid_out)
 {
 	const char *arguments[SOURCES_MAX + 2] = { child->keeps ? "keep" : "run" };
-	int fds[SOURCES_MAX + 1] = { boss->extract_fd };
+	int fds[SOURCES_MAX + 2] = { boss->extract_fd, boss->prove_fds[0] };
 	const struct sources *sources = &boss->sources;
 	for (size_t i = 0; i < sources->count; i++) {
 		arguments[i + 1] = sources->list[i].name;
-		fds[i + 1] = sources->list[i].asks[1];
+		fds[i + 2] = sources->list[i].asks[1];
 	}
 	const struct role_start start = { .role = ROLE_COURIER,
 					  .arguments = arguments,
 					  .fds = fds,
-					  .fds_count = sources->count + 1,
+					  .fds_count = sources->count + 2,
 					  .config_fd = boss->config_fd,
 					  .program_fd = -1,
 					  .uid = boss->courier.uid,
@@ -174,23 +177,119 @@ static int start_courier(struct boss *boss, const struct child *child, pid_t *pi
 	return role_start(&start, pid_out);
 }
 
+/* Who looks at signatures. The file of keys may be for root alone: we open it. `alone`: nobody
+ * starts it again. */
+static int start_prover(const struct config *config, int config_fd, int questions_fd, bool alone,
+			pid_t *pid_out)
+{
+	const char *path = *config->gateway.dkim_keys ? config->gateway.dkim_keys : "/dev/null";
+	const char *arguments[] = { alone ? "alone" : "run", NULL };
+	auto_close int keys_fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (keys_fd < 0) {
+		log_say(LOG_ERROR, "dkim_keys", "%s: %s", path, strerror(errno));
+		keys_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	}
+	const int fds[] = { questions_fd, keys_fd };
+	const struct role_start start = { .role = ROLE_PROVE,
+					  .arguments = arguments,
+					  .fds = fds,
+					  .fds_count = sizeof fds / sizeof fds[0],
+					  .config_fd = config_fd,
+					  .program_fd = -1,
+					  .uid = config->uid,
+					  .gid = config->gid };
+	return role_start(&start, pid_out);
+}
+
 /* A listener, or the door. */
 static int start_listener(struct boss *boss, const struct source *source, pid_t *pid_out)
 {
 	bool door = source->kind == SOURCE_DOOR;
 	const char *arguments[] = { door ? "door" : "listen", door ? NULL : source->name, NULL };
-	int fds[SOCKETS_MAX + 2] = { source->asks[0], boss->receiving_fd };
+	auto_close int nothing_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	int fds[SOCKETS_MAX + 3] = { source->asks[0], boss->receiving_fd,
+				     source->keeps[0] >= 0 ? source->keeps[0] : nothing_fd };
 	for (size_t i = 0; i < source->sockets_count; i++)
-		fds[i + 2] = source->sockets[i].fd;
+		fds[i + 3] = source->sockets[i].fd;
 	const struct role_start start = { .role = ROLE_SMTP,
 					  .arguments = arguments,
 					  .fds = fds,
-					  .fds_count = source->sockets_count + 2,
+					  .fds_count = source->sockets_count + 3,
 					  .config_fd = boss->config_fd,
 					  .program_fd = -1,
 					  .uid = boss->config.uid,
 					  .gid = boss->config.gid };
 	return role_start(&start, pid_out);
+}
+
+/* A file for root alone may be among them: we open it, and another reads it. */
+static int open_for_keys(const char *name, const char *path)
+{
+	int fd = open(*path ? path : "/dev/null", O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd >= 0)
+		return fd;
+	log_say(LOG_ERROR, "tls", "source %s: %s: %s", name, path, strerror(errno));
+	return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* What whoever has the keys of listeners is started with. */
+struct keys_start {
+	const char *arguments[SOURCES_MAX + 2];
+	int fds[ROLE_FDS_MAX];
+	size_t names, count;
+};
+
+static bool add_keys(struct keys_start *how, const struct config_listener *listener, int link_fd)
+{
+	if (how->count + 4 > ROLE_FDS_MAX)
+		return false;
+	how->arguments[++how->names] = listener->name;
+	how->fds[how->count++] = link_fd;
+	how->fds[how->count++] = open_for_keys(listener->name, listener->tls_cert);
+	how->fds[how->count++] = open_for_keys(listener->name, listener->tls_key);
+	how->fds[how->count++] =
+		open_for_keys(listener->name, config_has_logins(listener) ? listener->users : "");
+	return true;
+}
+
+/* All but the links are ours to close. */
+static void close_keys(struct keys_start *how)
+{
+	for (size_t i = 1; i < how->count; i++) {
+		if ((i - 1) % 4 != 0)
+			close_fd(&how->fds[i]);
+	}
+}
+
+static int start_keys_role(const struct config *config, const struct keys_start *how, int config_fd,
+			   pid_t *pid_out)
+{
+	const struct role_start start = { .role = ROLE_SMTP,
+					  .arguments = how->arguments,
+					  .fds = how->fds,
+					  .fds_count = how->count,
+					  .config_fd = config_fd,
+					  .program_fd = -1,
+					  .uid = config->uid,
+					  .gid = config->gid };
+	return role_start(&start, pid_out);
+}
+
+static int start_keys(struct boss *boss, pid_t *pid_out)
+{
+	static struct keys_start how;
+	how = (struct keys_start){ .arguments = { "keeper" }, .fds = { boss->tls_fd }, .count = 1 };
+	bool fits = true;
+	for (size_t i = 0; i < boss->sources.count; i++) {
+		const struct source *source = &boss->sources.list[i];
+		if (source->keeps[1] >= 0)
+			fits = fits &&
+			       add_keys(&how, config_find_listener(&boss->config, source->name),
+					source->keeps[1]);
+	}
+	int error = fits ? start_keys_role(&boss->config, &how, boss->config_fd, pid_out) : -E2BIG;
+	close_keys(&how);
+	return error;
 }
 
 /* Who pulls gets a new pair for its questions about passwords: an answer to who was before it must
@@ -254,7 +353,11 @@ static int start_source(struct boss *boss, struct source *source, pid_t *pid_out
 
 static const char *child_name(const struct child *child)
 {
-	return *child->name ? child->name : child->keeps ? "keeper" : "courier";
+	if (*child->name)
+		return child->name;
+	if (child->role == ROLE_PROVE)
+		return "prover";
+	return child->keys ? "keys" : child->keeps ? "keeper" : "courier";
 }
 
 /* `meant`: it ended of its own accord. */
@@ -270,11 +373,22 @@ static void delay_start(struct child *child, bool meant)
 	child->state = CHILD_WANTED;
 }
 
+static int start_role(struct boss *boss, struct child *child)
+{
+	if (child->source)
+		return start_source(boss, child->source, &child->pid);
+	if (child->role == ROLE_PROVE)
+		return start_prover(&boss->config, boss->config_fd, boss->prove_fds[1], false,
+				    &child->pid);
+	if (child->keys)
+		return start_keys(boss, &child->pid);
+	return start_courier(boss, child, &child->pid);
+}
+
 static void start_child(struct boss *boss, struct child *child)
 {
 	child->started_ms = monotonic_ms();
-	int error = child->source ? start_source(boss, child->source, &child->pid)
-				  : start_courier(boss, child, &child->pid);
+	int error = start_role(boss, child);
 	if (!error) {
 		child->state = CHILD_RUNNING;
 		return;
@@ -340,11 +454,24 @@ static struct child *add_child(struct boss *boss, enum role role, struct source 
 	return child;
 }
 
+static bool needs_keys(const struct boss *boss)
+{
+	for (size_t i = 0; i < boss->sources.count; i++) {
+		if (boss->sources.list[i].keeps[1] >= 0)
+			return true;
+	}
+	return false;
+}
+
 static void want_children(struct boss *boss)
 {
+	if (needs_keys(boss))
+		add_child(boss, ROLE_SMTP, NULL, false)->keys = true;
 	add_child(boss, ROLE_COURIER, NULL, true);
 	for (uint64_t i = 0; i < config_couriers(&boss->config); i++)
 		add_child(boss, ROLE_COURIER, NULL, false);
+	if (config_wants_dkim(&boss->config))
+		add_child(boss, ROLE_PROVE, NULL, false);
 	static const enum role roles[] = { [SOURCE_LISTENER] = ROLE_SMTP,
 					   [SOURCE_DOOR] = ROLE_SMTP,
 					   [SOURCE_IMAP] = ROLE_PULL,
@@ -507,6 +634,9 @@ static void close_folders(struct boss *boss)
 	close_fd(&boss->kept_fd);
 	close_fd(&boss->sources_fd);
 	close_fd(&boss->tokens_fd);
+	close_fd(&boss->tls_fd);
+	close_fd(&boss->prove_fds[0]);
+	close_fd(&boss->prove_fds[1]);
 }
 
 static bool prepare(struct boss *boss)
@@ -522,12 +652,16 @@ static bool prepare(struct boss *boss)
 		error = spool_open(state, SPOOL_SOURCES, &boss->sources_fd);
 	if (!error)
 		error = spool_open(state, SPOOL_TOKENS, &boss->tokens_fd);
+	if (!error)
+		error = spool_open(state, SPOOL_TLS, &boss->tls_fd);
 	if (error) {
 		log_say(LOG_ERROR, "state", "%s: %s; give `state` a folder that we can write to",
 			path, strerror(-error));
 		return false;
 	}
 	error = config_write(&boss->config, &boss->config_fd);
+	if (!error)
+		error = socket_pair(boss->prove_fds);
 	if (error)
 		log_say(LOG_ERROR, "start", "the configuration can't be handed on: %s",
 			strerror(-error));
@@ -543,7 +677,9 @@ static void reload(struct boss *boss,
 			      .kept_fd = -1,
 			      .sources_fd = -1,
 			      .tokens_fd = -1,
+			      .tls_fd = -1,
 			      .report_fd = -1,
+			      .prove_fds = { -1, -1 },
 			      .extract_fd = boss->extract_fd,
 			      .signal_fd = boss->signal_fd,
 			      .handed = boss->handed };
@@ -858,10 +994,12 @@ static struct boss boss_of(struct config *config)
 			     .config_fd = -1,
 			     .extract_fd = -1,
 			     .signal_fd = -1,
+			     .prove_fds = { -1, -1 },
 			     .receiving_fd = -1,
 			     .kept_fd = -1,
 			     .sources_fd = -1,
 			     .tokens_fd = -1,
+			     .tls_fd = -1,
 			     .report_fd = -1 };
 	*config = (struct config){ 0 };
 	return boss;
@@ -910,13 +1048,42 @@ int boss_check_accounts(const struct config *config, int report_fd)
 	return good ? 0 : -EIO;
 }
 
+int boss_start_prover(const struct config *config, int *asks_out)
+{
+	int pair[2];
+	pid_t pid;
+	auto_close int config_fd = -1;
+	int error = socket_pair(pair);
+	if (error)
+		return error;
+	auto_close int ours = pair[0];
+	auto_close int theirs = pair[1];
+	if (config_wants_dkim(config)) {
+		error = config_write(config, &config_fd);
+		if (!error)
+			error = start_prover(config, config_fd, theirs, true, &pid);
+	}
+	if (!error)
+		*asks_out = take_fd(&ours);
+	return error;
+}
+
+static bool takes_mail(const char *mode)
+{
+	return strcmp(mode, "alone") == 0 || strcmp(mode, "explain") == 0;
+}
+
 int boss_start_courier(const struct config *config, const char *mode, int fd, pid_t *pid_out)
 {
 	auto_close int config_fd = -1;
 	auto_close int extract_fd = -1;
+	auto_close int prove_fd = -1;
 	int error = config_write(config, &config_fd);
 	if (!error)
 		error = role_open_program(ROLE_EXTRACT, &extract_fd);
+	if (!error)
+		error = takes_mail(mode) ? boss_start_prover(config, &prove_fd)
+					 : memory_file("nobody", &prove_fd);
 	if (error)
 		return error;
 	struct scout scouts[RULES_SHARES_MAX] = { 0 };
@@ -924,17 +1091,68 @@ int boss_start_courier(const struct config *config, const char *mode, int fd, pi
 	choose_identity(config, scouts, &identity);
 	forget_scouts(scouts);
 	const char *arguments[] = { mode, "*", NULL };
-	const int fds[] = { extract_fd, fd };
+	const int fds[] = { extract_fd, prove_fd, fd };
 	const struct role_start start = { .role = ROLE_COURIER,
 					  .arguments = arguments,
 					  .fds = fds,
-					  .fds_count = 2,
+					  .fds_count = 3,
 					  .config_fd = config_fd,
 					  .program_fd = -1,
 					  .uid = identity.uid,
 					  .gid = identity.gid,
 					  .keep_files = true };
 	return role_start(&start, pid_out);
+}
+
+/* What is wrong with those of one listener, in words; "" for nothing. */
+static int look_at_keys(const struct config *config, const struct config_listener *listener,
+			int config_fd, char *why, size_t size)
+{
+	static struct keys_start how;
+	int ends[2];
+	pid_t pid;
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -errno;
+	auto_close int in = ends[0];
+	auto_close int out = ends[1];
+	auto_close int nothing_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	how = (struct keys_start){ .arguments = { "keeper-look" },
+				   .fds = { nothing_fd },
+				   .count = 1 };
+	add_keys(&how, listener, out);
+	int error = start_keys_role(config, &how, config_fd, &pid);
+	close_keys(&how);
+	close_fd(&out);
+	if (error)
+		return error;
+	ssize_t got = read_all(in, why, size - 1);
+	why[got > 0 ? got : 0] = '\0';
+	waitpid(pid, NULL, 0);
+	return 0;
+}
+
+int boss_check_keys(const struct config *config, char error_out[CONFIG_ERROR_MAX])
+{
+	auto_close int config_fd = -1;
+	int error = 0;
+	for (size_t i = 0; !error && i < config->listeners_count; i++) {
+		const struct config_listener *listener = &config->listeners[i];
+		char why[CONFIG_ERROR_MAX / 2] = "";
+		if (listener->tls == CONFIG_TLS_OFF || !*listener->tls_cert)
+			continue;
+		if (config_fd < 0)
+			error = config_write(config, &config_fd);
+		if (!error)
+			error = look_at_keys(config, listener, config_fd, why, sizeof why);
+		if (*why) {
+			config_error(config, listener, why, error_out);
+			return EXIT_CONFIG;
+		}
+	}
+	if (error)
+		snprintf(error_out, CONFIG_ERROR_MAX, "the certificates can't be looked at: %s",
+			 strerror(-error));
+	return error ? EXIT_CANT_START : 0;
 }
 
 int boss_start_login(const struct config *config, const struct config_account *account,

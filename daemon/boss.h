@@ -21,8 +21,16 @@ int boss_run_once(struct config *config);
  * ended. 0 or -EIO: said. */
 int boss_check_accounts(const struct config *config, int report_fd);
 
+/* Starts who looks at signatures, if the configuration wants any; *asks_out, the caller's, is where
+ * questions go (daemon/prove.h): it ends when all copies of that are closed. 0 or -errno. */
+int boss_start_prover(const struct config *config, int *asks_out);
+
 /* Starts one courier. `mode`: "alone", "explain", "check" or "adopt" (daemon/courier/main.c); its
  * socket or report is `fd`, borrowed. 0 or -errno. */
+/* Are the certificates and keys of the listeners such as can be used? 0, or 78 with `error_out`
+ * saying where in the configuration, as config_load. */
+int boss_check_keys(const struct config *config, char error_out[CONFIG_ERROR_MAX]);
+
 int boss_start_courier(const struct config *config, const char *mode, int fd, pid_t *pid_out);
 
 /* Starts who lets a person sign in to an account, on our standard input and output, with the

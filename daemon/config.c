@@ -2,10 +2,12 @@
  * anything but the files it is given. */
 #define _GNU_SOURCE
 #include "daemon/config.h"
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
+#include <netinet/in.h>
 #include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,12 +19,16 @@
 #include "daemon/digest.h"
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
+#include "daemon/users.h"
 #include "policy/value.h"
 
 #define EXIT_CONFIG 78 /* EX_CONFIG of sysexits.h */
 
 static const char *const sandbox_words[] = { "best", "require", "off", NULL };
 static const char *const tls_words[] = { "off", "starttls", "require", "implicit", NULL };
+static const char *const compat_words[] = { "modern", "legacy", "ancient", NULL };
+static const char *const auth_words[] = { "off", "optional", "require", "accept-any", NULL };
+static const char *const yes_words[] = { "no", "yes", NULL };
 static const char *const line_ends_words[] = { "strict", "lenient", NULL };
 static const char *const imap_tls_words[] = { "implicit", "starttls", "off", NULL };
 static const char *const oauth_words[] = { "", "google", "microsoft", "custom", NULL };
@@ -51,16 +57,18 @@ static const struct config_key keys[] = {
 	{ "gateway", "quarantine_bytes", CONFIG_SIZE, "1G", 0, UINT64_MAX, NULL, G(quarantine_bytes), "room for what is kept aside" },
 	{ "gateway", "sandbox", CONFIG_WORD, "best", 0, 0, sandbox_words, G(sandbox), "best, require or off" },
 	{ "gateway", "local_users", CONFIG_USERS, "", 0, 0, NULL, G(local_users), "who may use `drop` and `smtp-session` through the running gateway" },
+	{ "gateway", "dkim_keys", CONFIG_FILE, "", 0, 0, NULL, G(dkim_keys), "public keys of those who sign, a line each: NAME RECORD; what is not in it is asked for" },
+	{ "gateway", "dkim_resolver", CONFIG_TEXT, "", 0, 0, NULL, G(dkim_resolver), "who is asked for the others: ADDRESS or ADDRESS:PORT; none; not set: the system's" },
 
 	{ "smtp", "listen", CONFIG_TEXT, "", 0, 0, NULL, L(listen), "comma list of ADDRESS:PORT" },
 	{ "smtp", "peers", CONFIG_NETWORKS, "", 0, 0, NULL, L(peers), "networks that may connect; empty: loopback only" },
 	{ "smtp", "tls", CONFIG_WORD, "starttls", 0, 0, tls_words, L(tls), "off, starttls, require or implicit" },
-	{ "smtp", "tls_cert", CONFIG_LATER, "", 0, 0, NULL, 0, "certificate" },
-	{ "smtp", "tls_key", CONFIG_LATER, "", 0, 0, NULL, 0, "its private key" },
-	{ "smtp", "tls_compat", CONFIG_LATER, "modern", 0, 0, NULL, 0, "how old a TLS is taken" },
-	{ "smtp", "users", CONFIG_LATER, "", 0, 0, NULL, 0, "file of logins" },
-	{ "smtp", "auth", CONFIG_LATER, "optional|off", 0, 0, NULL, 0, "whether a login is asked" },
-	{ "smtp", "plaintext_auth", CONFIG_LATER, "no", 0, 0, NULL, 0, "AUTH without TLS" },
+	{ "smtp", "tls_cert", CONFIG_FILE, "", 0, 0, NULL, L(tls_cert), "certificates, PEM, our own first; not set: a self-signed pair is made in `state`" },
+	{ "smtp", "tls_key", CONFIG_FILE, "", 0, 0, NULL, L(tls_key), "the private key, PEM; not set: it is in tls_cert" },
+	{ "smtp", "tls_compat", CONFIG_WORD, "modern", 0, 0, compat_words, L(tls_compat), "modern (TLS 1.2 and up), legacy (1.0 and up) or ancient (legacy plus 3DES)" },
+	{ "smtp", "users", CONFIG_LOGINS, "", 0, 0, NULL, L(users), "file of logins, a line each: NAME:HASH[:ADDRESS,ADDRESS]" },
+	{ "smtp", "auth", CONFIG_WORD, "optional", 0, 0, auth_words, L(auth), "off, optional, require, or accept-any: any name and password will do, and prove nothing" },
+	{ "smtp", "plaintext_auth", CONFIG_WORD, "no", 0, 0, yes_words, L(plaintext_auth), "yes: AUTH without TLS" },
 	{ "smtp", "line_ends", CONFIG_WORD, "strict", 0, 0, line_ends_words, L(line_ends), "strict, or lenient: a bare LF is repaired" },
 	{ "smtp", "sessions", CONFIG_NUMBER, "100", 1, 10000, NULL, L(sessions), "connections at a time" },
 	{ "smtp", "sessions_per_peer", CONFIG_NUMBER, "", 1, 10000, NULL, L(sessions_per_peer), "of them from one address; not set: 20, and loopback as many as there are" },
@@ -161,7 +169,7 @@ static bool owns_text(enum config_type type)
 {
 	static const enum config_type owning[] = { CONFIG_TEXT, CONFIG_PATH,   CONFIG_USERS,
 						   CONFIG_FILE, CONFIG_SECRET, CONFIG_PINS,
-						   CONFIG_FATE };
+						   CONFIG_FATE, CONFIG_LOGINS };
 	for (size_t i = 0; i < sizeof owning / sizeof owning[0]; i++) {
 		if (owning[i] == type)
 			return true;
@@ -318,6 +326,7 @@ static const char *const expectations[] = {
 	[CONFIG_USERS] = "names or numbers of users of this system",
 	[CONFIG_FILE] = "a file that is there",
 	[CONFIG_SECRET] = "text",
+	[CONFIG_LOGINS] = "a file that is there",
 	[CONFIG_PINS] = "SHA-256 sums of public keys, each 64 hex digits or 44 of base64,",
 	[CONFIG_FATE] = "one of",
 };
@@ -333,6 +342,7 @@ static bool convert(const struct config_key *key, void *field, const char *value
 	case CONFIG_PATH:
 	case CONFIG_FILE:
 	case CONFIG_SECRET:
+	case CONFIG_LOGINS:
 	case CONFIG_USERS: return set_text(field, value);
 	case CONFIG_FATE: return set_fate(key, field, value);
 	case CONFIG_PINS: return set_pins(field, value);
@@ -549,6 +559,51 @@ static bool resolve_file(struct loading *loading, size_t at)
 		    line->value, strerror(errno));
 }
 
+/* Names and addresses of a file of logins, for the roles: a line each, "NAME ADDRESS,ADDRESS". The
+ * hashes are not handed on. */
+static bool write_logins(const struct users *users, char **text_out)
+{
+	auto_free char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+	if (!out)
+		return false;
+	for (size_t i = 0; i < users->count; i++)
+		fprintf(out, "%s%s %s", i ? "\n" : "", users->list[i].name,
+			users->list[i].addresses);
+	if (fclose(out) != 0 || size > INI_VALUE_MAX)
+		return false;
+	*text_out = take_pointer(&text);
+	return true;
+}
+
+/* Whoever can't read the file can't start a gateway with it. */
+static bool resolve_logins(struct loading *loading, size_t at)
+{
+	const char *path = loading->config->ini.lines[at].value;
+	char why[USERS_ERROR_MAX];
+	struct users users;
+	unsigned line = 0;
+	auto_free char *text = NULL;
+	if (!*path || loading->resolved)
+		return true;
+	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int error = fd < 0 ? -errno : users_read(fd, &users, &line, why);
+	if (error == -EINVAL) {
+		snprintf(loading->error, CONFIG_ERROR_MAX, "%.200s:%u: %s", path, line, why);
+		return false;
+	}
+	if (error)
+		return fail(loading, at, "`users = %.160s`: %s, a file of logins is expected", path,
+			    strerror(-error));
+	bool fits = write_logins(&users, &text);
+	users_done(&users);
+	if (!fits)
+		return fail(loading, at, "`users = %.160s` has too many lines, fewer are expected",
+			    path);
+	return replace(loading, at, text);
+}
+
 static bool resolve_line(struct loading *loading, size_t at)
 {
 	const char *key = loading->config->ini.lines[at].key;
@@ -587,11 +642,12 @@ static bool read_own_key(struct loading *loading, size_t at, void *base)
 		return false;
 	if (key->type == CONFIG_PATH && !resolve_path(loading, at))
 		return false;
-	if (key->type == CONFIG_FILE && !resolve_file(loading, at))
+	if ((key->type == CONFIG_FILE || key->type == CONFIG_LOGINS) && !resolve_file(loading, at))
 		return false;
 	/* a secret stays in the struct: the lines are handed on to roles */
 	return set_key(loading, key, base, at) &&
-	       (key->type != CONFIG_SECRET || replace(loading, at, ""));
+	       (key->type != CONFIG_SECRET || replace(loading, at, "")) &&
+	       (key->type != CONFIG_LOGINS || resolve_logins(loading, at));
 }
 
 static bool rules_failed(struct loading *loading, const struct rules_error *error)
@@ -755,19 +811,54 @@ static bool add_source(struct loading *loading, const char *name, unsigned at)
 	       fail(loading, at, "%s", error.text);
 }
 
+static const char *logins_of(const struct loading *loading, const struct config_listener *listener)
+{
+	const struct ini *ini = &loading->config->ini;
+	for (size_t at = listener->at + 1; at < ini->count && ini->lines[at].key; at++) {
+		if (strcmp(ini->lines[at].key, "users") == 0)
+			return ini->lines[at].value;
+	}
+	return "";
+}
+
+/* As resolve_logins left them. */
+static bool add_logins(struct loading *loading, const struct config_listener *listener)
+{
+	struct rules_error error;
+	auto_free char *text = strdup(logins_of(loading, listener));
+	char *rest = text;
+	for (char *line; (line = strsep(&rest, "\n"));) {
+		char *addresses = strchr(line, ' ');
+		if (!addresses)
+			continue;
+		*addresses++ = '\0';
+		if (!rules_add_login(&loading->config->rules, listener->name, line, addresses,
+				     &error))
+			return fail(loading, listener->at, "%s", error.text);
+	}
+	return text || fail(loading, listener->at, "out of memory");
+}
+
+static bool check_listener(struct loading *loading, const struct config_listener *listener)
+{
+	if (!check_listen(loading, listener))
+		return false;
+	if (listener->auth == CONFIG_AUTH_REQUIRE && !*listener->users)
+		return fail(
+			loading, listener->at,
+			"[smtp %s] has `auth = require` and nobody can log in, `users` is expected",
+			listener->name);
+	if (*listener->tls_key && !*listener->tls_cert)
+		return fail(loading, listener->at,
+			    "[smtp %s] has `tls_key`, `tls_cert` is expected", listener->name);
+	return add_source(loading, listener->name, listener->at) && add_logins(loading, listener);
+}
+
 static bool check_listeners(struct loading *loading)
 {
 	struct config *config = loading->config;
 	for (size_t i = 0; i < config->listeners_count; i++) {
-		const struct config_listener *listener = &config->listeners[i];
-		if (!check_listen(loading, listener))
-			return false;
-		if (listener->tls == CONFIG_TLS_REQUIRE || listener->tls == CONFIG_TLS_IMPLICIT)
-			return fail(
-				loading, listener->at,
-				"[smtp %s] asks for TLS, which is not available in this version; tls = off is expected",
-				listener->name);
-		if (!add_source(loading, listener->name, listener->at))
+		if (!check_listener(loading, &config->listeners[i]))
 			return false;
 	}
 	return true;
@@ -1000,15 +1091,6 @@ static bool finish_rules(struct loading *loading)
 	return rules_finish(rules, &error) || rules_failed(loading, &error);
 }
 
-/* Where no line is at fault the file as a whole is. */
-static bool fail_whole(struct loading *loading, const char *text)
-{
-	const struct ini *ini = &loading->config->ini;
-	snprintf(loading->error, CONFIG_ERROR_MAX, "%.250s:1: %s",
-		 ini->files_count ? ini->files[0] : "-", text);
-	return false;
-}
-
 static size_t line_of_key(const struct config *config, const char *section, const char *key)
 {
 	for (size_t i = 0; i < config->ini.count; i++) {
@@ -1017,6 +1099,58 @@ static size_t line_of_key(const struct config *config, const char *section, cons
 			return i;
 	}
 	return SIZE_MAX;
+}
+
+#define DNS_PORT 53
+
+/* ADDRESS, ADDRESS:PORT or [ADDRESS]:PORT. */
+static bool read_address(const char *text, struct sockaddr_storage *address_out)
+{
+	struct sockaddr_in four = { .sin_family = AF_INET };
+	struct sockaddr_in6 six = { .sin6_family = AF_INET6 };
+	char host[INET6_ADDRSTRLEN + 2];
+	uint64_t port = DNS_PORT;
+	const char *colon = strrchr(text, ':');
+	bool bracketed = *text == '[', alone = !colon || (!bracketed && strchr(text, ':') != colon);
+	size_t size = alone ? strlen(text) : (size_t)(colon - text);
+	if (bracketed && !(size > 2 && text[size - 1] == ']'))
+		return false;
+	if (size >= sizeof host || (!alone && !value_number(colon + 1, 1, UINT16_MAX, &port)))
+		return false;
+	snprintf(host, sizeof host, "%.*s", (int)(bracketed ? size - 2 : size), text + bracketed);
+	*address_out = (struct sockaddr_storage){ 0 };
+	four.sin_port = six.sin6_port = htons((uint16_t)port);
+	if (!bracketed && inet_pton(AF_INET, host, &four.sin_addr) == 1)
+		memcpy(address_out, &four, sizeof four);
+	else if (inet_pton(AF_INET6, host, &six.sin6_addr) == 1)
+		memcpy(address_out, &six, sizeof six);
+	else
+		return false;
+	return true;
+}
+
+static bool read_resolver(struct loading *loading)
+{
+	struct config *config = loading->config;
+	struct config_resolver *resolver = &config->gateway.resolver;
+	const char *text = config->gateway.dkim_resolver;
+	resolver->kind = !*text                          ? CONFIG_RESOLVER_SYSTEM
+			 : strcasecmp(text, "none") == 0 ? CONFIG_RESOLVER_NONE
+							 : CONFIG_RESOLVER_ADDRESS;
+	return resolver->kind != CONFIG_RESOLVER_ADDRESS ||
+	       read_address(text, &resolver->address) ||
+	       fail(loading, line_of_key(config, "gateway", "dkim_resolver"),
+		    "`dkim_resolver = %.80s` can't be read, ADDRESS:PORT or none is expected",
+		    text);
+}
+
+/* Where no line is at fault the file as a whole is. */
+static bool fail_whole(struct loading *loading, const char *text)
+{
+	const struct ini *ini = &loading->config->ini;
+	snprintf(loading->error, CONFIG_ERROR_MAX, "%.250s:1: %s",
+		 ini->files_count ? ini->files[0] : "-", text);
+	return false;
 }
 
 /* As root: `user`, else the account letterchute, else nobody. As anybody else: ourselves. */
@@ -1053,8 +1187,8 @@ static bool check_whole(struct loading *loading)
 		return fail_whole(
 			loading,
 			"the configuration is empty, [share] and [route NAME] are expected");
-	return check_listeners(loading) && check_pulled(loading) && finish_rules(loading) &&
-	       resolve_identity(loading);
+	return read_resolver(loading) && check_listeners(loading) && check_pulled(loading) &&
+	       finish_rules(loading) && resolve_identity(loading);
 }
 
 /* Takes over `ini`. */
@@ -1206,8 +1340,8 @@ uint64_t config_validity(const struct config_account *account, uint32_t validity
 /* What decides about messages, also where it stands with their source. */
 static bool is_policy(const struct section_kind *kind, const char *key)
 {
-	static const char *const names[] = { "authserv_ids", "ar_count", "ar_methods",
-					     "ar_dialect" };
+	static const char *const names[] = { "authserv_ids", "ar_count",  "ar_methods",
+					     "ar_dialect",   "dkim_keys", "dkim_resolver" };
 	if (kind->reader == READ_RULES)
 		return true;
 	for (size_t i = 0; key && i < sizeof names / sizeof names[0]; i++) {
@@ -1237,6 +1371,39 @@ uint64_t config_revision(const struct config *config)
 	digest_end(&digest, value);
 	memcpy(&revision, value, sizeof revision);
 	return revision;
+}
+
+void config_error(const struct config *config, const struct config_listener *listener,
+		  const char *text, char error_out[CONFIG_ERROR_MAX])
+{
+	const struct ini *ini = &config->ini;
+	size_t found = listener->at;
+	for (size_t at = listener->at + 1; at < ini->count && ini->lines[at].key; at++) {
+		size_t length = strlen(ini->lines[at].key);
+		if (strncmp(text, ini->lines[at].key, length) == 0 && strchr(": ", text[length]))
+			found = at;
+	}
+	ini_error(ini, found, text, error_out);
+}
+
+bool config_has_logins(const struct config_listener *listener)
+{
+	return *listener->users && listener->auth != CONFIG_AUTH_OFF &&
+	       listener->auth != CONFIG_AUTH_ANY;
+}
+
+bool config_needs_keeper(const struct config_listener *listener)
+{
+	return listener->tls != CONFIG_TLS_OFF || config_has_logins(listener);
+}
+
+bool config_wants_dkim(const struct config *config)
+{
+	for (size_t i = 0; i < config->rules.routes_count; i++) {
+		if (config->rules.routes[i].auth & PROOF_DKIM)
+			return true;
+	}
+	return false;
 }
 
 uint64_t config_couriers(const struct config *config)

@@ -12,12 +12,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include "daemon/ini.h"
 #include "daemon/jail.h"
 #include "policy/proof.h"
 #include "policy/rules.h"
 
 enum config_tls { CONFIG_TLS_OFF, CONFIG_TLS_STARTTLS, CONFIG_TLS_REQUIRE, CONFIG_TLS_IMPLICIT };
+enum config_auth { CONFIG_AUTH_OFF, CONFIG_AUTH_OPTIONAL, CONFIG_AUTH_REQUIRE, CONFIG_AUTH_ANY };
 enum config_line_ends { CONFIG_LINES_STRICT, CONFIG_LINES_LENIENT };
 enum config_imap_tls { CONFIG_IMAP_IMPLICIT, CONFIG_IMAP_STARTTLS, CONFIG_IMAP_OFF };
 enum config_oauth {
@@ -29,6 +31,17 @@ enum config_oauth {
 enum config_grant { CONFIG_GRANT_REFRESH, CONFIG_GRANT_CLIENT };
 enum config_sasl { CONFIG_SASL_AUTO, CONFIG_SASL_XOAUTH2, CONFIG_SASL_OAUTHBEARER };
 
+/* Who is asked for the keys of signatures. */
+enum config_resolver_kind {
+	CONFIG_RESOLVER_SYSTEM,
+	CONFIG_RESOLVER_NONE, /* only the file of keys counts */
+	CONFIG_RESOLVER_ADDRESS
+};
+struct config_resolver {
+	enum config_resolver_kind kind;
+	struct sockaddr_storage address; /* of IPv4 or IPv6, with its port */
+};
+
 struct config_gateway {
 	char *state; /* absolute */
 	char *user;  /* a number when it has been looked up */
@@ -39,6 +52,8 @@ struct config_gateway {
 	uint64_t quarantine_bytes;
 	int sandbox;       /* enum jail_mode */
 	char *local_users; /* comma list of user ids */
+	char *dkim_keys, *dkim_resolver;
+	struct config_resolver resolver; /* the latter */
 };
 
 struct config_listener {
@@ -47,6 +62,13 @@ struct config_listener {
 	struct network_list peers; /* empty: loopback only */
 	int line_ends;             /* enum config_line_ends */
 	int tls;                   /* enum config_tls */
+	char *tls_cert, *tls_key;  /* absolute; "": a pair of our own, and for the key alone: it is
+				      with the certificate */
+	int tls_compat;            /* enum tls_compat of daemon/tls_server.h */
+	char *users;               /* the file of logins, absolute; "": none. For a role: names and
+				      addresses, see resolve_logins */
+	int auth;                  /* enum config_auth */
+	int plaintext_auth;        /* 1: yes */
 	uint64_t sessions, sessions_per_peer, idle_s;
 	unsigned at;
 };
@@ -147,6 +169,21 @@ const struct config_maildir *config_find_maildir(const struct config *config, co
  * taken. */
 uint64_t config_revision(const struct config *config);
 
+/* Does this listener need who holds the private key and the hashes of its logins? */
+bool config_needs_keeper(const struct config_listener *listener);
+
+/* Formats "file:line: text" for a listener: of the key that the text begins with, or of its
+ * section.
+ */
+void config_error(const struct config *config, const struct config_listener *listener,
+		  const char *text, char error_out[CONFIG_ERROR_MAX]);
+
+/* Can anybody log in there? */
+bool config_has_logins(const struct config_listener *listener);
+
+/* Does a route want to know who signed a message? */
+bool config_wants_dkim(const struct config *config);
+
 /* How many couriers there are. With several shares one is in reserve, and there are as many as
  * shares: daemon/courier/seat.h. */
 uint64_t config_couriers(const struct config *config);
@@ -163,6 +200,7 @@ enum config_type {
 	CONFIG_USERS,    /* comma list of users, kept as numbers */
 	CONFIG_FILE,     /* of something that must be there; made absolute; "": none */
 	CONFIG_SECRET,   /* text that no role reads in its configuration */
+	CONFIG_LOGINS,   /* a file of logins (daemon/users.h) */
 	CONFIG_PINS,     /* comma list of SHA-256 sums, in hex or base64 */
 	CONFIG_FATE,     /* one of `words`, of which those that end in : want a name behind it */
 	CONFIG_LATER     /* known, but only its preset is available in this version */

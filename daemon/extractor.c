@@ -164,18 +164,6 @@ static int read_frames(int frames_fd, struct frames *frames, const struct frames
 	}
 }
 
-/* Signals by which a program ends that stumbled over its input, or ran into its limits. */
-static bool is_fault(int signal)
-{
-	static const int faults[] = { SIGSEGV, SIGBUS,  SIGILL,  SIGFPE, SIGABRT,
-				      SIGSYS,  SIGXCPU, SIGXFSZ, SIGTRAP };
-	for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
-		if (faults[i] == signal)
-			return true;
-	}
-	return false;
-}
-
 static enum extractor_result crashed(char *why_out, const char *what)
 {
 	snprintf(why_out, EXTRACTOR_ERROR_MAX, "%s", what);
@@ -189,7 +177,7 @@ static enum extractor_result judge_end(int status, const struct frames *frames, 
 	if (WIFSIGNALED(status)) {
 		snprintf(why_out, EXTRACTOR_ERROR_MAX, "the extractor died of signal %d",
 			 WTERMSIG(status));
-		return is_fault(WTERMSIG(status)) ? EXTRACTOR_CRASH : EXTRACTOR_KILLED;
+		return role_is_fault(WTERMSIG(status)) ? EXTRACTOR_CRASH : EXTRACTOR_KILLED;
 	}
 	if (WEXITSTATUS(status) != 0) {
 		snprintf(why_out, EXTRACTOR_ERROR_MAX, "the extractor ended with status %d",

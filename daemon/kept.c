@@ -116,13 +116,18 @@ int kept_append(int folder_fd, const char *source, const struct kept_record *rec
 	return error ? error : append(folder_fd, fd, record);
 }
 
+/* Locked as long as the descriptor is open. */
+static int open_records(int folder_fd, const char *source, int *fd_out, struct kept *kept_out)
+{
+	int error = open_locked(folder_fd, source, fd_out);
+	return error ? error : read_records(*fd_out, kept_out);
+}
+
 int kept_claim(int folder_fd, const char *source, struct kept_record *record_io, bool *known_out)
 {
 	auto_close int fd = -1;
 	struct kept kept;
-	int error = open_locked(folder_fd, source, &fd);
-	if (!error)
-		error = read_records(fd, &kept);
+	int error = open_records(folder_fd, source, &fd, &kept);
 	if (error)
 		return error;
 	const struct kept_record *found = kept_find(&kept, record_io->validity, record_io->uid);
@@ -253,9 +258,7 @@ int kept_compact(int folder_fd, const char *source, uint64_t validity, uint32_t 
 {
 	auto_close int fd = -1;
 	struct kept kept;
-	int error = open_locked(folder_fd, source, &fd);
-	if (!error)
-		error = read_records(fd, &kept);
+	int error = open_records(folder_fd, source, &fd, &kept);
 	if (error)
 		return error;
 	drop_stale(&kept, validity, last, uids, count);

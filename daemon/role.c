@@ -26,6 +26,7 @@ static const char *const programs[ROLE_COUNT] = {
 	[ROLE_EXTRACT] = "letterchute-extract", [ROLE_COURIER] = "letterchute-courier",
 	[ROLE_SMTP] = "letterchute-smtp",       [ROLE_PULL] = "letterchute-pull",
 	[ROLE_WATCH] = "letterchute-watch",     [ROLE_TOKEN] = "letterchute-token",
+	[ROLE_PROVE] = "letterchute-prove",
 };
 
 /* What a role may know of our environment. */
@@ -315,6 +316,17 @@ int role_start_held(const struct role_start *start, pid_t *pid_out, int *pid_fd_
 	*pid_out = pid;
 	*pid_fd_out = take_fd(&pid_fd);
 	return 0;
+}
+
+bool role_is_fault(int signal)
+{
+	static const int faults[] = { SIGSEGV, SIGBUS,  SIGILL,  SIGFPE, SIGABRT,
+				      SIGSYS,  SIGXCPU, SIGXFSZ, SIGTRAP };
+	for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+		if (faults[i] == signal)
+			return true;
+	}
+	return false;
 }
 
 int role_start(const struct role_start *start, pid_t *pid_out)

@@ -14,7 +14,16 @@
 /* Descriptors that every role finds. */
 enum { ROLE_FD_CONFIG = 3, ROLE_FD_FIRST = 4 };
 
-enum role { ROLE_EXTRACT, ROLE_COURIER, ROLE_SMTP, ROLE_PULL, ROLE_WATCH, ROLE_TOKEN, ROLE_COUNT };
+enum role {
+	ROLE_EXTRACT,
+	ROLE_COURIER,
+	ROLE_SMTP,
+	ROLE_PULL,
+	ROLE_WATCH,
+	ROLE_TOKEN,
+	ROLE_PROVE,
+	ROLE_COUNT
+};
 
 #define ROLE_FDS_MAX 600 /* descriptors, and arguments */
 
@@ -52,6 +61,9 @@ int role_become(uint32_t uid, uint32_t gid, bool open_any);
 /* The program of a role, opened (O_PATH) for role_start, here or in a role that it is handed to. 0
  * or -errno. */
 int role_open_program(enum role role, int *fd_out);
+
+/* Is it a signal by which a program ends that stumbled over its input, or ran into its limits? */
+bool role_is_fault(int signal);
 
 /* What every role does first: its descriptors are shut to what it may execute, its name for ps, its
  * log, its parent checked (jail.h, jail_settle), and its configuration read. 0, or the exit status

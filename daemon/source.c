@@ -99,9 +99,11 @@ static void close_source(struct source *source)
 		close_fd(&source->sockets[i].fd);
 	close_fd(&source->asks[0]);
 	close_fd(&source->asks[1]);
+	close_fd(&source->keeps[0]);
+	close_fd(&source->keeps[1]);
 	close_fd(&source->secret_fd);
 	free(source->name);
-	*source = (struct source){ .asks = { -1, -1 }, .secret_fd = -1 };
+	*source = (struct source){ .asks = { -1, -1 }, .keeps = { -1, -1 }, .secret_fd = -1 };
 }
 
 static struct source *add_source(struct sources *sources, const char *name, enum source_kind kind)
@@ -112,7 +114,11 @@ static struct source *add_source(struct sources *sources, const char *name, enum
 	}
 	struct source *source = &sources->list[sources->count];
 	*source = (struct source){
-		.asks = { -1, -1 }, .secret_fd = -1, .name = strdup(name), .kind = kind
+		.asks = { -1, -1 },
+		.keeps = { -1, -1 },
+		.secret_fd = -1,
+		.name = strdup(name),
+		.kind = kind,
 	};
 	if (!source->name || socket_pair(source->asks) != 0) {
 		close_source(source);
@@ -210,6 +216,8 @@ static bool open_listener(struct sources *sources, const struct config_listener 
 	const char *cursor = listener->listen;
 	char item[128];
 	bool fits, good = source != NULL;
+	if (good && config_needs_keeper(listener))
+		good = socket_pair(source->keeps) == 0;
 	while (good && value_next(&cursor, item, sizeof item, &fits)) {
 		struct listening *listening = &source->sockets[source->sockets_count];
 		if (source->sockets_count == SOCKETS_MAX) {

@@ -25,6 +25,7 @@ static const char *const folder_names[] = {
 	[SPOOL_SHARES] = "shares",
 	[SPOOL_QUARANTINE] = "quarantine",
 	[SPOOL_TOKENS] = "tokens",
+	[SPOOL_TLS] = "tls",
 };
 #define FOLDERS_COUNT (sizeof folder_names / sizeof folder_names[0])
 

@@ -17,6 +17,7 @@
  *     shares/                   the identity of every share we know
  *     quarantine/               what must not vanish: daemon/aside.h
  *     tokens/<source>           OAuth2: its tokens (daemon/token/store.h)
+ *     tls/                      cert.pem and key.pem: the pair of listeners that have no other
  *
  * Names are fixed here; everybody else gets descriptors. */
 #pragma once
@@ -40,7 +41,8 @@ enum spool_folder {
 	SPOOL_SOURCES,
 	SPOOL_SHARES,
 	SPOOL_QUARANTINE,
-	SPOOL_TOKENS
+	SPOOL_TOKENS,
+	SPOOL_TLS
 };
 int spool_open(const char *state, enum spool_folder folder, int *fd_out);
 

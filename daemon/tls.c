@@ -1,9 +1,7 @@
 /* tls.c: handshake, trust and records. Never opens a connection, never waits. */
 #define _GNU_SOURCE
-#include "daemon/tls.h"
 #include <arpa/inet.h>
 #include <errno.h>
-#include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
 #include <poll.h>
 #include <stdio.h>
@@ -11,16 +9,12 @@
 #include <string.h>
 #include <strings.h>
 #include <time.h>
+#include "daemon/tls_inner.h"
 #include "policy/value.h"
 
 #define PRIORITY  "NORMAL:-VERS-TLS1.0:-VERS-TLS1.1:-VERS-DTLS-ALL"
 #define CHAIN_MAX 10 /* certificates of a server */
 #define PIN_SIZE  32
-
-struct tls {
-	gnutls_session_t session;
-	gnutls_certificate_credentials_t credentials;
-};
 
 static bool is_address(const char *host)
 {
@@ -93,6 +87,31 @@ static void explain(const struct tls *tls, int error, char *why)
 		snprintf(why, TLS_WHY_MAX, "the handshake failed: %s", gnutls_strerror(error));
 }
 
+/* The same for a server. */
+static void explain_device(const struct tls *tls, int error, char *why)
+{
+	gnutls_alert_description_t alert = gnutls_alert_get(tls->session);
+	if (error == GNUTLS_E_UNSUPPORTED_VERSION_PACKET || error == GNUTLS_E_INSUFFICIENT_SECURITY)
+		snprintf(why, TLS_WHY_MAX,
+			 "the device offers no version of TLS that is taken here");
+	else if (error == GNUTLS_E_NO_CIPHER_SUITES || error == GNUTLS_E_NO_COMMON_KEY_SHARE ||
+		 error == GNUTLS_E_INCOMPATIBLE_SIG_WITH_KEY)
+		snprintf(
+			why, TLS_WHY_MAX,
+			"the device offers no cipher that is taken here, or none that fits the certificate");
+	else if (error == GNUTLS_E_PREMATURE_TERMINATION || error == GNUTLS_E_PULL_ERROR ||
+		 error == GNUTLS_E_PUSH_ERROR)
+		snprintf(why, TLS_WHY_MAX, "the device closed the connection during the handshake");
+	else if (error == GNUTLS_E_PK_SIGN_FAILED || error == GNUTLS_E_DECRYPTION_FAILED)
+		snprintf(why, TLS_WHY_MAX, "the private key could not be used");
+	else if (error == GNUTLS_E_FATAL_ALERT_RECEIVED)
+		snprintf(why, TLS_WHY_MAX,
+			 "the device refuses our TLS: %s; does it check the certificate?",
+			 gnutls_alert_get_name(alert));
+	else
+		snprintf(why, TLS_WHY_MAX, "the handshake failed: %s", gnutls_strerror(error));
+}
+
 int tls_handshake(struct tls *tls, char why_out[TLS_WHY_MAX])
 {
 	int error;
@@ -103,7 +122,10 @@ int tls_handshake(struct tls *tls, char why_out[TLS_WHY_MAX])
 		return 0;
 	if (error == GNUTLS_E_AGAIN)
 		return -EAGAIN;
-	explain(tls, error, why_out);
+	if (tls->signer)
+		explain_device(tls, error, why_out);
+	else
+		explain(tls, error, why_out);
 	return -EPROTO;
 }
 
@@ -384,6 +406,11 @@ ssize_t tls_write(struct tls *tls, const void *buffer, size_t size)
 		sent = gnutls_record_send(tls->session, buffer, size);
 	while (sent == GNUTLS_E_INTERRUPTED);
 	return result_of(sent);
+}
+
+void tls_goodbye(struct tls *tls)
+{
+	gnutls_bye(tls->session, GNUTLS_SHUT_WR);
 }
 
 size_t tls_pending(const struct tls *tls)

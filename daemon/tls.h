@@ -39,6 +39,9 @@ int tls_verify(const struct tls *tls, const struct tls_trust *trust, char why_ou
 ssize_t tls_read(struct tls *tls, void *buffer, size_t size);
 ssize_t tls_write(struct tls *tls, const void *buffer, size_t size);
 
+/* Says that nothing more will be written; as far as that goes without waiting. */
+void tls_goodbye(struct tls *tls);
+
 /* Octets that were received and can be read without a look at the socket. */
 size_t tls_pending(const struct tls *tls);
 

@@ -50,12 +50,14 @@ static const char *from_of(const struct facts *facts)
 static unsigned proofs_of(const struct rules_route *route, const struct facts *facts,
 			  enum when when)
 {
-	unsigned about_from = PROOF_RESULTS | PROOF_DKIM;
+	unsigned about_from = PROOF_RESULTS | PROOF_DKIM | PROOF_DKIM_RELATED;
 	unsigned proofs = facts->proofs & ~(unsigned)PROOF_PEER;
 	if (when == WHEN_EARLY)
 		proofs |= about_from;
 	else if (facts->from_state != FACTS_FROM_ONE)
 		proofs &= ~about_from;
+	if (route->align == RULES_ALIGN_RELAXED && proofs & PROOF_DKIM_RELATED)
+		proofs |= PROOF_DKIM;
 	if (facts->peer_allowed || network_is_loopback(&facts->peer) ||
 	    network_match(&route->peers, &facts->peer))
 		proofs |= PROOF_PEER;
@@ -103,11 +105,30 @@ static struct verdict find_route(const struct rules *rules, const struct facts *
 
 /* --- the message ------------------------------------------------------------------------------ */
 
+/* Who logged in sends as himself: in the envelope, and once that is known in From. */
+static bool is_himself(const struct rules *rules, const struct facts *facts, enum when when)
+{
+	const struct login *login =
+		facts->login ? login_find(&rules->logins, facts->source, facts->login) : NULL;
+	if (!login)
+		return true;
+	if (facts->sender && *facts->sender &&
+	    !login_may_send(&rules->logins, login, facts->sender))
+		return false;
+	if (when == WHEN_EARLY || facts->from_state == FACTS_FROM_NONE)
+		return true;
+	if (facts->from_state == FACTS_FROM_ONE)
+		return login_may_send(&rules->logins, login, facts->from);
+	return login->addresses.count == 0;
+}
+
 struct verdict decide_early(const struct rules *rules, const struct facts *facts)
 {
 	uint16_t route;
 	if (facts->bytes > rules->limits.message_bytes)
 		return (struct verdict){ REASON_SIZE };
+	if (!is_himself(rules, facts, WHEN_EARLY))
+		return (struct verdict){ REASON_SENDER };
 	if (facts->recipients_count == 0)
 		return find_route(rules, facts, NULL, WHEN_EARLY, &route);
 	for (size_t i = 0; i < facts->recipients_count; i++) {
@@ -141,7 +162,7 @@ struct verdict decide_routes(const struct rules *rules, const struct facts *fact
 	size_t recipients = facts->recipients_count ? facts->recipients_count : 1;
 	if (facts->bytes > rules->limits.message_bytes)
 		return (struct verdict){ REASON_SIZE };
-	if (facts->from_state == FACTS_FROM_MANY)
+	if (facts->from_state == FACTS_FROM_MANY || !is_himself(rules, facts, WHEN_HEADER))
 		return (struct verdict){ REASON_SENDER };
 	for (size_t i = 0; i < recipients; i++) {
 		uint16_t route = 0;
@@ -159,6 +180,44 @@ struct verdict decide_routes(const struct rules *rules, const struct facts *fact
 	memcpy(routes_out, routes, count * sizeof *routes);
 	*count_out = count;
 	return (struct verdict){ REASON_NONE };
+}
+
+/* --- what is worth proving -------------------------------------------------------------------- */
+
+static bool would_take(const struct rules_route *route, const struct facts *facts, const char *to,
+		       unsigned proof)
+{
+	struct facts would = *facts;
+	would.proofs |= proof;
+	return route_stop(route, &would, to, WHEN_HEADER) == STOP_NONE;
+}
+
+/* Routes come in order: what follows one that takes the recipient without it does not count. */
+static unsigned wanted_for(const struct rules *rules, const struct facts *facts, const char *to)
+{
+	unsigned wanted = 0;
+	for (size_t i = 0; i < rules->routes_count; i++) {
+		const struct rules_route *route = &rules->routes[i];
+		if (would_take(route, facts, to, 0))
+			break;
+		unsigned proof =
+			route->align == RULES_ALIGN_RELAXED ? PROOF_DKIM_RELATED : PROOF_DKIM;
+		if ((route->auth & PROOF_DKIM) && would_take(route, facts, to, proof))
+			wanted |= proof;
+	}
+	return wanted;
+}
+
+unsigned decide_proofs_wanted(const struct rules *rules, const struct facts *facts)
+{
+	unsigned wanted = 0;
+	if (facts->from_state != FACTS_FROM_ONE || facts->bytes > rules->limits.message_bytes)
+		return 0;
+	if (facts->recipients_count == 0)
+		return wanted_for(rules, facts, NULL);
+	for (size_t i = 0; i < facts->recipients_count; i++)
+		wanted |= wanted_for(rules, facts, facts->recipients[i]);
+	return wanted;
 }
 
 /* --- one part --------------------------------------------------------------------------------- */

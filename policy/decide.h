@@ -16,7 +16,7 @@
 #define DECIDE_ROUTES_MAX 16 /* distinct routes of one message */
 
 /* At MAIL (no recipients yet) and at each RCPT (that one recipient). Of `facts` only source, peer,
- * peer_allowed, login, proofs, recipients and bytes (0: not declared) count. */
+ * peer_allowed, login, proofs, sender, recipients and bytes (0: not declared) count. */
 struct verdict decide_early(const struct rules *rules, const struct facts *facts);
 
 struct decide_route {
@@ -24,7 +24,9 @@ struct decide_route {
 	uint16_t to;    /* index of the first recipient that led there; 0 without recipients */
 };
 
-/* Which distinct routes the message goes to, in the order of the recipients: each recipient is
+/* A login that sends as another refuses the message (REASON_SENDER), whatever the routes say.
+ *
+ * Which distinct routes the message goes to, in the order of the recipients: each recipient is
  * routed by itself, the first route that matches decides. Without any recipient the message is
  * routed once. A recipient that no route takes refuses the message, but for an address of To
  * or Cc beside one that is routed; the reason is that of the route that got furthest, in the order
@@ -34,6 +36,10 @@ struct decide_route {
  * untouched. */
 struct verdict decide_routes(const struct rules *rules, const struct facts *facts,
 			     struct decide_route routes_out[DECIDE_ROUTES_MAX], size_t *count_out);
+
+/* When the top header is known: which of PROOF_DKIM and PROOF_DKIM_RELATED, that do not hold so
+ * far, would send the message elsewhere. 0: it goes where it goes, whoever signed it. */
+unsigned decide_proofs_wanted(const struct rules *rules, const struct facts *facts);
 
 enum decide_action {
 	DECIDE_KEEP,

@@ -15,7 +15,13 @@
 #define FACTS_DOMAIN_MAX     255 /* octets */
 
 /* What proves the sender (notes of INTERFACE.md section 2, `auth`). A set of bits. */
-enum { PROOF_PEER = 1, PROOF_LOGIN = 2, PROOF_RESULTS = 4, PROOF_DKIM = 8 };
+enum {
+	PROOF_PEER = 1,
+	PROOF_LOGIN = 2,
+	PROOF_RESULTS = 4,
+	PROOF_DKIM = 8,         /* signed by the domain of From itself */
+	PROOF_DKIM_RELATED = 16 /* by one of the same owner: as good where `align = relaxed` */
+};
 
 /* An address of the network: IPv4 as IPv4-mapped IPv6, so one comparison serves both (RFC 4291
  * section 2.5.5.2). */

@@ -172,6 +172,24 @@ bool rules_add_source(struct rules *rules, const char *name, struct rules_error 
 	return copy != NULL;
 }
 
+bool rules_add_login(struct rules *rules, const char *source, const char *name,
+		     const char *addresses, struct rules_error *error_out)
+{
+	struct login_list *list = &rules->logins;
+	struct login login;
+	if (!enter(rules, 0, error_out) || !rules_keep_globs(rules, addresses, &login.addresses))
+		return false;
+	login.source = rules_keep_text(rules, source);
+	login.name = rules_keep_text(rules, name);
+	struct login *grown = realloc(list->logins, (list->count + 1) * sizeof *grown);
+	if (grown)
+		list->logins = grown;
+	if (!login.source || !login.name || !grown)
+		return rules_fail(rules, "out of memory");
+	list->logins[list->count++] = login;
+	return true;
+}
+
 static bool open_limits(struct rules *rules, const char *name)
 {
 	if (*name)
@@ -469,6 +487,7 @@ void rules_done(struct rules *rules)
 	}
 	free(rules->shares);
 	free(rules->routes);
+	free(rules->logins.logins);
 	free(rules->loading);
 	*rules = (struct rules){ .shares = NULL };
 }

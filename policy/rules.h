@@ -22,6 +22,7 @@
 
 enum rules_inline { RULES_INLINE_SKIP, RULES_INLINE_KEEP };
 enum rules_bad_part { RULES_BAD_REFUSE, RULES_BAD_SKIP, RULES_BAD_QUARANTINE };
+enum rules_align { RULES_ALIGN_STRICT, RULES_ALIGN_RELAXED };
 enum rules_body { RULES_BODY_NONE, RULES_BODY_TEXT, RULES_BODY_EML, RULES_BODY_JSON };
 
 struct rules_limits {
@@ -47,6 +48,7 @@ struct rules_route {
 	bool has_subject;
 	struct network_list peers; /* empty: any */
 	unsigned auth;             /* PROOF_… any of which will do; 0: none asked */
+	enum rules_align align;    /* what a signer for `dkim` may be */
 	const char *share_name;    /* as `share` says; "": the unnamed one */
 	uint16_t share;            /* index into shares */
 	uint64_t types;            /* a set of classes (filetype.h) */
@@ -68,6 +70,7 @@ struct rules {
 	size_t shares_count;
 	struct rules_route *routes;
 	size_t routes_count;
+	struct login_list logins;
 	struct rules_block *blocks;    /* internal: what lists and texts lie in */
 	struct rules_loading *loading; /* internal, while loading */
 };
@@ -83,6 +86,11 @@ void rules_init(struct rules *rules);
 
 /* Says that a source of this name exists: routes may name it. Before rules_finish, in any order. */
 bool rules_add_source(struct rules *rules, const char *name, struct rules_error *error_out);
+
+/* Says who can log in at a source: `addresses`, a comma list of globs, as whom he may send; "": see
+ * login_may_send. Before rules_finish, in any order. */
+bool rules_add_login(struct rules *rules, const char *source, const char *name,
+		     const char *addresses, struct rules_error *error_out);
 
 /* Opens a section: "limits", "share" or "route", with its name ("" where it has none). */
 bool rules_open(struct rules *rules, const char *section, const char *name, unsigned at,

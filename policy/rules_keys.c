@@ -206,6 +206,12 @@ static bool set_globs(struct rules *rules, const struct rules_key *key, void *fi
 	return true;
 }
 
+bool rules_keep_globs(struct rules *rules, const char *text, struct glob_list *list_out)
+{
+	static const struct rules_key addresses = { .key = "addresses" };
+	return set_globs(rules, &addresses, list_out, text);
+}
+
 /* A subject is one glob: commas are part of it. */
 static bool set_subject(struct rules *rules, const struct rules_key *key, void *field,
 			const char *value)
@@ -252,21 +258,14 @@ static bool add_proof(struct rules *rules, const struct rules_key *key, void *li
 	static const struct proof {
 		const char *word;
 		unsigned proof;
-		bool later;
-	} proofs[] = { { "none", PROOF_NONE, false },
-		       { "peer", PROOF_PEER, false },
-		       { "login", PROOF_LOGIN, false },
-		       { "results", PROOF_RESULTS, false },
-		       { "dkim", PROOF_DKIM, true } };
+	} proofs[] = { { "none", PROOF_NONE },
+		       { "peer", PROOF_PEER },
+		       { "login", PROOF_LOGIN },
+		       { "results", PROOF_RESULTS },
+		       { "dkim", PROOF_DKIM } };
 	for (size_t i = 0; i < sizeof proofs / sizeof *proofs; i++) {
 		if (strcasecmp(item, proofs[i].word) != 0)
 			continue;
-		if (proofs[i].later)
-			return rules_fail(
-				rules,
-				"`%s = %s` is not available in this version, expected none, "
-				"peer, login or results",
-				key->key, proofs[i].word);
 		*(unsigned *)list |= proofs[i].proof;
 		return true;
 	}
@@ -387,6 +386,7 @@ static bool set_acl(struct rules *rules, const struct rules_key *key, void *fiel
 
 static const char *const inline_words[] = { "skip", "keep", NULL };
 static const char *const bad_part_words[] = { "refuse", "skip", "quarantine", NULL };
+static const char *const align_words[] = { "strict", "relaxed", NULL };
 static const char *const no_parts_words[] = { "refuse", "accept", NULL };
 static const char *const body_words[] = { "none", "text", "eml", "json", NULL };
 
@@ -443,6 +443,9 @@ static const struct rules_key keys[] = {
 	{ "route", "auth", "proofs", "none",
 	  "what proves the sender, any of: none, peer, login, results, dkim", set_auth, ROUTE(auth),
 	  FREE },
+	{ "route", "align", "choice", "strict",
+	  "whose signature is a proof `dkim`: strict, of the domain of From; relaxed, of its owner's",
+	  set_choice, ROUTE(align), WORDS(align_words) },
 	{ "route", "share", "name", "", "of a [share NAME]; empty: [share]", set_text,
 	  ROUTE(share_name), FREE },
 	{ "route", "types", "types", "pdf, jpeg, png, tiff", "file types by content, or any",

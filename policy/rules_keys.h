@@ -11,3 +11,6 @@ __attribute__((format(printf, 2, 3))) bool rules_fail(struct rules *rules, const
 /* Zeroed memory that lives until rules_done; NULL with the error said: there is none. */
 void *rules_keep(struct rules *rules, size_t size);
 const char *rules_keep_text(struct rules *rules, const char *text);
+
+/* A comma list. */
+bool rules_keep_globs(struct rules *rules, const char *text, struct glob_list *list_out);

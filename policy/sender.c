@@ -63,6 +63,31 @@ bool glob_list_match(const struct glob_list *list, const char *text)
 	return false;
 }
 
+/* --- logins ----------------------------------------------------------------------------------- */
+
+const struct login *login_find(const struct login_list *list, const char *source, const char *name)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		const struct login *login = &list->logins[i];
+		if (strcmp(login->source, source) == 0 && strcmp(login->name, name) == 0)
+			return login;
+	}
+	return NULL;
+}
+
+bool login_may_send(const struct login_list *list, const struct login *login, const char *address)
+{
+	if (login->addresses.count > 0)
+		return glob_list_match(&login->addresses, address);
+	for (size_t i = 0; i < list->count; i++) {
+		const struct login *other = &list->logins[i];
+		if (strcmp(other->source, login->source) == 0 &&
+		    glob_list_match(&other->addresses, address))
+			return false;
+	}
+	return true;
+}
+
 /* The words that stand for several networks. IPv4 prefixes count within the mapped address: 96
  * more. */
 static const struct named_network {

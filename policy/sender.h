@@ -28,10 +28,28 @@ struct network_list {
 	size_t count;
 };
 
+/* Who can log in at a source, and as whom he may send. */
+struct login {
+	const char *source, *name;
+	struct glob_list addresses; /* none: any but those of others */
+};
+
+struct login_list {
+	struct login *logins;
+	size_t count;
+};
+
 bool glob_match(const struct glob *glob, const char *text);
 
 /* Does any of them match? False for an empty list. */
 bool glob_list_match(const struct glob_list *list, const char *text);
+
+/* NULL: none. */
+const struct login *login_find(const struct login_list *list, const char *source, const char *name);
+
+/* May this login send as this address? Who has addresses of his own: as those alone. Who has none:
+ * as any that is not another's. */
+bool login_may_send(const struct login_list *list, const struct login *login, const char *address);
 
 /* `10.0.0.0/8`, `fd00::/8`, `192.0.2.7`, `private` (RFC 1918, fc00::/7, link-local), `loopback`.
  * Fills at most `room` networks and says how many; 0: not an address. Bits beyond the prefix are an

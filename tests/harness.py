@@ -385,10 +385,11 @@ class Place:
             out.write(content if isinstance(content, bytes) else content.encode())
         return path
 
-    def config(self, text="", route="types = pdf, jpeg, png, tiff", share="", gateway="", smtp="", name="gateway.conf"):
+    def config(self, text="", route="types = pdf, jpeg, png, tiff", share="", gateway="", smtp="", name="gateway.conf",
+               tls="off", listen="127.0.0.1:0"):
         """A configuration: the usual one with lines added to its sections, `text` behind it."""
         whole = (f"[gateway]\nstate = {self.state}\n{gateway}\n"
-                 f"[smtp lan]\nlisten = 127.0.0.1:0\ntls = off\n{smtp}\n"
+                 f"[smtp lan]\nlisten = {listen}\ntls = {tls}\n{smtp}\n"
                  f"[share]\npath = {self.share}\nfree_floor = 0\nname = {{name}}\n{share}\n"
                  f"{text}\n")
         if route is not None:

@@ -35,6 +35,7 @@ room smtp 'daemon/[a-z0-9_]+\.h|daemon/smtp/[a-z_]+\.h|policy/(decide|facts|send
 room imap 'daemon/[a-z0-9_]+\.h|daemon/imap/[a-z_]+\.h|policy/(decide|facts|sender|value|verdict)\.h' \
     daemon/imap/*.[ch]
 room maildir 'daemon/[a-z0-9_]+\.h|daemon/maildir/[a-z_]+\.h|policy/verdict\.h' daemon/maildir/*.[ch]
+room prover 'daemon/[a-z0-9_]+\.h|daemon/prover/[a-z_]+\.h|policy/align\.h' daemon/prover/*.[ch]
 room token 'daemon/[a-z0-9_]+\.h|daemon/token/[a-z_]+\.h|policy/value\.h' daemon/token/*.[ch]
 
 # a foreign library has one file that knows it; the two jails are two programs
@@ -51,10 +52,13 @@ library nettle/ 'daemon/(digest\.[ch]|base64\.c)'
 library jansson.h 'daemon/json\.c'
 library 'sys/acl.h' 'daemon/courier/owner\.c'
 library acl/ 'daemon/courier/owner\.c'
-library gnutls/ 'daemon/tls\.c'
+library gnutls/ 'daemon/tls(_key|_server|_inner)?\.[ch]'
 library curl/ 'daemon/http_out\.c'
 library libetpan/ 'daemon/imap/conn\.c'
 library utf8proc.h 'policy/filename\.c'
+library libpsl.h 'policy/align\.c'
+library dkim.h 'daemon/prover/verify\.c'
+library resolv.h 'daemon/prover/resolve\.c'
 
 tell 'policy does no I/O' "$(grep -nE '(^|[^a-z_>.])(open|read|write|fopen|printf|time|getenv|syslog)\(' policy/*.c)"
 tell 'no goto' "$(grep -nE '\bgoto\b' $sources | grep -vE '/\*')"

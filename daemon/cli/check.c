@@ -11,11 +11,14 @@
 #include <unistd.h>
 #include "daemon/boss.h"
 #include "daemon/cli/verbs.h"
+#include "daemon/fdio.h"
 #include "daemon/json.h"
 #include "daemon/keep.h"
 #include "daemon/proxied.h"
+#include "daemon/prove.h"
 #include "daemon/spool.h"
 #include "daemon/strangers.h"
+#include "daemon/tls_server.h"
 
 struct findings {
 	bool as_json, failed;
@@ -228,22 +231,93 @@ static void check_proxied(const struct config_listener *listener, const struct p
 	print_finding(findings, what, true, text, proxied_remedy);
 }
 
-/* What the default of `tls` promises and this version does not keep. */
+static const char *describe_tls(const struct config_listener *listener)
+{
+	static const char *const words[] = {
+		[CONFIG_TLS_OFF] = "without TLS",
+		[CONFIG_TLS_STARTTLS] = "TLS for who wants it",
+		[CONFIG_TLS_REQUIRE] = "nothing without TLS",
+		[CONFIG_TLS_IMPLICIT] = "TLS at once",
+	};
+	return words[listener->tls];
+}
+
+static const char *describe_logins(const struct config_listener *listener)
+{
+	if (listener->auth == CONFIG_AUTH_ANY)
+		return "any name and password will do, and prove nothing";
+	if (!config_has_logins(listener))
+		return "no logins";
+	return listener->auth == CONFIG_AUTH_REQUIRE ? "a login is required"
+						     : "a login is possible";
+}
+
+/* What can be written and makes no sense, or is a risk. */
+static void warn_of_listener(const struct config_listener *listener, const char *what,
+			     struct findings *findings)
+{
+	if (config_has_logins(listener) && listener->tls == CONFIG_TLS_OFF &&
+	    !listener->plaintext_auth)
+		print_finding(
+			findings, what, false,
+			"nobody can log in: there is no TLS, and without it no login is taken",
+			"tls = starttls, or plaintext_auth = yes if the network is yours");
+	if (listener->tls_compat != TLS_MODERN && listener->peers.count == 0)
+		print_finding(findings, what, true, "an old TLS is taken from every peer",
+			      "name the old devices in `peers` of a listener of their own");
+	if (listener->plaintext_auth && listener->peers.count == 0)
+		print_finding(findings, what, true, "passwords come in clear from every peer",
+			      "name the devices in `peers`");
+}
+
+#define LOOK_MS 20000 /* for those who know names */
+
+/* Only who looks at signatures asks for names as it is done then. */
+static void check_dkim(const struct config *config, struct findings *findings)
+{
+	const struct prove_question question = { .kind = PROVE_LOOK,
+						 .deadline_ms = monotonic_ms() + LOOK_MS };
+	struct prove_answer answer;
+	auto_close int asks_fd = -1;
+	int error = boss_start_prover(config, &asks_fd);
+	if (error) {
+		print_finding(findings, "dkim", false, strerror(-error),
+			      "look at the messages above");
+		return;
+	}
+	bool answered = prove_ask(asks_fd, &question, -1, &answer) == PROVE_ANSWERED;
+	if (!answered)
+		print_finding(findings, "dkim", false, answer.text, "look at the messages above");
+	else if (answer.unsure)
+		print_finding(
+			findings, "dkim", false,
+			"whoever should know names does not answer: no signature can be checked",
+			"set dkim_resolver to one that does, or dkim_keys to a file");
+	else
+		print_finding(findings, "dkim", true, "keys of signatures can be looked up", "");
+}
+
 static void check_listeners(const struct config *config, struct findings *findings)
 {
+	char error[CONFIG_ERROR_MAX];
 	struct proxied proxied;
 	proxied_init(&proxied);
 	for (size_t i = 0; i < config->listeners_count; i++) {
 		const struct config_listener *listener = &config->listeners[i];
-		char what[RULES_NAME_MAX + 8];
+		char what[RULES_NAME_MAX + 8], text[300];
 		check_proxied(listener, &proxied, findings);
 		snprintf(what, sizeof what, "smtp %s", listener->name);
-		print_finding(findings, what, true,
-			      listener->tls == CONFIG_TLS_OFF
-				      ? "plain text"
-				      : "plain text: STARTTLS is not available in this version",
-			      "");
+		snprintf(text, sizeof text, "%s%s; %s", describe_tls(listener),
+			 listener->tls == CONFIG_TLS_OFF ? ""
+			 : *listener->tls_cert           ? ""
+							 : ", with a certificate of our own",
+			 describe_logins(listener));
+		print_finding(findings, what, true, text, "");
+		warn_of_listener(listener, what, findings);
 	}
+	if (boss_check_keys(config, error) != 0)
+		print_finding(findings, "certificates", false, error,
+			      "give tls_cert and tls_key the files of one pair, in PEM");
 }
 
 int verb_check(const struct options *options)
@@ -259,6 +333,8 @@ int verb_check(const struct options *options)
 		check_shares(&config, options->adopt, &findings);
 	if (!options->offline && config.accounts_count > 0)
 		check_accounts(&config, &findings);
+	if (!options->offline && config_wants_dkim(&config))
+		check_dkim(&config, &findings);
 	for (size_t i = 0; !options->offline && i < config.maildirs_count; i++)
 		check_maildir(&config.maildirs[i], &findings);
 	config_done(&config);

@@ -139,6 +139,8 @@ static void print_report(const struct json *report)
 	printf("%s%s%s: %s\n", json_text(report, "outcome"), reason ? ", " : "",
 	       reason ? reason : "", json_text(report, "text"));
 	printf("smtp: %s\n", json_text(report, "smtp"));
+	if (json_text(report, "dkim"))
+		printf("dkim: %s\n", json_text(report, "dkim"));
 	for (size_t i = 0; i < json_count(routes); i++)
 		printf("route %s\n", json_text_at(routes, i));
 	for (size_t i = 0; i < json_count(parts); i++)

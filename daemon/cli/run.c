@@ -4,11 +4,28 @@
 #include "daemon/boss.h"
 #include "daemon/cli/verbs.h"
 
+static int load(const struct options *options, struct config *config_out)
+{
+	char error[CONFIG_ERROR_MAX];
+	struct config config;
+	int status = options_load(options, &config);
+	if (status)
+		return status;
+	status = boss_check_keys(&config, error);
+	if (status) {
+		fprintf(stderr, "letterchute: %s\n", error);
+		config_done(&config);
+		return status;
+	}
+	*config_out = config;
+	return 0;
+}
+
 /* For SIGHUP. What is wrong goes to standard error from here, the boss says that the old one stays.
  */
 static int read_again(const void *context, struct config *config_out, char *error_out)
 {
-	int status = options_load(context, config_out);
+	int status = load(context, config_out);
 	if (status)
 		snprintf(error_out, CONFIG_ERROR_MAX, "the new one is bad");
 	return status;
@@ -17,6 +34,6 @@ static int read_again(const void *context, struct config *config_out, char *erro
 int verb_run(const struct options *options)
 {
 	struct config config;
-	int status = options_load(options, &config);
+	int status = load(options, &config);
 	return status ? status : boss_run(&config, read_again, options);
 }

@@ -42,6 +42,7 @@ int verb_explain(const struct options *options);
 int verb_status(const struct options *options);
 int verb_check(const struct options *options);
 int verb_login(const struct options *options);
+int verb_password(const struct options *options);
 int verb_quarantine(const struct options *options);
 
 /* Reads the configuration that the options name: a file, or the embedded default for --share. On

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "daemon/courier/signer.h"
 #include "daemon/courier/stage.h"
 #include "daemon/keep.h"
 #include "policy/filetype.h"
@@ -107,9 +108,12 @@ static int take_message(void *context, const struct frame_message *message)
 	checkpoint_message(message, &job->texts, &job->facts);
 	prove_sender(job);
 	choose_recipients(job);
+	if (signer_ask(job) != REASON_NONE)
+		return STOP;
 	struct verdict verdict = decide_routes(rules_of(job), &job->facts, found, &count);
 	if (verdict.reason) {
-		job_fail(job, verdict.reason, "no route takes it");
+		job_fail(job, verdict.reason, "no route takes it%s%s", *job->dkim ? ": " : "",
+			 job->dkim);
 		return STOP;
 	}
 	if (place_routes(job, found, count) != REASON_NONE)
@@ -427,7 +431,7 @@ static void forget(struct job *job)
 	if (job->facts.recipients_count == job->addresses_count && job->ask->head->recipients == 0)
 		job->facts.recipients_count = 0;
 	job->facts.results_count = 0;
-	job->facts.proofs &= ~(unsigned)PROOF_RESULTS;
+	job->facts.proofs &= ~(unsigned)(PROOF_RESULTS | PROOF_DKIM | PROOF_DKIM_RELATED);
 	job->parts_count = 0;
 	job->addresses_count = 0;
 	job->routes_count = 0;

@@ -15,6 +15,7 @@
 #include "daemon/courier/share.h"
 #include "daemon/digest.h"
 #include "daemon/extractor.h"
+#include "daemon/prove.h"
 #include "policy/decide.h"
 #include "policy/place.h"
 
@@ -32,6 +33,7 @@ struct courier {
 	int64_t clock_ms;   /* monotonic */
 	bool life_spoilt;   /* a plan could not be published: the life is left to be adopted */
 	bool share_denied;  /* the jail does not let us at a share: a new process may see it */
+	int prover_fd;      /* questions who signed a message (daemon/prove.h) */
 	const volatile sig_atomic_t *stopping; /* SIGTERM came: no new promise */
 };
 
@@ -100,6 +102,8 @@ struct job {
 	struct digest digest;  /* of it */
 	uint64_t unpacked;     /* octets of all parts so far */
 	struct frame_done done;
+
+	char dkim[PROVE_TEXT_MAX + 1]; /* by whom it is signed, or what is wrong; "": not asked */
 
 	enum reason reason; /* what the answer will be; REASON_NONE: delivered */
 	char why[256];      /* for the log, in more words than the panel gets; "" : none */

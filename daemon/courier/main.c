@@ -10,7 +10,8 @@
  *   look          at the shares: number, up or away, free octets, why, by tabs
  *   adopt         the same, after forgetting what is remembered of them
  *
- * Descriptors: ROLE_FD_FIRST the extractor's program, then the sockets, or for check the report. */
+ * Descriptors: ROLE_FD_FIRST the extractor's program, who is asked who signed a message, then the
+ * sockets, or for check the report. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -44,7 +45,7 @@
 #define ADOPT_MS     3000  /* between looks for lives whose courier died, or waits for its share */
 #define STOP_LOOK_MS 500   /* between looks at the time while we are ending */
 
-enum { FD_PROGRAM = ROLE_FD_FIRST, FD_ASKS };
+enum { FD_PROGRAM = ROLE_FD_FIRST, FD_PROVER, FD_ASKS };
 
 /* SIGTERM: no new promise. What was answered is still settled: until those who ask have ended. */
 static volatile sig_atomic_t stopping;
@@ -484,6 +485,7 @@ int main(int argc, char **argv)
 	raise_file_limit();
 	signal(SIGCHLD, SIG_IGN);
 	courier.extractor.program_fd = FD_PROGRAM;
+	courier.prover_fd = FD_PROVER;
 	wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	catch_signals();
 	if (dry)

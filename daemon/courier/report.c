@@ -132,6 +132,7 @@ struct json *report_message(const struct job *job)
 	json_put_text(json, "from", job->facts.from);
 	json_put(json, "to", recipients_of(job));
 	json_put_text(json, "subject", job->facts.subject);
+	json_put_text(json, "dkim", *job->dkim ? job->dkim : NULL);
 	json_put_number(json, "bytes", (int64_t)job->bytes);
 	json_put_number(json, "received_ms", job->ask->head->received_ms);
 	for (size_t i = 0; i < job->parts_count; i++) {
@@ -270,6 +271,7 @@ void report_explain(const struct job *job)
 	json_put_text(json, "reason", job->reason ? row->name : NULL);
 	json_put_text(json, "text", *job->why ? job->why : row->words);
 	json_put_text(json, "smtp", smtp);
+	json_put_text(json, "dkim", *job->dkim ? job->dkim : NULL);
 	json_put(json, "routes", routes);
 	json_put(json, "parts", explain_parts(job));
 	auto_free char *line = json_line(json);

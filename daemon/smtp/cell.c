@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <linux/futex.h>
 #include <linux/seccomp.h>
 #include <linux/sockios.h>
 #include <sched.h>
@@ -18,8 +19,9 @@
 
 #define LISTENER (1u << CELL_LISTENER)
 #define DOOR     (1u << CELL_DOOR)
+#define KEEPER   (1u << CELL_KEEPER)
 #define SESSION  (1u << CELL_SESSION)
-#define ALL      (LISTENER | DOOR | SESSION)
+#define ALL      (LISTENER | DOOR | KEEPER | SESSION)
 /* A session is forked from the listener: what it may the listener must be allowed too. */
 #define TALK (LISTENER | SESSION)
 
@@ -47,7 +49,9 @@ static const struct cell_call {
 	{ TALK, JAIL_CALL(memfd_create, "a small message") },
 	{ TALK, JAIL_CALL(openat, "a big message; our own descriptors opened to be read only") },
 	{ TALK, JAIL_CALL(unlinkat, "scratch where no nameless file can be") },
-	{ TALK, JAIL_CALL(getrandom, "its name") },
+	{ TALK | KEEPER, JAIL_CALL(getrandom, "its name; TLS") },
+	{ TALK | KEEPER, JAIL_ONLY(futex, "TLS: what is done once is done", { 1, JAIL_WORD, FUTEX_WAKE_PRIVATE }) },
+	{ TALK | KEEPER, JAIL_CALL(getpid, "TLS: was it forked?") },
 	{ TALK, JAIL_CALL(lseek, "the message when it moves to disk") },
 	{ TALK, JAIL_CALL(newfstatat, "is it a socket? (fstat)") },
 	{ TALK, JAIL_CALL(fstat, "the same") },
@@ -70,8 +74,8 @@ static const struct cell_call {
 	{ DOOR, JAIL_ONLY(fcntl, "the same: is it in memory?", { 1, JAIL_WORD, F_GET_SEALS }) },
 
 	{ LISTENER | DOOR, JAIL_CALL(accept4, "connections") },
-	{ LISTENER | DOOR, JAIL_CALL(epoll_pwait, "the loop") },
-	{ LISTENER | DOOR, JAIL_CALL(epoll_ctl, "the loop") },
+	{ LISTENER | DOOR | KEEPER, JAIL_CALL(epoll_pwait, "the loop") },
+	{ LISTENER | DOOR | KEEPER, JAIL_CALL(epoll_ctl, "the loop") },
 	{ LISTENER, JAIL_ONLY(clone, "a session", { 0, JAIL_FORK_FORBIDS, 0 }) },
 	{ LISTENER, JAIL_CALL(set_robust_list, "fork, in the child") },
 	{ LISTENER, JAIL_CALL(dup3, "the session's descriptors at their places") },

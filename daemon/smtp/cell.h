@@ -5,6 +5,7 @@
 enum cell {
 	CELL_LISTENER, /* and, before they close their own door, the sessions it forks */
 	CELL_DOOR,
+	CELL_KEEPER,
 	CELL_SESSION
 };
 

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "daemon/fdio.h"
@@ -20,23 +21,33 @@
 #include "daemon/smtp/notice.h"
 #include "daemon/smtp/relay.h"
 #include "daemon/smtp/session.h"
+#include "daemon/smtp/vault.h"
 
 /* Where a session finds its descriptors; FD_RECEIVING stays. */
-enum { CHILD_DEVICE = 3, CHILD_ASK = 4, CHILD_FIRST_FREE = 6 };
+enum { CHILD_DEVICE = 3, CHILD_ASK = 4, CHILD_KEEPER = FD_KEEPER, CHILD_FIRST_FREE };
 
 #define PAUSE_MS      500  /* without accepting, when there are no descriptors or no memory */
-#define FULL_MS       700  /* ... when no session is free */
-#define FULL_MOST_MS  5000 /* ... and most of them bring mail, which is short */
+#define FULL_MS       5000 /* ... when no session is free: deliveries are shorter, idling is not */
+#define FULL_LOOK_MS  500  /* how often we look then whether there are deliveries at all */
+#define QUIET_MS      300  /* in which a device that delivers says something */
 #define PEER_SESSIONS 20   /* from one address, if the configuration does not say */
 
 #define PATIENCE_MS 20000 /* for the session of a device that has left */
 #define WAITING_MAX 64    /* connections */
+#define HABITS_MAX  256
 
 /* A connection that is not served yet. */
 struct waiting {
 	int device_fd; /* owned */
 	struct facts_peer peer;
 	int64_t until_ms;
+};
+
+/* How a peer began the last time (session.h). Sessions write it: it is worth no more than a
+ * moment's wait. */
+struct habit {
+	uint8_t peer[16];
+	uint8_t began;
 };
 
 struct listener {
@@ -54,9 +65,10 @@ struct listener {
 	struct proxied proxied;
 	uint64_t ended;        /* sessions when we last looked who may be served */
 	bool full;             /* no session was free the last time we looked */
-	int64_t full_until_ms; /* so long devices may wait for one */
+	int64_t full_until_ms; /* who comes then is told so */
 	int64_t quiet_from_ms; /* refusals are logged at most REFUSALS_LOGGED times a minute */
 	unsigned refusals;
+	struct habit *habits; /* HABITS_MAX, in memory that is shared with sessions */
 };
 
 /* --- the child -------------------------------------------------------------------------------- */
@@ -74,18 +86,35 @@ static void close_one_by_one(struct listener *l, int device_fd, int link_fd)
 }
 
 /* It keeps the device, its link and the scratch folder; the links of others above all must go. */
-static int place_child_fds(struct listener *l, int device_fd, int link_fd)
+static int place_child_fds(struct listener *l, int device_fd, int link_fd, int keeper_fd)
 {
 	if (dup3(device_fd, CHILD_DEVICE, O_CLOEXEC) < 0 || dup3(link_fd, CHILD_ASK, O_CLOEXEC) < 0)
+		return -errno;
+	if (keeper_fd >= 0 && dup3(keeper_fd, CHILD_KEEPER, O_CLOEXEC) < 0)
 		return -errno;
 	if (close_range(CHILD_FIRST_FREE, ~0U, 0) < 0)
 		close_one_by_one(l, device_fd, link_fd);
 	return 0;
 }
 
-static void run_child(struct listener *l, int device_fd, int link_fd, const struct facts_peer *peer)
+/* The one of this peer; another's place may become his. */
+static uint8_t *habit_of(struct listener *l, const struct facts_peer *peer)
 {
-	int error = place_child_fds(l, device_fd, link_fd);
+	unsigned place = 0;
+	for (size_t i = 0; i < sizeof peer->address; i++)
+		place = place * 31 + peer->address[i];
+	struct habit *habit = &l->habits[place % HABITS_MAX];
+	if (memcmp(habit->peer, peer->address, sizeof habit->peer) != 0) {
+		memcpy(habit->peer, peer->address, sizeof habit->peer);
+		habit->began = SESSION_UNKNOWN;
+	}
+	return &habit->began;
+}
+
+static void run_child(struct listener *l, int device_fd, int link_fd, int keeper_fd,
+		      const struct facts_peer *peer)
+{
+	int error = place_child_fds(l, device_fd, link_fd, keeper_fd);
 	if (!error)
 		error = jail_settle(l->pid);
 	if (!error && l->session_cell.program)
@@ -95,8 +124,22 @@ static void run_child(struct listener *l, int device_fd, int link_fd, const stru
 		_exit(70);
 	}
 	l->settings.peer = *peer;
+	l->settings.keeper_fd = keeper_fd >= 0 ? CHILD_KEEPER : -1;
 	session_run(&l->settings);
 	_exit(0);
+}
+
+/* The session's end of a pair with the keeper; -1: there is none, and the session does without. */
+static int introduce(const struct listener *l, const struct facts_peer *peer)
+{
+	const struct vault_visitor visitor = { .peer = *peer };
+	int pair[2];
+	if (!config_needs_keeper(l->section) || socket_pair(pair) != 0)
+		return -1;
+	auto_close int ours = pair[0];
+	auto_close int theirs = pair[1];
+	return pass_fds_now(FD_KEEPER, &visitor, sizeof visitor, &theirs, 1) == 0 ? take_fd(&ours)
+										  : -1;
 }
 
 /* The connection is the link's then, as long as its session lives. */
@@ -108,9 +151,11 @@ static int start_session(struct listener *l, int *device_fd, const struct facts_
 		return error;
 	auto_close int ours = pair[0];
 	auto_close int theirs = pair[1];
+	auto_close int keeper_fd = introduce(l, peer);
+	l->settings.habit = l->habits ? habit_of(l, peer) : NULL;
 	pid_t pid = fork();
 	if (pid == 0)
-		run_child(l, *device_fd, theirs, peer);
+		run_child(l, *device_fd, theirs, keeper_fd, peer);
 	if (pid < 0)
 		return -errno;
 	struct ask_origin origin = { .kind = ASK_SOURCE_SMTP, .peer_known = 1, .peer_allowed = 1 };
@@ -271,30 +316,26 @@ static void set_accepting(struct listener *l, bool wanted, int pause_ms)
 	l->paused_until_ms = wanted ? 0 : monotonic_ms() + pause_ms;
 }
 
-/* When the last session is taken the next device waits for its greeting for a moment: sessions that
- * bring mail are short. */
+/* When the last session is taken the next device waits for its greeting, since deliveries are
+ * short; if none ends for a while, or most who are there only idle, who comes is told at once,
+ * until one ends. */
 static void mind_room(struct listener *l)
 {
 	bool full = l->relay.links_count >= l->section->sessions;
-	if (full && !l->full) {
-		l->full_until_ms = monotonic_ms() + FULL_MOST_MS;
-		relay_count_busy(&l->relay);
+	if (full != l->full) {
+		set_accepting(l, !full, FULL_LOOK_MS);
+		l->full_until_ms = monotonic_ms() + FULL_MS;
 	}
-	if (full != l->full)
-		set_accepting(l, !full, FULL_MS);
 	l->full = full;
 }
 
-/* Who comes is told at once then, until a session ends; but while most of them bring mail it is
- * worth the while to wait on. */
 static void end_pause(struct listener *l)
 {
-	int64_t now_ms = monotonic_ms();
-	if (!l->paused_until_ms || now_ms < l->paused_until_ms)
-		return;
-	bool patient = l->full && now_ms < l->full_until_ms &&
-		       2 * relay_count_busy(&l->relay) > l->section->sessions;
-	set_accepting(l, !patient, FULL_MS);
+	bool idlers = relay_count_quiet(&l->relay, QUIET_MS) * 2 > l->relay.links_count;
+	if (l->full && !idlers && monotonic_ms() < l->full_until_ms)
+		l->paused_until_ms = monotonic_ms() + FULL_LOOK_MS;
+	else
+		set_accepting(l, true, 0);
 }
 
 static void accept_one(struct listener *l, int listening_fd)
@@ -352,6 +393,14 @@ static int prepare(struct listener *l)
 	if (error)
 		return error;
 	prepare_sockets(l);
+	if (l->section->tls != CONFIG_TLS_OFF)
+		error = tls_server_prepare((enum tls_compat)l->section->tls_compat);
+	if (error)
+		return error;
+	l->habits = mmap(NULL, HABITS_MAX * sizeof *l->habits, PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (l->habits == MAP_FAILED)
+		return -errno;
 	if (mode != JAIL_OFF)
 		error = cell_prepare_session(&l->session_cell);
 	if (error)
@@ -366,6 +415,11 @@ static void prepare_settings(struct listener *l)
 		.host = l->host,
 		.rules = &l->config->rules,
 		.peer_allowed = true,
+		.tls = (enum config_tls)l->section->tls,
+		.auth = (enum config_auth)l->section->auth,
+		.has_logins = config_has_logins(l->section),
+		.plaintext_auth = l->section->plaintext_auth,
+		.keeper_fd = -1,
 		.lenient = l->section->line_ends == CONFIG_LINES_LENIENT,
 		.idle_s = l->section->idle_s,
 		.answer_within_s = l->config->gateway.answer_within_s,
@@ -422,7 +476,8 @@ int listen_run(const struct config *config, const struct config_listener *listen
 		if (relay_wait(&l.relay, wait_ms(&l, stop_ms), &listening_fd))
 			accept_one(&l, listening_fd);
 		serve_waiting(&l, false);
-		end_pause(&l);
+		if (l.paused_until_ms && monotonic_ms() >= l.paused_until_ms)
+			end_pause(&l);
 		mind_room(&l);
 		if (notice_drain())
 			close_sockets(&l);

@@ -4,8 +4,9 @@
 #include <stddef.h>
 #include "daemon/config.h"
 
-/* Where the boss puts what a listener or the door needs (from daemon/role.h, ROLE_FD_FIRST). */
-enum { FD_QUEUE = 4, FD_RECEIVING = 5, FD_LISTENING = 6 };
+/* Where the boss puts what a listener or the door needs (from daemon/role.h, ROLE_FD_FIRST). The
+ * keeper is a device without octets where there is none. */
+enum { FD_QUEUE = 4, FD_RECEIVING = 5, FD_KEEPER = 6, FD_LISTENING = 7 };
 
 /* Sessions for all who connect to the `sockets_count` sockets from FD_LISTENING on. SIGTERM: no new
  * ones, the others hear 421 unless a courier is at work for them. SIGHUP: no new ones, and it

@@ -1,5 +1,5 @@
-/* main.c: letterchute-smtp: listen NAME | door | session NAME. Never does more than read its
- * configuration and choose. */
+/* main.c: letterchute-smtp: listen NAME | door | session NAME | keeper NAME... | keeper-look
+ * NAME... Never does more than read its configuration and choose. */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +8,7 @@
 #include "daemon/config.h"
 #include "daemon/log.h"
 #include "daemon/role.h"
+#include "daemon/smtp/keeper.h"
 #include "daemon/smtp/listen.h"
 
 /* The boss puts them side by side. Counted before anything else is opened. */
@@ -37,8 +38,12 @@ static int run(const struct config *config, const char *mode, const char *name,
 
 static bool is_mode(const char *name)
 {
-	return strcmp(name, "listen") == 0 || strcmp(name, "door") == 0 ||
-	       strcmp(name, "session") == 0;
+	static const char *const modes[] = { "listen", "door", "session", "keeper", "keeper-look" };
+	for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
+		if (strcmp(name, modes[i]) == 0)
+			return true;
+	}
+	return false;
 }
 
 int main(int argc, char **argv)
@@ -47,11 +52,16 @@ int main(int argc, char **argv)
 	size_t sockets_count = count_listening_sockets();
 	log_open(false);
 	if (argc < 2 || !is_mode(argv[1])) {
-		log_say(LOG_ERROR, "usage", "letterchute-smtp listen NAME | door | session NAME");
+		log_say(LOG_ERROR, "usage",
+			"letterchute-smtp listen NAME | door | session NAME | keeper NAME...");
 		return 64;
 	}
 	int status = role_begin("letterchute-smtp", &config);
 	if (status)
 		return status;
+	if (strcmp(argv[1], "keeper") == 0)
+		return keeper_run(&config, argv + 2, (size_t)argc - 2);
+	if (strcmp(argv[1], "keeper-look") == 0)
+		return keeper_look(&config, argc > 2 ? argv[2] : "");
 	return run(&config, argv[1], argc > 2 ? argv[2] : "session", sockets_count);
 }

@@ -67,6 +67,16 @@ void record_peer(const struct record *record, enum log_level level, const char *
 	log_send(level, &line);
 }
 
+void record_login(const struct record *record, enum log_level level, const char *event,
+		  const char *name)
+{
+	struct log_line line;
+	log_start(&line, event);
+	add_connection(record, &line);
+	log_quote(&line, "login", name);
+	log_send(level, &line);
+}
+
 void record_dialogue(const struct record *record, const char *direction, const char *text,
 		     size_t size)
 {

@@ -30,6 +30,10 @@ void record_unfinished(const struct record *record, const char *words);
 void record_peer(const struct record *record, enum log_level level, const char *event,
 		 const char *words);
 
+/* Who logged in, or tried to. */
+void record_login(const struct record *record, enum log_level level, const char *event,
+		  const char *name);
+
 /* One line of the dialogue, at debug. `direction`: "in" or "out". `text` may hold any byte. */
 void record_dialogue(const struct record *record, const char *direction, const char *text,
 		     size_t size);

@@ -2,12 +2,13 @@
 #define _GNU_SOURCE
 #include "daemon/smtp/relay.h"
 #include <errno.h>
-#include <linux/tcp.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "daemon/fdio.h"
@@ -95,24 +96,6 @@ size_t relay_count_peer(const struct relay *relay, const uint8_t peer[16])
 	return count;
 }
 
-#define BUSY_OCTETS 1024
-
-size_t relay_count_busy(struct relay *relay)
-{
-	size_t busy = 0;
-	for (size_t i = 0; i < relay->links_end; i++) {
-		struct relay_link *link = &relay->links[i];
-		struct tcp_info info = { .tcpi_bytes_received = 0 };
-		socklen_t size = sizeof info;
-		if (link->fd < 0 || link->device_fd < 0 ||
-		    getsockopt(link->device_fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
-			continue;
-		busy += info.tcpi_bytes_received - link->heard >= BUSY_OCTETS;
-		link->heard = info.tcpi_bytes_received;
-	}
-	return busy;
-}
-
 #define LOOKS 64 /* connections at a time */
 
 bool relay_peer_leaves(const struct relay *relay, const uint8_t peer[16])
@@ -130,6 +113,27 @@ bool relay_peer_leaves(const struct relay *relay, const uint8_t peer[16])
 		}
 	}
 	return leaves;
+}
+
+/* The kernel counts the time since the last octet came, or since the connection was made. */
+static bool is_quiet(const struct relay_link *link, int64_t quiet_ms)
+{
+	struct tcp_info info;
+	socklen_t size = sizeof info;
+	int unread = 0;
+	if (link->fd < 0 || ioctl(link->device_fd, FIONREAD, &unread) < 0 || unread > 0 ||
+	    getsockopt(link->device_fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
+		return false;
+	int64_t heard_ms = monotonic_ms() - (int64_t)info.tcpi_last_data_recv;
+	return link->asked_ms < heard_ms && info.tcpi_last_data_recv >= quiet_ms;
+}
+
+size_t relay_count_quiet(const struct relay *relay, int64_t quiet_ms)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < relay->links_end; i++)
+		count += is_quiet(&relay->links[i], quiet_ms);
+	return count;
 }
 
 void relay_stop(struct relay *relay)
@@ -201,7 +205,10 @@ static bool correct(const struct relay *relay, const struct relay_link *link, vo
 		return false;
 	if ((head->kind != ASK_DELIVER && head->kind != ASK_SETTLE) || fds != 2)
 		return false;
-	head->login[0] = '\0'; /* no login is known in this version */
+	/* it belongs to the session that asked the keeper about it; a local client has none */
+	if (relay->local ||
+	    !login_find(&relay->config->rules.logins, link->origin.source, head->login))
+		head->login[0] = '\0';
 	head->deadline_ms = latest_answer_ms(relay->config, head);
 	if (relay->local)
 		return correct_local(relay->config, &head->origin);
@@ -284,6 +291,8 @@ static void pass_on(struct relay *relay, struct relay_link *link)
 		log_say(LOG_ERROR, "broken-promise",
 			"%s: what came is no question, the sender is cut off",
 			relay->local ? "door" : link->origin.source);
+	if (good && message.head.kind == ASK_DELIVER)
+		link->asked_ms = monotonic_ms();
 	int error = good ? pass_fds(relay->queue_fd, &message, (size_t)size, fds, count) : 0;
 	if (error)
 		log_say(LOG_WARNING, "queue", "a question can't be passed on to the couriers: %s",

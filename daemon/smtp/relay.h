@@ -13,9 +13,9 @@
 #include "daemon/smtp/harmless.h"
 
 struct relay_link {
-	int fd;         /* owned; -1: free */
-	int device_fd;  /* owned: the connection of its session; -1: none */
-	uint64_t heard; /* octets from its device when relay_count_busy was asked */
+	int fd;           /* owned; -1: free */
+	int device_fd;    /* owned: the connection of its session; -1: none */
+	int64_t asked_ms; /* when it last asked about a message; monotonic, 0: never */
 	struct ask_origin origin;
 };
 
@@ -50,12 +50,12 @@ void relay_reap(struct relay *relay);
 /* How many links come from this address? */
 size_t relay_count_peer(const struct relay *relay, const uint8_t peer[16]);
 
-/* How many devices have sent something of a mail, and no single octets, since this was asked last?
- */
-size_t relay_count_busy(struct relay *relay);
-
 /* Has a device of this address gone, or said that it sends no more, whose session has not ended? */
 bool relay_peer_leaves(const struct relay *relay, const uint8_t peer[16]);
+
+/* On how many connections nothing has happened for so long? Who waits for a courier, or for us to
+ * read what came, is not one of them. */
+size_t relay_count_quiet(const struct relay *relay, int64_t quiet_ms);
 
 /* Tells every link that the gateway ends: it reads end of file. What it asks is still passed on. */
 void relay_stop(struct relay *relay);

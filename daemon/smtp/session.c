@@ -3,11 +3,13 @@
 #define _GNU_SOURCE
 #include "daemon/smtp/session.h"
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
 #include <time.h>
 #include "daemon/ask.h"
+#include "daemon/base64.h"
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
 #include "daemon/smtp/custody.h"
@@ -15,12 +17,20 @@
 #include "daemon/smtp/line.h"
 #include "daemon/smtp/record.h"
 #include "daemon/smtp/reply.h"
-#include "daemon/spill.h"
+#include "daemon/smtp/vault.h"
 #include "daemon/smtp/wire.h"
+#include "daemon/spill.h"
 
 #define ERRORS_MAX   20   /* 5xx replies since the last delivery */
 #define COMMANDS_MAX 1000 /* since the last message */
 #define LINGER_MS    2000
+#define LOGINS_MAX   10    /* wrong passwords */
+#define LOGIN_MS     60000 /* the keeper lets who was wrong often wait */
+
+/* For the first octets of a handshake, before our greeting. */
+#define AWAIT_UNKNOWN_MS 50
+#define AWAIT_TLS_MS     500
+#define AWAIT_PORT_MS    10000 /* where nothing else may come first */
 
 /* A device that sends beyond the limit is heard out so far, then cut. */
 #define DISCARD_EXTRA (64 * 1024 * 1024)
@@ -42,9 +52,14 @@ struct session {
 	bool open;
 	bool abrupt; /* it is us who end it: the device may still be talking */
 	struct intake_flaws flaws;
-	unsigned errors, commands;
-	uint64_t declared; /* SIZE= (octets) */
-	int64_t heard_ms;  /* when the last byte of what we answer came; monotonic */
+	bool encrypted;
+	bool taken_on_trust; /* auth = accept-any */
+	unsigned errors, commands, wrong_passwords;
+	struct vault vault;
+	struct tls_signer signer;
+	char login[ASK_SOURCE_MAX + 1]; /* "": none */
+	uint64_t declared;              /* SIZE= (octets) */
+	int64_t heard_ms;               /* when the last byte of what we answer came; monotonic */
 	struct spill spill;
 	struct custody custody;
 	char sender[LINE_ADDRESS_MAX + 1];
@@ -68,6 +83,14 @@ static struct record record_of(const struct session *s)
 		.heard_ms = s->heard_ms,
 		.error = s->spill.error,
 	};
+}
+
+static size_t word_length(const char *text, size_t size)
+{
+	size_t length = 0;
+	while (length < size && text[length] != ' ' && text[length] != '\t')
+		length++;
+	return length;
 }
 
 static void show(const struct session *s, const char *direction, const char *text, size_t size)
@@ -172,6 +195,8 @@ static struct verdict decide_now(const struct session *s, const char *const *rec
 		.peer = settings->peer,
 		.peer_allowed = settings->peer_allowed,
 		.has_envelope = true,
+		.login = *s->login ? s->login : NULL,
+		.proofs = *s->login ? PROOF_LOGIN : 0,
 		.sender = s->sender,
 		.recipients = recipient,
 		.recipients_count = recipient ? 1 : 0,
@@ -192,8 +217,24 @@ static void refuse_early(struct session *s, const char *const *recipient, enum r
 	record_verdict(&record, reason, row->words);
 }
 
+/* What has to come before a mail, and has not. */
+static bool lacks_something(struct session *s)
+{
+	const struct session_settings *settings = s->settings;
+	bool tls = settings->tls == CONFIG_TLS_REQUIRE && !s->encrypted;
+	bool login = settings->auth == CONFIG_AUTH_REQUIRE && !*s->login;
+	if (!tls && !login)
+		return false;
+	enum reply which = tls ? REPLY_TLS_FIRST : REPLY_LOGIN_FIRST;
+	reply(s, which);
+	log_verdict(s, REASON_LOGIN, reply_words(which));
+	return true;
+}
+
 static void run_mail(struct session *s, const struct line_command *command)
 {
+	if (lacks_something(s))
+		return;
 	copy_text(s->sender, command->address, sizeof s->sender);
 	s->declared = command->size;
 	struct verdict verdict = decide_now(s, NULL);
@@ -276,6 +317,7 @@ static struct ask_head question_head(const struct session *s)
 	head.origin.peer_known = settings->peer.known;
 	head.origin.peer_allowed = settings->peer_allowed;
 	memcpy(head.origin.peer, settings->peer.address, sizeof head.origin.peer);
+	copy_text(head.login, s->login, sizeof head.login);
 	head.bytes = s->spill.bytes;
 	head.received_ms = wall_ms();
 	head.deadline_ms = ask_deadline_ms(s->heard_ms, settings->answer_within_s, s->spill.bytes);
@@ -352,11 +394,22 @@ static void end_message(struct session *s)
 	forget_message(s);
 }
 
-/* TLS to a port that does not speak it: the device shows nothing useful, so the log must. */
+static void note_habit(struct session *s, enum session_habit habit)
+{
+	uint8_t *known = s->settings->habit;
+	if (known && *known != SESSION_TLS)
+		*known = (uint8_t)habit;
+}
+
+/* TLS where we can't speak it (any more): the device shows nothing useful, so the log must. */
 static void tell_foreign(struct session *s)
 {
+	bool none = s->settings->tls == CONFIG_TLS_OFF;
+	note_habit(s, SESSION_TLS);
 	log_stranger(
-		s, "The device speaks TLS at once on a port without it: switch TLS/SSL off there");
+		s,
+		none ? "The device speaks TLS at once on a port without it: switch TLS/SSL off there"
+		     : "The device spoke TLS, but late: the next time it is given a moment to begin");
 	s->open = false;
 }
 
@@ -454,6 +507,299 @@ static void run_bdat(struct session *s, const struct line_command *command)
 		reply(s, REPLY_CHUNK);
 }
 
+/* --- TLS -------------------------------------------------------------------------------------- */
+
+static void tell_tls(struct session *s, enum log_level level, const char *words)
+{
+	struct record record = record_of(s);
+	record_peer(&record, level, "tls", words);
+}
+
+/* The handshake; what was said before it is forgotten, but that the device has greeted us. */
+static void encrypt(struct session *s, const struct tls_public *key)
+{
+	char words[TLS_WHY_MAX];
+	int64_t deadline_ms = monotonic_ms() + s->wire.idle_ms;
+	s->vault.deadline_ms = deadline_ms;
+	s->signer = (struct tls_signer){ .context = &s->vault,
+					 .sign = vault_sign,
+					 .decrypt = vault_decrypt };
+	if (!wire_encrypt(&s->wire, key, &s->signer, deadline_ms, words)) {
+		tell_tls(s, LOG_WARNING, words);
+		s->open = false;
+		return;
+	}
+	tls_server_describe(s->wire.tls, words, sizeof words);
+	if (log_is_debug())
+		tell_tls(s, LOG_DEBUG, words);
+	s->encrypted = true;
+	s->login[0] = '\0';
+	s->taken_on_trust = false;
+	forget_message(s);
+}
+
+static const struct tls_public *find_key(struct session *s)
+{
+	static struct tls_public key;
+	s->vault.deadline_ms = monotonic_ms() + s->wire.idle_ms;
+	return vault_chain(&s->vault, &key) == VAULT_YES ? &key : NULL;
+}
+
+static void run_starttls(struct session *s, const struct line_command *command)
+{
+	const char *bytes;
+	size_t left = wire_left(&s->wire, &bytes);
+	bool possible = s->settings->tls != CONFIG_TLS_OFF && s->vault.fd >= 0;
+	(void)command;
+	if (!possible || s->encrypted) {
+		reply(s, s->encrypted ? REPLY_TLS_ON : REPLY_NO_TLS);
+		return;
+	}
+	/* somebody between us and the device could have put it there (RFC 3207 section 6) */
+	if (left > 0 && !line_is_tls(bytes, left)) {
+		log_stranger(s, "Commands in clear came behind STARTTLS");
+		close_with(s, REPLY_TLS_CLEAR);
+		return;
+	}
+	const struct tls_public *key = find_key(s);
+	reply(s, key ? REPLY_TLS : REPLY_TLS_LATER);
+	if (key)
+		encrypt(s, key);
+}
+
+/* The device begins with TLS. */
+static void encrypt_at_once(struct session *s)
+{
+	const struct tls_public *key = find_key(s);
+	note_habit(s, SESSION_TLS);
+	if (key) {
+		encrypt(s, key);
+		return;
+	}
+	tell_tls(s, LOG_ERROR, "There is no certificate, or nobody who has its key");
+	s->open = false;
+}
+
+/* A device in clear waits for us, and we for it. */
+static void tell_port(struct session *s)
+{
+	log_stranger(s,
+		     "The device does not begin with TLS on a port that has `tls = implicit`: set "
+		     "SSL/TLS there, not STARTTLS or none");
+	close_with(s, REPLY_TLS_PORT);
+}
+
+/* What the device says before our greeting: TLS is begun, where we have it. */
+static void begin(struct session *s)
+{
+	const struct session_settings *settings = s->settings;
+	const char *early;
+	bool implicit = settings->tls == CONFIG_TLS_IMPLICIT;
+	uint8_t habit = settings->habit ? *settings->habit : SESSION_CLEAR;
+	if (settings->tls == CONFIG_TLS_OFF)
+		return;
+	if (implicit)
+		wire_await(&s->wire, AWAIT_PORT_MS);
+	else if (habit != SESSION_CLEAR)
+		wire_await(&s->wire, habit == SESSION_TLS ? AWAIT_TLS_MS : AWAIT_UNKNOWN_MS);
+	size_t size = wire_early(&s->wire, &early, 16);
+	if (size > 0 && line_is_tls(early, size))
+		encrypt_at_once(s);
+	else if (implicit && !s->wire.ended)
+		tell_port(s);
+}
+
+/* --- AUTH ------------------------------------------------------------------------------------- */
+
+/* Name and password as the device says them. */
+struct claim {
+	char name[VAULT_NAME_MAX + 1], password[VAULT_PASSWORD_MAX + 1];
+};
+
+enum claim_result { CLAIM_OK, CLAIM_CANCELLED, CLAIM_GARBLED, CLAIM_BROKEN };
+
+/* Is AUTH taken now, as far as the line and the listener are concerned? */
+static bool may_log_in(const struct session *s)
+{
+	const struct session_settings *settings = s->settings;
+	if (settings->auth == CONFIG_AUTH_OFF)
+		return false;
+	if (settings->tls == CONFIG_TLS_REQUIRE && !s->encrypted)
+		return false;
+	/* where any password will do none is worth hiding */
+	if (settings->auth == CONFIG_AUTH_ANY)
+		return true;
+	return settings->has_logins && (s->encrypted || settings->plaintext_auth);
+}
+
+static bool decode(const char *text, size_t size, char *out, size_t room, size_t *size_out)
+{
+	/* an empty answer behind the mechanism (RFC 4954 section 4) */
+	if (size == 1 && *text == '=')
+		size = 0;
+	if (!base64_read(text, size, out, room - 1, size_out))
+		return false;
+	out[*size_out] = '\0';
+	return true;
+}
+
+/* One line of the device, for which it is asked; nobody is shown it. */
+static enum claim_result read_claim(struct session *s, enum reply question, char *out, size_t room,
+				    size_t *size_out)
+{
+	const char *text;
+	size_t size;
+	reply(s, question);
+	enum wire_event event = wire_line(&s->wire, &text, &size);
+	if (event == WIRE_LONG)
+		return CLAIM_GARBLED;
+	if (event != WIRE_OK) {
+		end_of_input(s, event);
+		return CLAIM_BROKEN;
+	}
+	show(s, "in", "(secret)", 8);
+	if (size == 1 && *text == '*')
+		return CLAIM_CANCELLED;
+	return decode(text, size, out, room, size_out) ? CLAIM_OK : CLAIM_GARBLED;
+}
+
+/* [identity] NUL name NUL password (RFC 4616) */
+static enum claim_result split_plain(const char *text, size_t size, struct claim *claim)
+{
+	const char *end = text + size;
+	const char *name = memchr(text, '\0', size);
+	const char *password = name ? memchr(name + 1, '\0', (size_t)(end - name - 1)) : NULL;
+	if (!password)
+		return CLAIM_GARBLED;
+	name++;
+	password++;
+	size_t name_size = strlen(name),
+	       password_size = strnlen(password, (size_t)(end - password));
+	/* to act for somebody else is nobody's business */
+	bool other = *text && strcmp(text, name) != 0;
+	if (other || name_size > VAULT_NAME_MAX || password_size > VAULT_PASSWORD_MAX)
+		return CLAIM_GARBLED;
+	memcpy(claim->name, name, name_size + 1);
+	memcpy(claim->password, password, password_size);
+	claim->password[password_size] = '\0';
+	return CLAIM_OK;
+}
+
+static enum claim_result claim_plain(struct session *s, const char *first, size_t size,
+				     struct claim *claim)
+{
+	char text[VAULT_NAME_MAX * 2 + VAULT_PASSWORD_MAX + 4];
+	size_t got = 0;
+	enum claim_result result =
+		size > 0 ? decode(first, size, text, sizeof text, &got) ? CLAIM_OK : CLAIM_GARBLED
+			 : read_claim(s, REPLY_ASK_BOTH, text, sizeof text, &got);
+	if (result == CLAIM_OK)
+		result = split_plain(text, got, claim);
+	explicit_bzero(text, sizeof text);
+	return result;
+}
+
+static enum claim_result claim_login(struct session *s, const char *first, size_t size,
+				     struct claim *claim)
+{
+	size_t got = 0;
+	enum claim_result result =
+		size > 0 ? decode(first, size, claim->name, sizeof claim->name, &got)
+				   ? CLAIM_OK
+				   : CLAIM_GARBLED
+			 : read_claim(s, REPLY_ASK_NAME, claim->name, sizeof claim->name, &got);
+	if (result != CLAIM_OK)
+		return result;
+	return read_claim(s, REPLY_ASK_PASSWORD, claim->password, sizeof claim->password, &got);
+}
+
+static void log_login(struct session *s, const char *event, const char *name, enum log_level level)
+{
+	struct record record = record_of(s);
+	record_login(&record, level, event, name);
+}
+
+static void refuse_login(struct session *s, const char *name)
+{
+	log_login(s, "wrong-password", name, LOG_WARNING);
+	if (++s->wrong_passwords >= LOGINS_MAX)
+		close_with(s, REPLY_LOGIN_MANY);
+	else
+		reply(s, REPLY_LOGIN_WRONG);
+}
+
+static void judge_claim(struct session *s, const struct claim *claim)
+{
+	/* a name that is taken on trust proves nothing: it is none for the rules */
+	if (s->settings->auth == CONFIG_AUTH_ANY) {
+		log_login(s, "any-password", claim->name, LOG_INFO);
+		s->taken_on_trust = true;
+		reply(s, REPLY_LOGIN);
+		return;
+	}
+	s->vault.deadline_ms = monotonic_ms() + LOGIN_MS;
+	switch (vault_login(&s->vault, claim->name, claim->password)) {
+	case VAULT_YES:
+		/* no known name is longer */
+		snprintf(s->login, sizeof s->login, "%.63s", claim->name);
+		reply(s, REPLY_LOGIN);
+		break;
+	case VAULT_NO: refuse_login(s, claim->name); break;
+	case VAULT_LATER: reply(s, REPLY_LOGIN_LATER); break;
+	case VAULT_NEVER: reply(s, REPLY_NO_LOGIN); break;
+	}
+}
+
+static const struct mechanism {
+	const char *name;
+	enum claim_result (*run)(struct session *s, const char *first, size_t size,
+				 struct claim *claim);
+} mechanisms[] = { { "PLAIN", claim_plain }, { "LOGIN", claim_login } };
+
+static const struct mechanism *find_mechanism(const char *name, size_t size)
+{
+	for (size_t i = 0; i < sizeof mechanisms / sizeof mechanisms[0]; i++) {
+		if (strlen(mechanisms[i].name) == size &&
+		    strncasecmp(mechanisms[i].name, name, size) == 0)
+			return &mechanisms[i];
+	}
+	return NULL;
+}
+
+/* Why nobody logs in here and now. */
+static enum reply login_fault(const struct session *s)
+{
+	const struct session_settings *settings = s->settings;
+	bool any = settings->auth == CONFIG_AUTH_ANY;
+	if (settings->auth == CONFIG_AUTH_OFF || (!any && !settings->has_logins))
+		return REPLY_NO_LOGIN;
+	return settings->tls == CONFIG_TLS_REQUIRE ? REPLY_TLS_FIRST : REPLY_LOGIN_CLEAR;
+}
+
+static void run_auth(struct session *s, const struct line_command *command)
+{
+	const char *text = command->argument, *end = text + command->argument_size;
+	size_t name = word_length(text, command->argument_size);
+	const struct mechanism *mechanism = find_mechanism(text, name);
+	if (!may_log_in(s) || *s->login || s->taken_on_trust || !mechanism) {
+		reply(s, *s->login || s->taken_on_trust ? REPLY_LOGIN_ON
+			 : !may_log_in(s)               ? login_fault(s)
+							: REPLY_MECHANISM);
+		return;
+	}
+	const char *first = text + name;
+	while (first < end && (*first == ' ' || *first == '\t'))
+		first++;
+	struct claim claim = { .name = "" };
+	switch (mechanism->run(s, first, (size_t)(end - first), &claim)) {
+	case CLAIM_OK: judge_claim(s, &claim); break;
+	case CLAIM_CANCELLED: reply(s, REPLY_LOGIN_CANCELLED); break;
+	case CLAIM_GARBLED: reply(s, REPLY_LOGIN_GARBLED); break;
+	case CLAIM_BROKEN: break;
+	}
+	explicit_bzero(&claim, sizeof claim);
+}
+
 /* --- the other commands ----------------------------------------------------------------------- */
 
 static void put_extensions(struct session *s)
@@ -462,6 +808,13 @@ static void put_extensions(struct session *s)
 	reply_add(&size, "250-SIZE ");
 	reply_add_number(&size, s->settings->rules->limits.message_bytes);
 	put_line(s, "250-PIPELINING", 14);
+	if (s->settings->tls != CONFIG_TLS_OFF && !s->encrypted && s->vault.fd >= 0)
+		put_line(s, "250-STARTTLS", 12);
+	if (may_log_in(s)) {
+		put_line(s, "250-AUTH PLAIN LOGIN", 20);
+		/* as it was before there was a standard: some look for nothing else */
+		put_line(s, "250-AUTH=PLAIN LOGIN", 20);
+	}
 	put_line(s, size.text, size.size);
 	put_line(s, "250-8BITMIME", 12);
 	put_line(s, "250-SMTPUTF8", 12);
@@ -534,8 +887,8 @@ static const struct row {
 	[LINE_VRFY] = { STATE_ANY, NULL, REPLY_VRFY, false },
 	[LINE_HELP] = { STATE_ANY, NULL, REPLY_HELP, false },
 	[LINE_QUIT] = { STATE_ANY, run_quit, REPLY_OK, false },
-	[LINE_AUTH] = { STATE_ANY, NULL, REPLY_NO_LOGIN, false },
-	[LINE_STARTTLS] = { STATE_ANY, NULL, REPLY_NO_TLS, false },
+	[LINE_AUTH] = { STATE_NEW | STATE_READY, run_auth, REPLY_OK, false },
+	[LINE_STARTTLS] = { STATE_NEW | STATE_READY, run_starttls, REPLY_OK, false },
 	[LINE_NEVER] = { STATE_ANY, NULL, REPLY_NEVER, false },
 	[LINE_HTTP] = { STATE_ANY, run_http, REPLY_OK, false },
 	[LINE_FIELD] = { STATE_ANY, run_field, REPLY_OK, false },
@@ -572,6 +925,25 @@ static void run_command(struct session *s, const char *text, size_t size)
 		reply(s, row->says);
 }
 
+/* What stands behind the mechanism of AUTH is a secret, or half of one. */
+static void show_command(struct session *s, const char *text, size_t size)
+{
+	char shown[40];
+	struct line_command command;
+	if (!log_is_debug())
+		return;
+	line_parse(text, size, &command);
+	if (command.verb != LINE_AUTH) {
+		show(s, "in", text, size);
+		return;
+	}
+	int mechanism = (int)word_length(command.argument, command.argument_size);
+	int length = snprintf(shown, sizeof shown, "AUTH %.*s%s", mechanism < 20 ? mechanism : 20,
+			      command.argument,
+			      (size_t)mechanism < command.argument_size ? " (secret)" : "");
+	show(s, "in", shown, (size_t)length);
+}
+
 static void next_command(struct session *s)
 {
 	const char *text;
@@ -589,7 +961,8 @@ static void next_command(struct session *s)
 	} else if (event == WIRE_LONG) {
 		reply(s, REPLY_LONG);
 	} else {
-		show(s, "in", text, size);
+		note_habit(s, SESSION_CLEAR);
+		show_command(s, text, size);
 		run_command(s, text, size);
 	}
 }
@@ -603,10 +976,13 @@ static bool is_dialogue(const struct session *s, const char *early, size_t size)
 
 static void greet(struct session *s)
 {
+	begin(s);
+	if (!s->open)
+		return;
 	const char *early;
 	struct reply_line line = { .size = 0 };
 	size_t size = wire_early(&s->wire, &early, WIRE_INPUT);
-	if (size > 0 && line_is_tls(early, size)) {
+	if (size > 0 && !s->encrypted && line_is_tls(early, size)) {
 		tell_foreign(s);
 		return;
 	}
@@ -640,6 +1016,7 @@ static void say_goodbye(struct session *s)
 	if (s->custody.count > 0 && !s->settings->lent)
 		wire_linger(&s->wire, 0);
 	custody_done(&s->custody);
+	wire_done(&s->wire);
 }
 
 static void init(struct session *s, const struct session_settings *settings)
@@ -649,6 +1026,7 @@ static void init(struct session *s, const struct session_settings *settings)
 	s->open = true;
 	spill_init(&s->spill, -1, 0, 0);
 	custody_init(&s->custody, settings->ask_fd, settings->out_fd);
+	s->vault = (struct vault){ .fd = settings->keeper_fd, .wake_fd = settings->ask_fd };
 	wire_init(&s->wire, settings->in_fd, settings->out_fd, settings->ask_fd, settings->idle_s);
 }
 

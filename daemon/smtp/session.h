@@ -7,6 +7,10 @@
  * if it can be a command (a camera that does not wait). Anything else that comes so early is
  * answered 554: whoever sends a whole dialogue before we said anything speaks to somebody else.
  *
+ * TLS (RFC 3207, 8314): a handshake at once is taken on every port that has TLS at all. AUTH (RFC
+ * 4954) is taken after HELO too, or without any greeting, and where it was not advertised, since
+ * there are devices that want it so.
+ *
  * A connection is cut (421) after `idle` without a command, 20 s after the first byte of a command
  * that does not end, when it gets on too slowly in commands or data, and when it brings no mail for
  * long (wire.h). */
@@ -14,7 +18,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "daemon/config.h"
 #include "policy/decide.h"
+
+/* How a peer began the last time: devices that speak TLS at once are given a moment to do so,
+ * before a greeting in clear spoils it. */
+enum session_habit { SESSION_UNKNOWN, SESSION_CLEAR, SESSION_TLS };
 
 struct session_settings {
 	const char *source; /* name of the listener, or `session` */
@@ -23,6 +32,12 @@ struct session_settings {
 	struct facts_peer peer;
 	bool peer_allowed;
 	bool lenient; /* line_ends = lenient */
+	enum config_tls tls;
+	enum config_auth auth;
+	bool has_logins;     /* names and passwords are known to the keeper */
+	bool plaintext_auth; /* without TLS too */
+	int keeper_fd;       /* vault.h; -1: none */
+	uint8_t *habit;      /* of this peer, enum session_habit; outlives us; NULL: nobody cares */
 	uint64_t idle_s, answer_within_s;
 	int in_fd, out_fd; /* may be one descriptor */
 	bool lent;         /* by somebody who may end us, and our courier, when he reads its end */

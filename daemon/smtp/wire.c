@@ -46,7 +46,7 @@ void wire_init(struct wire *wire, int in_fd, int out_fd, int watch_fd, uint64_t 
 void wire_forgive(struct wire *wire)
 {
 	wire->waited_ms = 0;
-	wire->paced_at = wire->received;
+	wire->paced = 0;
 	wire->end_ms = monotonic_ms() + IDLES_MAX * wire->idle_ms;
 }
 
@@ -90,12 +90,33 @@ static void make_room(struct wire *wire)
 	}
 }
 
+static ssize_t read_some(struct wire *wire, void *buffer, size_t room)
+{
+	ssize_t got = wire->socket ? recv(wire->in_fd, buffer, room, MSG_DONTWAIT)
+				   : read(wire->in_fd, buffer, room);
+	if (got > 0)
+		wire->received += (uint64_t)got;
+	return got;
+}
+
+/* As read(2), whatever it comes through. */
+static ssize_t read_clear(struct wire *wire, void *buffer, size_t room)
+{
+	if (!wire->tls)
+		return read_some(wire, buffer, room);
+	uint64_t before = wire->received;
+	ssize_t got = tls_read(wire->tls, buffer, room);
+	if (got > 0)
+		wire->begun = before;
+	if (got >= 0)
+		return got;
+	errno = (int)-got;
+	return -1;
+}
+
 static enum wire_event take_what_came(struct wire *wire)
 {
-	char *free_at = wire->in + wire->in_used;
-	size_t room = WIRE_INPUT - wire->in_used;
-	ssize_t got = wire->socket ? recv(wire->in_fd, free_at, room, MSG_DONTWAIT)
-				   : read(wire->in_fd, free_at, room);
+	ssize_t got = read_clear(wire, wire->in + wire->in_used, WIRE_INPUT - wire->in_used);
 	if (got < 0) {
 		wire->lost = wire->lost || (errno != EAGAIN && errno != EINTR);
 		return wire->lost ? WIRE_LOST : WIRE_OK;
@@ -105,7 +126,7 @@ static enum wire_event take_what_came(struct wire *wire)
 		return WIRE_END;
 	}
 	wire->in_used += (size_t)got;
-	wire->received += (uint64_t)got;
+	wire->paced += (size_t)got;
 	return WIRE_OK;
 }
 
@@ -122,7 +143,9 @@ static enum wire_event fill(struct wire *wire, int64_t deadline_ms)
 	deadline_ms = earlier(deadline_ms, wire->end_ms);
 	enum wire_event event = wire_flush(wire);
 	while (event == WIRE_OK && wire->in_used == before) {
-		event = wait_for(wire, wire->in_fd, POLLIN, deadline_ms);
+		/* what TLS holds already nobody waits for */
+		if (!wire->tls || tls_pending(wire->tls) == 0)
+			event = wait_for(wire, wire->in_fd, POLLIN, deadline_ms);
 		if (event == WIRE_OK)
 			event = take_what_came(wire);
 	}
@@ -136,8 +159,8 @@ static enum wire_event fill_within(struct wire *wire, int64_t deadline_ms)
 	int64_t left_of_pace_ms = wire->idle_ms / 6 * 5 - wire->waited_ms;
 	enum wire_event event = fill(wire, earlier(deadline_ms, since_ms + left_of_pace_ms));
 	wire->waited_ms += monotonic_ms() - since_ms;
-	if (wire->received - wire->paced_at >= PACE_OCTETS) {
-		wire->paced_at = wire->received;
+	if (wire->paced >= PACE_OCTETS) {
+		wire->paced = 0;
 		wire->waited_ms = 0;
 	}
 	return event;
@@ -192,7 +215,7 @@ static enum wire_event find_whole_line(struct wire *wire, size_t *length_out)
 	size_t have = wire->in_used - wire->in_at, looked_at = 0;
 	int64_t deadline_ms = line_deadline(wire, have > 0), begun_ms = 0;
 	for (;;) {
-		if (line_is_tls(wire->in + wire->in_at, have))
+		if (!wire->tls && line_is_tls(wire->in + wire->in_at, have))
 			return WIRE_FOREIGN;
 		if (find_line(wire, looked_at, length_out)) {
 			wire->drips = begun_ms && monotonic_ms() - begun_ms > DRIP_MS;
@@ -252,6 +275,79 @@ size_t wire_early(struct wire *wire, const char **bytes_out, size_t room)
 	return wire->in_used < room ? wire->in_used : room;
 }
 
+/* --- TLS -------------------------------------------------------------------------------------- */
+
+size_t wire_left(const struct wire *wire, const char **bytes_out)
+{
+	*bytes_out = wire->in + wire->in_at;
+	return wire->in_used - wire->in_at;
+}
+
+void wire_await(struct wire *wire, int64_t milliseconds)
+{
+	if (wire->in_at == wire->in_used)
+		wait_for(wire, wire->in_fd, POLLIN, monotonic_ms() + milliseconds);
+}
+
+/* First what was read before anybody knew what it was. */
+static ssize_t pull(void *context, void *buffer, size_t size)
+{
+	struct wire *wire = context;
+	const char *bytes;
+	size_t left = wire_left(wire, &bytes);
+	if (left == 0 || wire->tls)
+		return read_some(wire, buffer, size);
+	left = left < size ? left : size;
+	memcpy(buffer, bytes, left);
+	wire->in_at += left;
+	return (ssize_t)left;
+}
+
+static ssize_t push(void *context, const void *buffer, size_t size)
+{
+	const struct wire *wire = context;
+	return send(wire->out_fd, buffer, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+bool wire_encrypt(struct wire *wire, const struct tls_public *key, const struct tls_signer *signer,
+		  int64_t deadline_ms, char why_out[TLS_WHY_MAX])
+{
+	struct tls *tls;
+	strcpy(why_out, "out of memory");
+	wire->io = (struct tls_io){ .context = wire, .pull = pull, .push = push };
+	if (wire_flush(wire) != WIRE_OK || tls_server_new(key, signer, &wire->io, &tls) != 0)
+		return false;
+	int error;
+	while ((error = tls_handshake(tls, why_out)) == -EAGAIN) {
+		short wants = tls_wants(tls);
+		enum wire_event event = wait_for(wire, wants == POLLIN ? wire->in_fd : wire->out_fd,
+						 wants, deadline_ms);
+		if (event == WIRE_OK)
+			continue;
+		strcpy(why_out, event == WIRE_TIMEOUT
+					? "the device did not go on with the handshake"
+					: "the connection broke, or the gateway ends");
+		break;
+	}
+	if (error) {
+		tls_free(tls);
+		wire->lost = true;
+		return false;
+	}
+	wire->tls = tls;
+	wire->in_at = wire->in_used = 0;
+	wire->begun = wire->received;
+	return true;
+}
+
+void wire_done(struct wire *wire)
+{
+	if (wire->tls && !wire->lost)
+		tls_goodbye(wire->tls);
+	tls_free(wire->tls);
+	wire->tls = NULL;
+}
+
 /* --- out -------------------------------------------------------------------------------------- */
 
 void wire_put(struct wire *wire, const char *text, size_t size)
@@ -266,6 +362,11 @@ void wire_put(struct wire *wire, const char *text, size_t size)
 
 static ssize_t write_some(const struct wire *wire, const char *bytes, size_t size)
 {
+	if (wire->tls) {
+		ssize_t sent = tls_write(wire->tls, bytes, size);
+		errno = sent < 0 ? (int)-sent : 0;
+		return sent < 0 ? -1 : sent;
+	}
 	ssize_t put = send(wire->out_fd, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (put < 0 && errno == ENOTSOCK)
 		put = write(wire->out_fd, bytes, size > PIPE_PIECE ? PIPE_PIECE : size);
@@ -315,6 +416,9 @@ uint64_t wire_sent_by_now(const struct wire *wire)
 
 uint64_t wire_taken(const struct wire *wire)
 {
+	/* octets of records are not those of lines: what lies here began to come after so many */
+	if (wire->tls)
+		return wire->begun + 1;
 	return wire->received - (wire->in_used - wire->in_at);
 }
 
@@ -348,6 +452,8 @@ void wire_linger(struct wire *wire, int64_t milliseconds)
 	uint64_t enough = wire->received + LINGER_OCTETS;
 	if (wire_flush(wire) != WIRE_OK)
 		return;
+	if (wire->tls)
+		tls_goodbye(wire->tls);
 	if (wire->socket)
 		shutdown(wire->out_fd, SHUT_WR);
 	while (left_ms(deadline_ms) > 0 && wire->received < enough && !wire->lost &&

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "daemon/tls_server.h"
 
 #define WIRE_INPUT  (16 * 1024)
 #define WIRE_OUTPUT 4096
@@ -21,7 +22,7 @@ enum wire_event {
 	WIRE_OK,
 	WIRE_LONG,    /* a line of more than LINE_MAX_BYTES; it has been read to its end */
 	WIRE_ENDLESS, /* one that was given up before its end */
-	WIRE_FOREIGN, /* the first byte of a line starts a TLS handshake */
+	WIRE_FOREIGN, /* the first byte of a line starts a TLS handshake, in clear */
 	WIRE_END,     /* end of file */
 	WIRE_LOST,    /* reset, or an error */
 	WIRE_TIMEOUT,
@@ -36,10 +37,13 @@ struct wire {
 	bool ended;        /* end of file was read */
 	bool drips;        /* the last line came in pieces, with pauses in between */
 	int64_t idle_ms;
-	int64_t waited_ms; /* in the middle of something, since `paced_at` */
+	int64_t waited_ms; /* in the middle of something, for the `paced` octets */
 	int64_t end_ms;    /* of all waiting, on the monotonic clock */
-	uint64_t received; /* octets read so far */
-	uint64_t paced_at; /* how many when the last kB was whole */
+	uint64_t received; /* octets read from the connection so far */
+	size_t paced;      /* what has come of the next kB, without TLS around it */
+	struct tls *tls;   /* owned; NULL: in clear */
+	struct tls_io io;  /* of `tls` */
+	uint64_t begun;    /* with TLS: what was received before that which lies in `in` came */
 	size_t in_at, in_used, out_used;
 	char out[WIRE_OUTPUT];
 	char in[WIRE_INPUT];
@@ -59,6 +63,20 @@ void wire_give_back(struct wire *wire, size_t size);
 
 /* It brought a mail that was taken: all its time is its own again. */
 void wire_forgive(struct wire *wire);
+/* From here on in TLS: the handshake is made, at most until `deadline_ms` (monotonic). What was
+ * read already must be its beginning. False, with the fault in words: the connection is good for
+ * nothing any more. `key` and `signer` are borrowed until it ends. */
+bool wire_encrypt(struct wire *wire, const struct tls_public *key, const struct tls_signer *signer,
+		  int64_t deadline_ms, char why_out[TLS_WHY_MAX]);
+
+/* Ends TLS with a word of goodbye, and frees it. */
+void wire_done(struct wire *wire);
+
+/* Has something been read that was not taken yet? */
+size_t wire_left(const struct wire *wire, const char **bytes_out);
+
+/* Waits, but not longer than so (milliseconds), until something has come that is not read yet. */
+void wire_await(struct wire *wire, int64_t milliseconds);
 
 /* What has come before we said anything; never waits. At most `room` octets, which stay to be read.
  */

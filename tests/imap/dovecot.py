@@ -161,6 +161,9 @@ class Dovecot(Mailboxes):
         """All its processes are gone when this returns."""
         if not self.process:
             return
+        # one that is made after it was listed would live on, and be silent
+        if signal_number == signal.SIGKILL and self.process.poll() is None:
+            self.process.send_signal(signal.SIGSTOP)
         pids = [self.process.pid, *(pid for pid, _ in tree(self.process.pid))]
         if self.process.poll() is None:
             self.process.send_signal(signal_number)

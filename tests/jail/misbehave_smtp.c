@@ -1,6 +1,7 @@
 /* misbehave_smtp.c: a session that obeys the command that it reads, and a listener and a door that
  * obey the question that they pass on: MAIL FROM:<session.ATTEMPT@misbehave.example>,
- * <listener.ATTEMPT@...>, <door.ATTEMPT@...>. And one that lies to whom it asks: session.lie,
+ * <listener.ATTEMPT@...>, <door.ATTEMPT@...>; and a keeper that obeys a name that wants to log in,
+ * keys.ATTEMPT@.... And one that lies to whom it asks: session.lie,
  * session.farewell, session.explain, session.retry, session.stays, session.writable, listener.lie,
  * listener.retry, door.lie. The linker puts these functions in the place of those that they wrap;
  * the program's own source knows nothing of it. */
@@ -12,10 +13,13 @@
 #include "daemon/fdio.h"
 #include "daemon/smtp/cell.h"
 #include "daemon/smtp/line.h"
+#include "daemon/users.h"
 #include "tests/jail/attempts.h"
 
 int __real_cell_enter(enum cell cell, enum jail_mode mode, int folder_fd);
 int __wrap_cell_enter(enum cell cell, enum jail_mode mode, int folder_fd);
+const struct users_entry *__real_users_find(const struct users *users, const char *name);
+const struct users_entry *__wrap_users_find(const struct users *users, const char *name);
 enum line_result __real_line_parse(const char *text, size_t size, struct line_command *command_out);
 enum line_result __wrap_line_parse(const char *text, size_t size, struct line_command *command_out);
 bool __real_ask_read(const void *message, size_t size, struct ask *ask_out);
@@ -38,6 +42,12 @@ int __wrap_cell_enter(enum cell cell, enum jail_mode mode, int folder_fd)
 	role = cell == CELL_DOOR ? "door" : "listener";
 	attempts_prepare();
 	return __real_cell_enter(cell, mode, folder_fd);
+}
+
+const struct users_entry *__wrap_users_find(const struct users *users, const char *name)
+{
+	attempts_obey("keys", name);
+	return __real_users_find(users, name);
 }
 
 enum line_result __wrap_line_parse(const char *text, size_t size, struct line_command *command_out)

@@ -1,6 +1,8 @@
 """Each role, told to misbehave inside its jail, makes every attempt of tests/jail/attempts.c, and is denied each."""
 
+import base64
 import contextlib
+import crypt
 import errno
 import fcntl
 import os
@@ -28,9 +30,10 @@ SMTP = {**dict.fromkeys([*OPENING, *GIVING, "remove_outside", "remove_ledger", "
 ENDS = {
     "child": {"other_message": "ENOENT", "descriptors": 2, "control_socket": "EBADF"},
     "template": {"other_message": "ENOENT", "descriptors": 6, "fork_library": "allowed", "control_message": None},
-    "session": {**SMTP, "descriptors": 6, "control_message": None},
+    "session": {**SMTP, "descriptors": 7, "control_message": None},
     "listener": {**SMTP, "fork_library": "allowed", "accept_any": "ENOTSOCK", "descriptors": None,
                  "control_message": None},
+    "keys": {"control_message": None},
     "door": {"accept_any": "ENOTSOCK", "control_message": None},
     "watcher": {**dict.fromkeys([*OPENING, *GIVING, "remove_outside", "remove_ledger", "rename_out", "rename_in", "link_out",
                                  "link_in", "give_setuid", "chmod_library"], "EACCES"), "other_message": "ENOENT",
@@ -318,3 +321,19 @@ def test_door(place):
             process.wait()
             found.update(results(one.log(), "door"))
     judge("door", found, wanted)
+
+
+@needs_root
+def test_keys(place):
+    """Who has the private keys is told by a name that wants to log in. Each death is a gateway."""
+    wanted, found = names(), {}
+    users = place.file("users", "cam:" + crypt.crypt("right", crypt.mksalt(crypt.METHOD_SHA512)) + "\n")
+    for name in wanted:
+        with gateway(place, log=f"{name}.log", smtp=f"users = {users}\nplaintext_auth = yes") as one:
+            device = Device(one.port)
+            device.say("EHLO x")
+            device.send(b"AUTH PLAIN " + base64.b64encode(f"\0{sender('keys', name)}\0x".encode()) + b"\r\n")
+            wait_for(lambda: ended(one, "keys", "keys", name), 20, f"{name}: no end")
+            found.update(results(one.log(), "keys"))
+            device.close()
+    judge("keys", found, wanted)

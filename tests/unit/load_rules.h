@@ -6,10 +6,12 @@
 #include <string.h>
 #include "policy/rules.h"
 
-/* "[route a]" or "key = value". */
+/* "[route a]", "key = value", or "@source name addresses": somebody who can log in. */
 static bool load_line(struct rules *rules, char *line, unsigned at, struct rules_error *error)
 {
-	char section[64] = "", name[600] = "", *value = strchr(line, '=');
+	char section[64] = "", name[600] = "", addresses[600] = "", *value = strchr(line, '=');
+	if (sscanf(line, "@%63s %599s %599[^\n]", section, name, addresses) >= 2)
+		return rules_add_login(rules, section, name, addresses, error);
 	if (sscanf(line, "[%63[^] ] %599[^]]]", section, name) >= 1)
 		return rules_open(rules, section, name, at, error);
 	if (!value)

@@ -50,3 +50,24 @@ static inline void place_remove(const char *path, int fd)
 	close(fd);
 	nftw(path, place_remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
+
+/* The same as set-up and tear-down of each test. */
+struct place_room {
+	char path[64];
+	int fd;
+};
+
+static inline int place_set_up(void **state)
+{
+	static struct place_room room;
+	room.fd = place_make(room.path);
+	*state = &room;
+	return 0;
+}
+
+static inline int place_tear_down(void **state)
+{
+	struct place_room *room = *state;
+	place_remove(room->path, room->fd);
+	return 0;
+}

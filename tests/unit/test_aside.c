@@ -16,27 +16,7 @@
 #define ONE   "00000000000000a1"
 #define OTHER "00000000000000b2"
 
-struct room {
-	char path[64];
-	int fd;
-};
-
-static int set_up(void **state)
-{
-	static struct room room;
-	room.fd = place_make(room.path);
-	*state = &room;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	struct room *room = *state;
-	place_remove(room->path, room->fd);
-	return 0;
-}
-
-static void add(const struct room *room, const char *id, const char *file, const char *facts)
+static void add(const struct place_room *room, const char *id, const char *file, const char *facts)
 {
 	char path[64];
 	close(place_folder(room->fd, id));
@@ -65,7 +45,7 @@ static const struct {
 
 static void test_find(void **state)
 {
-	const struct room *room = *state;
+	const struct place_room *room = *state;
 	add(room, ONE, ASIDE_MESSAGE, "{}");
 	add(room, OTHER, ASIDE_PART, "{}");
 	add(room, ".new-00000000000000a1", ASIDE_MESSAGE, "{}");
@@ -80,7 +60,7 @@ static void test_find(void **state)
 
 static void test_read(void **state)
 {
-	const struct room *room = *state;
+	const struct place_room *room = *state;
 	struct aside aside;
 	add(room, ONE, ASIDE_PART, "{\"reason\":\"type\",\"received_ms\":77000}");
 	assert_int_equal(aside_read(room->fd, ONE, &aside), 0);
@@ -97,7 +77,7 @@ static void test_read(void **state)
 static void test_damaged(void **state)
 {
 	static const char *const facts[] = { NULL, "", "[]", "{\"reason\":" };
-	const struct room *room = *state;
+	const struct place_room *room = *state;
 	for (size_t i = 0; i < sizeof facts / sizeof facts[0]; i++) {
 		struct aside aside;
 		struct ask_head head;
@@ -117,7 +97,7 @@ static void test_damaged(void **state)
 /* Nothing that hangs, and nothing that lies elsewhere. */
 static void test_strange(void **state)
 {
-	const struct room *room = *state;
+	const struct place_room *room = *state;
 	struct aside aside;
 	int entry_fd;
 	assert_int_equal(symlinkat("/", room->fd, ONE), 0);
@@ -132,7 +112,7 @@ static void test_strange(void **state)
 
 static void test_hold_and_remove(void **state)
 {
-	const struct room *room = *state;
+	const struct place_room *room = *state;
 	auto_close int held = -1;
 	int second;
 	add(room, ONE, ASIDE_MESSAGE, "{}");
@@ -237,7 +217,7 @@ static void test_nonsense(void **state)
 
 int main(void)
 {
-#define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define TEST(test) cmocka_unit_test_setup_teardown(test, place_set_up, place_tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(test_find),
 		TEST(test_read),

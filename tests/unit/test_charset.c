@@ -6,6 +6,7 @@
 #include <string.h>
 #include <cmocka.h>
 #include "extract/charset.h"
+#include "tests/unit/charsets.h"
 
 static const struct {
 	const char *charset, *bytes;
@@ -142,24 +143,11 @@ static void names(void **state)
 	assert_true(charset_find(SPAN("Windows-1250")) >= 0);
 }
 
-static int prepare(void **state)
-{
-	(void)state;
-	return charset_prepare();
-}
-
-static int finish(void **state)
-{
-	(void)state;
-	charset_done();
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(whole),    cmocka_unit_test(pieces), cmocka_unit_test(little_room),
 		cmocka_unit_test(cut_text), cmocka_unit_test(names),
 	};
-	return cmocka_run_group_tests(tests, prepare, finish);
+	return cmocka_run_group_tests(tests, charsets_prepare, charsets_finish);
 }

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include "extract/charset.h"
 #include "extract/content.h"
+#include "tests/unit/charsets.h"
 
 static struct content content;
 
@@ -146,21 +147,8 @@ static void odds(void **state)
 	assert_false(content.too_many);
 }
 
-static int prepare(void **state)
-{
-	(void)state;
-	return charset_prepare();
-}
-
-static int finish(void **state)
-{
-	(void)state;
-	charset_done();
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(all_rows), cmocka_unit_test(odds) };
-	return cmocka_run_group_tests(tests, prepare, finish);
+	return cmocka_run_group_tests(tests, charsets_prepare, charsets_finish);
 }

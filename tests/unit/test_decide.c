@@ -704,6 +704,54 @@ static void ends(void **state)
 	}
 }
 
+/* Who logged in sends as himself, in the envelope and in From, whatever the routes say. */
+static void sending_as(void **state)
+{
+	(void)state;
+	static const char own[] = SHARE "@lan cam cam@x, *@cam.x\n@lan box box@x\n@lan any\n"
+					"@office boss boss@x\n[route a]\n";
+	static const struct {
+		const char *login, *sender, *from;
+		enum facts_from state;
+		const char *early, *end;
+	} rows[] = {
+		{ NULL, "box@x", "box@x", FACTS_FROM_ONE, "none", "none" },
+		{ "cam", "cam@x", "cam@x", FACTS_FROM_ONE, "none", "none" },
+		{ "cam", "CAM@X", "one@cam.x", FACTS_FROM_ONE, "none", "none" },
+		{ "cam", "", "cam@x", FACTS_FROM_ONE, "none", "none" },
+		{ "cam", "cam@x", "", FACTS_FROM_NONE, "none", "none" },
+		{ "cam", "cam@x", "", FACTS_FROM_BAD, "none", "sender" },
+		{ "cam", "box@x", "cam@x", FACTS_FROM_ONE, "sender", "sender" },
+		{ "cam", "cam@x", "box@x", FACTS_FROM_ONE, "none", "sender" },
+		{ "cam", "cam@x", "who@y", FACTS_FROM_ONE, "none", "sender" },
+		{ "cam", "who@y", "", FACTS_FROM_NONE, "sender", "sender" },
+		{ "any", "who@y", "who@y", FACTS_FROM_ONE, "none", "none" },
+		{ "any", "who@y", "", FACTS_FROM_BAD, "none", "none" },
+		{ "any", "box@x", "who@y", FACTS_FROM_ONE, "sender", "sender" },
+		{ "any", "who@y", "a@cam.x", FACTS_FROM_ONE, "none", "sender" },
+		/* of another source's logins nothing is known here */
+		{ "any", "boss@x", "boss@x", FACTS_FROM_ONE, "none", "none" },
+		{ "boss", "box@x", "box@x", FACTS_FROM_ONE, "none", "none" },
+	};
+	static const char *const recipients[] = { "in@x", NULL };
+	struct rules rules;
+	load(&rules, own);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct decide_route routes[DECIDE_ROUTES_MAX];
+		size_t count;
+		struct facts facts = usual_facts(recipients);
+		facts.login = rows[i].login;
+		facts.sender = rows[i].sender;
+		facts.from = rows[i].from;
+		facts.from_state = rows[i].state;
+		const char *early = name_of(decide_early(&rules, &facts));
+		const char *end = name_of(decide_routes(&rules, &facts, routes, &count));
+		if (strcmp(early, rows[i].early) != 0 || strcmp(end, rows[i].end) != 0)
+			fail_msg("row %zu: early %s, end %s", i, early, end);
+	}
+	rules_done(&rules);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -713,6 +761,7 @@ int main(void)
 		cmocka_unit_test(from_fields),
 		cmocka_unit_test(proofs),
 		cmocka_unit_test(logins),
+		cmocka_unit_test(sending_as),
 		cmocka_unit_test(recipients),
 		cmocka_unit_test(too_many_routes),
 		cmocka_unit_test(sizes_of_messages),

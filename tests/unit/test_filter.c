@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include "extract/charset.h"
 #include "extract/filter.h"
+#include "tests/unit/charsets.h"
 
 #define TOP   "From: a@b\r\nMIME-Version: 1.0\r\n"
 #define MIXED TOP "Content-Type: multipart/mixed; boundary=BB\r\n\r\n"
@@ -869,20 +870,6 @@ static void many_layers(void **state)
 	}
 }
 
-static int prepare(void **state)
-{
-	(void)state;
-	decode_prepare();
-	return charset_prepare();
-}
-
-static int finish(void **state)
-{
-	(void)state;
-	charset_done();
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -898,5 +885,5 @@ int main(void)
 		cmocka_unit_test(much_to_look_at),
 		cmocka_unit_test(many_layers),
 	};
-	return cmocka_run_group_tests(tests, prepare, finish);
+	return cmocka_run_group_tests(tests, charsets_prepare, charsets_finish);
 }

@@ -9,6 +9,7 @@
 #include "extract/decode.h"
 #include "extract/limits.h"
 #include "extract/param.h"
+#include "tests/unit/charsets.h"
 
 /* ---- the value proper ---- */
 
@@ -209,25 +210,11 @@ static void many(void **state)
 	assert_true(param_too_many(span_of(params, 4 * LIMIT_PARAMS_MAX + 4)));
 }
 
-static int prepare(void **state)
-{
-	(void)state;
-	decode_prepare();
-	return charset_prepare();
-}
-
-static int finish(void **state)
-{
-	(void)state;
-	charset_done();
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(split), cmocka_unit_test(texts),      cmocka_unit_test(pairs),
 		cmocka_unit_test(many),  cmocka_unit_test(boundaries),
 	};
-	return cmocka_run_group_tests(tests, prepare, finish);
+	return cmocka_run_group_tests(tests, charsets_prepare, charsets_finish);
 }

@@ -13,6 +13,7 @@
 #include "extract/decode.h"
 #include "extract/filter.h"
 #include "policy/proof.h"
+#include "tests/unit/charsets.h"
 
 /* ---- from a message to its facts ---- */
 
@@ -812,20 +813,6 @@ static void facts_alone(void **state)
 	assert_false(proof_results(&settings, &facts));
 }
 
-static int prepare(void **state)
-{
-	(void)state;
-	decode_prepare();
-	return charset_prepare();
-}
-
-static int finish(void **state)
-{
-	(void)state;
-	charset_done();
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -834,5 +821,5 @@ int main(void)
 		cmocka_unit_test(all_rows),
 		cmocka_unit_test(facts_alone),
 	};
-	return cmocka_run_group_tests(tests, prepare, finish);
+	return cmocka_run_group_tests(tests, charsets_prepare, charsets_finish);
 }

@@ -217,8 +217,7 @@ static void faults_of_keys(void **state)
 		{ SHARE "[route a]\nscan_command = clamdscan -\n", 4,
 		  "not available in this version" },
 		{ SHARE "[route a]\nnotify = phone\n", 4, "not available in this version" },
-		{ SHARE "[route a]\nauth = dkim\n", 4, "not available in this version" },
-		{ SHARE "[route a]\nauth = peer, dkim\n", 4, "not available in this version" },
+		{ SHARE "[route a]\nalign = loose\n", 4, "strict" },
 	};
 	check_faults(faults, sizeof faults / sizeof *faults);
 }

@@ -14,26 +14,6 @@
 
 #define SEATS 3
 
-struct room {
-	char path[64];
-	int fd;
-};
-
-static int set_up(void **state)
-{
-	static struct room room;
-	room.fd = place_make(room.path);
-	*state = &room;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	struct room *room = *state;
-	place_remove(room->path, room->fd);
-	return 0;
-}
-
 static bool never(const void *context)
 {
 	(void)context;
@@ -46,7 +26,7 @@ static bool always(const void *context)
 	return true;
 }
 
-static void take_all(const struct room *room, struct seat seats[SEATS])
+static void take_all(const struct place_room *room, struct seat seats[SEATS])
 {
 	for (size_t i = 0; i < SEATS; i++)
 		assert_int_equal(seat_take(room->fd, "one", SEATS, never, NULL, &seats[i]), 0);
@@ -62,7 +42,7 @@ static void test_as_many_as_there_are(void **state)
 {
 	struct seat seats[SEATS], other = { .fd = -1 };
 	take_all(*state, seats);
-	const struct room *room = *state;
+	const struct place_room *room = *state;
 	assert_int_equal(seat_take(room->fd, "one", SEATS, never, NULL, &other), -ETIMEDOUT);
 	assert_int_equal(other.fd, -1);
 	/* of another share there are others */
@@ -77,7 +57,7 @@ static void test_as_many_as_there_are(void **state)
 /* Nobody has got on for long: there is no use in waiting. One who does is waited for. */
 static void test_who_hangs(void **state)
 {
-	const struct room *room = *state;
+	const struct place_room *room = *state;
 	struct seat seats[SEATS], other = { .fd = -1 };
 	take_all(room, seats);
 	int64_t long_ago = monotonic_ms() - 60000;
@@ -93,7 +73,7 @@ static void test_who_hangs(void **state)
 
 static void test_seat_of_the_dead(void **state)
 {
-	const struct room *room = *state;
+	const struct place_room *room = *state;
 	struct seat seat = { .fd = -1 };
 	pid_t pid = fork();
 	if (pid == 0) {
@@ -119,9 +99,11 @@ static void test_no_seat(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_as_many_as_there_are, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_who_hangs, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_seat_of_the_dead, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_as_many_as_there_are, place_set_up,
+						place_tear_down),
+		cmocka_unit_test_setup_teardown(test_who_hangs, place_set_up, place_tear_down),
+		cmocka_unit_test_setup_teardown(test_seat_of_the_dead, place_set_up,
+						place_tear_down),
 		cmocka_unit_test(test_no_seat),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

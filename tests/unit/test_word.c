@@ -8,6 +8,7 @@
 #include "extract/charset.h"
 #include "extract/decode.h"
 #include "extract/word.h"
+#include "tests/unit/charsets.h"
 
 static const struct {
 	const char *cause, *in, *out;
@@ -89,20 +90,6 @@ static void escapes(void **state)
 	assert_string_equal(bytes, "a b\xc3\xa4%zz%4");
 }
 
-static int prepare(void **state)
-{
-	(void)state;
-	decode_prepare();
-	return charset_prepare();
-}
-
-static int finish(void **state)
-{
-	(void)state;
-	charset_done();
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -110,5 +97,5 @@ int main(void)
 		cmocka_unit_test(many_words),
 		cmocka_unit_test(escapes),
 	};
-	return cmocka_run_group_tests(tests, prepare, finish);
+	return cmocka_run_group_tests(tests, charsets_prepare, charsets_finish);
 }

@@ -1,0 +1,104 @@
+/* password.c: the verb `password`: a line for a file of logins. Never stores what it read. */
+#define _GNU_SOURCE
+#include <crypt.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+#include "daemon/cli/verbs.h"
+#include "daemon/users.h"
+
+#define PASSWORD_MAX 511   /* octets */
+#define KIND         "$y$" /* yescrypt */
+
+/* A person types it unseen, and twice. */
+static bool set_echo(bool wanted)
+{
+	struct termios settings;
+	if (tcgetattr(0, &settings) < 0)
+		return false;
+	if (wanted)
+		settings.c_lflag |= ECHO;
+	else
+		settings.c_lflag &= ~(tcflag_t)ECHO;
+	return tcsetattr(0, TCSAFLUSH, &settings) == 0;
+}
+
+static bool read_line(const char *prompt, char line[PASSWORD_MAX + 2])
+{
+	if (*prompt)
+		fprintf(stderr, "%s", prompt);
+	bool good = fgets(line, PASSWORD_MAX + 2, stdin) != NULL;
+	if (*prompt)
+		fputc('\n', stderr);
+	size_t size = good ? strcspn(line, "\r\n") : 0;
+	if (!good || (size == PASSWORD_MAX + 1 && line[size] == '\0'))
+		return false;
+	line[size] = '\0';
+	return true;
+}
+
+static bool ask_twice(char line[PASSWORD_MAX + 2])
+{
+	char again[PASSWORD_MAX + 2] = "";
+	bool hidden = set_echo(false);
+	bool good = read_line("Password: ", line) && read_line("Again: ", again);
+	if (hidden)
+		set_echo(true);
+	if (good && strcmp(line, again) != 0) {
+		fputs("letterchute: the two are not the same\n", stderr);
+		good = false;
+	}
+	explicit_bzero(again, sizeof again);
+	return good;
+}
+
+/* What a device can send and a person can type. */
+static const char *fault_of(const char *password)
+{
+	if (!*password)
+		return "the password is empty";
+	for (const char *s = password; *s; s++) {
+		if ((unsigned char)*s < 0x20 || *s == 0x7F)
+			return "the password has a control character";
+	}
+	return NULL;
+}
+
+static int print_hash(const char *name, const char *password)
+{
+	static struct crypt_data room;
+	char salt[CRYPT_GENSALT_OUTPUT_SIZE];
+	if (!crypt_gensalt_rn(KIND, 0, NULL, 0, salt, sizeof salt)) {
+		fprintf(stderr, "letterchute: no hash can be made: %s\n", strerror(errno));
+		return EXIT_BUG;
+	}
+	const char *hash = crypt_r(password, salt, &room);
+	if (!hash || *hash == '*') {
+		fprintf(stderr, "letterchute: no hash can be made: %s\n", strerror(errno));
+		return EXIT_BUG;
+	}
+	printf("%s%s%s\n", name ? name : "", name ? ":" : "", hash);
+	return EXIT_OK;
+}
+
+int verb_password(const struct options *options)
+{
+	const char *name = options->operands_count ? options->operands[0] : NULL;
+	char line[PASSWORD_MAX + 2] = "";
+	if (name && !users_is_name(name)) {
+		fputs("letterchute: a name has at most 63 characters, and no blanks, colons or commas\n",
+		      stderr);
+		return EXIT_USAGE;
+	}
+	bool read = isatty(0) ? ask_twice(line) : read_line("", line);
+	const char *fault = read ? fault_of(line) : "there is no password that can be read";
+	int status = EXIT_USAGE;
+	if (fault)
+		fprintf(stderr, "letterchute: %s\n", fault);
+	else
+		status = print_hash(name, line);
+	explicit_bzero(line, sizeof line);
+	return status;
+}

@@ -1,0 +1,257 @@
+"""Signed mails, made by python3-dkim in the system's own interpreter with keys that are made when they are wanted; and
+where their public halves are to be found: in a file, or by a server for names."""
+
+import base64
+import contextlib
+import fcntl
+import functools
+import json
+import os
+import shutil
+import socket
+import struct
+import subprocess
+import tempfile
+import threading
+import time
+
+from harness import mail, part, pdf, require, wait_for
+
+INTERPRETER = "/usr/bin/python3"
+
+# One JSON object in: message, selector, domain, key (base64 or text), and what else dkim.sign takes; the field out.
+SCRIPT = """
+import base64, dkim, json, sys, time
+given = json.load(sys.stdin)
+message = base64.b64decode(given.pop("message"))
+ahead = given.pop("ahead", 0)
+now = time.time
+dkim.time.time = lambda: now() + ahead
+key = given.pop("key").encode()
+more = {name: tuple(one.encode() for one in value) if isinstance(value, list) else
+        value.encode() if isinstance(value, str) else value for name, value in given.items()}
+dkim.HASH_ALGORITHMS.setdefault(b"rsa-sha1", __import__("hashlib").sha1)
+signer = dkim.DKIM(message, linesep=b"\\r\\n")
+signer.should_not_sign = set()
+sys.stdout.buffer.write(signer.sign(more.pop("selector"), more.pop("domain"), key, **more))
+"""
+
+
+@functools.lru_cache(None)
+def rsa(bits, name=""):
+    """PEM of a private key, and base64 of its public half; as many as there are names."""
+    folder = tempfile.mkdtemp()
+    try:
+        path = os.path.join(folder, "key")
+        subprocess.run(["openssl", "genrsa", "-traditional", "-out", path, str(bits)], check=True, capture_output=True)
+        public = subprocess.run(["openssl", "rsa", "-in", path, "-pubout", "-outform", "DER"], check=True,
+                                capture_output=True).stdout
+        with open(path) as pem:
+            return pem.read(), base64.b64encode(public).decode()
+    finally:
+        shutil.rmtree(folder)
+
+
+@functools.lru_cache(None)
+def ed25519():
+    """Base64 of both halves."""
+    folder = tempfile.mkdtemp()
+    try:
+        path = os.path.join(folder, "key")
+        subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", path], check=True, capture_output=True)
+        halves = [subprocess.run(["openssl", "pkey", "-in", path, "-outform", "DER", *more], check=True,
+                                 capture_output=True).stdout[-32:] for more in ([], ["-pubout"])]
+        return tuple(base64.b64encode(half).decode() for half in halves)
+    finally:
+        shutil.rmtree(folder)
+
+
+def record(public, kind="rsa", more=""):
+    return f"v=DKIM1; k={kind}; {more}p={public}"
+
+
+def field(message, domain="example.org", selector="sel", key=None, **more):
+    """The DKIM-Signature field of a message, CRLF included."""
+    given = {"message": base64.b64encode(message).decode(), "selector": selector, "domain": domain,
+             "key": key or rsa(2048)[0], **more}
+    done = subprocess.run([INTERPRETER, "-c", SCRIPT], input=json.dumps(given).encode(), capture_output=True)
+    require(done.returncode == 0 and done.stdout, done.stderr.decode())
+    return done.stdout
+
+
+def signed(message=None, **more):
+    message = message or scan()
+    return field(message, **more) + message
+
+
+def scan(**more):
+    """As a server would sign it: with the fields that every mail has."""
+    return mail(part(pdf(3000)), **more)
+
+
+def keys(place, records=None):
+    """A file of keys: that of `field`, or these: name -> record."""
+    records = records if records is not None else {"sel._domainkey.example.org": record(rsa(2048)[1])}
+    return place.file("keys", "# of the tests\n\n" + "".join(f"{name} {text}\n" for name, text in records.items()))
+
+
+# --- a server for names ------------------------------------------------------------------------------------------------
+
+NO_SUCH_NAME, SERVER_FAILED, REFUSED, TRUNCATED = 3, 2, 5, 0x200
+TXT, CNAME = 16, 5
+
+
+def labels(name):
+    return b"".join(bytes([len(label)]) + label.encode() for label in name.split(".")) + b"\0"
+
+
+def strings(text):
+    octets = text.encode()
+    return b"".join(bytes([len(octets[at:at + 255])]) + octets[at:at + 255] for at in range(0, len(octets), 255))
+
+
+class Names(threading.Thread):
+    """Answers at a port of loopback, by UDP and TCP. `records`: name -> a record, a list of them, a code to answer with,
+    or None: no answer at all. What is not there there is not. An answer of more than `most` octets is for TCP."""
+
+    def __init__(self, place, records, most=512, host="127.0.0.1"):
+        super().__init__(daemon=True)
+        self.records, self.most, self.asked = records, most, []
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.listener = socket.create_server((host, 0), family=family)
+        self.port = self.listener.getsockname()[1]
+        self.datagrams = socket.socket(family, socket.SOCK_DGRAM)
+        self.datagrams.bind((host, self.port))
+        self.address = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+        place.later(self.stop)
+        self.start()
+        threading.Thread(target=self.serve_streams, daemon=True).start()
+
+    def stop(self):
+        for one in (self.datagrams, self.listener):
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+    def run(self):
+        with contextlib.suppress(OSError):
+            while True:
+                question, peer = self.datagrams.recvfrom(4096)
+                answer = self.answer(question, False) if len(question) > 12 else None
+                if answer and len(answer) > self.most:
+                    answer = question[:2] + struct.pack(">HHHHH", 0x8180 | TRUNCATED, 1, 0, 0, 0) + question[12:]
+                if answer:
+                    self.datagrams.sendto(answer, peer)
+
+    def serve_streams(self):
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self.listener.accept()
+                with connection, contextlib.suppress(OSError, struct.error):
+                    (size,) = struct.unpack(">H", connection.recv(2))
+                    answer = self.answer(connection.recv(size), True)
+                    connection.sendall(struct.pack(">H", len(answer)) + answer)
+
+    def answer(self, question, is_stream):
+        name, at = [], 12
+        while question[at]:
+            name.append(question[at + 1:at + 1 + question[at]].decode())
+            at += 1 + question[at]
+        question, name = question[:at + 5], ".".join(name).lower()
+        self.asked.append((name, is_stream))
+        found = self.records.get(name, NO_SUCH_NAME)
+        if found is None:
+            return None
+        if isinstance(found, int):
+            return question[:2] + struct.pack(">HHHHH", 0x8180 | found, 1, 0, 0, 0) + question[12:]
+        found = found if isinstance(found, list) else [found]
+        out = b""
+        for text in found:
+            kind, data = (CNAME, labels(text[1:])) if text.startswith("@") else (TXT, strings(text))
+            out += b"\xc0\x0c" + struct.pack(">HHIH", kind, 1, 60, len(data)) + data
+        return question[:2] + struct.pack(">HHHHH", 0x8180, 1, len(found), 0, 0) + question[12:] + out
+
+
+def dnsmasq(place, name, text):
+    """A real one, with one record; ADDRESS:PORT."""
+    with socket.socket(type=socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    pieces = ",".join(text[at:at + 250] for at in range(0, len(text), 250))
+    process = subprocess.Popen(["dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--pid-file=", f"--port={port}",
+                                "--listen-address=127.0.0.1", "--bind-interfaces", "--no-resolv", "--no-hosts", "--local=/#/",
+                                f"--txt-record={name},{pieces}"], stderr=subprocess.PIPE)
+    place.later(process.wait)
+    place.later(process.kill)
+
+    def answers():
+        with socket.socket(type=socket.SOCK_DGRAM) as client, contextlib.suppress(OSError):
+            client.settimeout(0.2)
+            client.connect(("127.0.0.1", port))
+            client.send(b"\0\1\1\0\0\1\0\0\0\0\0\0" + labels(name) + struct.pack(">HH", TXT, 1))
+            return client.recv(4096)
+    wait_for(answers, 10, "dnsmasq does not answer")
+    return f"127.0.0.1:{port}"
+
+
+# --- the prover by itself ----------------------------------------------------------------------------------------------
+
+NOTHING, RELATED, SIGNED, DIED = 1, 2, 3, 4
+MESSAGE, LOOK = 1, 2
+
+
+class Answer:
+    def __init__(self, octets):
+        self.verdict, self.unsure, self.status, text = struct.unpack("IIi192s", octets)
+        self.text = text.split(b"\0")[0].decode()
+
+    def __repr__(self):
+        return f"({self.verdict}, {self.unsure}, {self.status}, {self.text!r})"
+
+
+class Prover:
+    """letterchute-prove, with ourselves in the place of the boss and of couriers."""
+
+    def __init__(self, place, program, records=None, resolver="none", mode="alone", sandbox="best", limits=""):
+        text = (f"[gateway]\nstate = {place.state}\ndkim_resolver = {resolver}\nsandbox = {sandbox}\n[limits]\n{limits}\n"
+                f"[smtp lan]\nlisten = 127.0.0.1:0\n[share]\npath = {place.share}\n[route a]\nauth = dkim\n")
+        configuration = os.open(place.file("prover.conf", text), os.O_RDONLY)
+        found = os.open(keys(place, records), os.O_RDONLY)
+        self.asks, questions = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.log = os.path.join(place.folder, "prover.log")
+        parent = os.getpid()
+        with open(self.log, "ab") as log:
+            fds = [os.dup(fd) for fd in (configuration, questions.fileno(), found)]
+
+            def place_them():
+                high = [fcntl.fcntl(fd, fcntl.F_DUPFD, 50) for fd in fds]
+                for at, fd in enumerate(high):
+                    os.dup2(fd, 3 + at)
+            self.process = subprocess.Popen([program, mode], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            close_fds=False, preexec_fn=place_them,
+                                            env={"LETTERCHUTE_PARENT": str(parent),
+                                                 **{name: value for name, value in os.environ.items() if "SAN_OPT" in name}})
+        for fd in (*fds, configuration, found):
+            os.close(fd)
+        questions.close()
+        place.later(self.process.wait)
+        place.later(self.process.kill)
+
+    def send(self, message, domain="example.org", relaxed=False, kind=MESSAGE, seconds=25):
+        """Where the answer will come."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        deadline = int((time.clock_gettime(time.CLOCK_MONOTONIC) + seconds) * 1000)
+        question = struct.pack("IIQq256s", kind, relaxed, len(message), deadline, domain.encode())
+        with theirs, tempfile.TemporaryFile() as file:
+            file.write(message)
+            file.flush()
+            fds = [theirs.fileno()] + ([file.fileno()] if kind == MESSAGE else [])
+            socket.send_fds(self.asks, [question], fds)
+        return ours
+
+    def ask(self, message=b"", **more):
+        with self.send(message, **more) as ours:
+            ours.settimeout(60)
+            octets = ours.recv(1000)
+        return Answer(octets) if octets else None
+
