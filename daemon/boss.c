@@ -201,20 +201,47 @@ static int start_prover(const struct config *config, int config_fd, int question
 	return role_start(&start, pid_out);
 }
 
-/* A listener, or the door. */
 static int start_listener(struct boss *boss, const struct source *source, pid_t *pid_out)
 {
-	bool door = source->kind == SOURCE_DOOR;
-	const char *arguments[] = { door ? "door" : "listen", door ? NULL : source->name, NULL };
+	const char *arguments[] = { "listen", source->name, NULL };
+	auto_close int status_fd = -1;
+	int error = status_open(boss->sources_fd, source->name, &status_fd);
+	if (error)
+		return error;
 	auto_close int nothing_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	int fds[SOCKETS_MAX + 3] = { source->asks[0], boss->receiving_fd,
+	int fds[SOCKETS_MAX + 5] = { source->asks[0], boss->receiving_fd,
 				     source->keeps[0] >= 0 ? source->keeps[0] : nothing_fd };
 	for (size_t i = 0; i < source->sockets_count; i++)
 		fds[i + 3] = source->sockets[i].fd;
+	fds[source->sockets_count + 3] = source->watch[0];
+	fds[source->sockets_count + 4] = status_fd;
 	const struct role_start start = { .role = ROLE_SMTP,
 					  .arguments = arguments,
 					  .fds = fds,
-					  .fds_count = source->sockets_count + 3,
+					  .fds_count = source->sockets_count + 5,
+					  .config_fd = boss->config_fd,
+					  .program_fd = -1,
+					  .uid = boss->config.uid,
+					  .gid = boss->config.gid };
+	return role_start(&start, pid_out);
+}
+
+/* The listeners come first among the sources, in the order of the configuration. */
+static int start_door(struct boss *boss, const struct source *source, pid_t *pid_out)
+{
+	const char *arguments[] = { "door", NULL };
+	auto_close int nothing_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	int fds[SOURCES_MAX + 4] = { source->asks[0], boss->receiving_fd, nothing_fd,
+				     source->sockets[0].fd };
+	size_t count = 4;
+	for (size_t i = 0; i < boss->sources.count; i++) {
+		if (boss->sources.list[i].kind == SOURCE_LISTENER)
+			fds[count++] = boss->sources.list[i].watch[1];
+	}
+	const struct role_start start = { .role = ROLE_SMTP,
+					  .arguments = arguments,
+					  .fds = fds,
+					  .fds_count = count,
 					  .config_fd = boss->config_fd,
 					  .program_fd = -1,
 					  .uid = boss->config.uid,
@@ -343,8 +370,8 @@ static int start_watcher(struct boss *boss, const struct source *source, pid_t *
 static int start_source(struct boss *boss, struct source *source, pid_t *pid_out)
 {
 	switch (source->kind) {
-	case SOURCE_LISTENER:
-	case SOURCE_DOOR: return start_listener(boss, source, pid_out);
+	case SOURCE_LISTENER: return start_listener(boss, source, pid_out);
+	case SOURCE_DOOR: return start_door(boss, source, pid_out);
 	case SOURCE_IMAP: return start_puller(boss, source, pid_out);
 	case SOURCE_MAILDIR: return start_watcher(boss, source, pid_out);
 	}
@@ -1153,6 +1180,24 @@ int boss_check_keys(const struct config *config, char error_out[CONFIG_ERROR_MAX
 		snprintf(error_out, CONFIG_ERROR_MAX, "the certificates can't be looked at: %s",
 			 strerror(-error));
 	return error ? EXIT_CANT_START : 0;
+}
+
+int boss_start_keys(const struct config *config, const struct config_listener *listener,
+		    int link_fd, pid_t *pid_out)
+{
+	static struct keys_start how;
+	auto_close int config_fd = -1;
+	auto_close int tls_fd = -1;
+	int error = config_write(config, &config_fd);
+	if (!error)
+		error = spool_open(config->gateway.state, SPOOL_TLS, &tls_fd);
+	if (error)
+		return error;
+	how = (struct keys_start){ .arguments = { "keeper" }, .fds = { tls_fd }, .count = 1 };
+	add_keys(&how, listener, link_fd);
+	error = start_keys_role(config, &how, config_fd, pid_out);
+	close_keys(&how);
+	return error;
 }
 
 int boss_start_login(const struct config *config, const struct config_account *account,

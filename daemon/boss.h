@@ -31,6 +31,11 @@ int boss_start_prover(const struct config *config, int *asks_out);
  * saying where in the configuration, as config_load. */
 int boss_check_keys(const struct config *config, char error_out[CONFIG_ERROR_MAX]);
 
+/* Starts who has the private key and the logins of one listener, for who holds a session without a
+ * gateway; it ends when all other ends of `link_fd` are closed. 0 or -errno. */
+int boss_start_keys(const struct config *config, const struct config_listener *listener,
+		    int link_fd, pid_t *pid_out);
+
 int boss_start_courier(const struct config *config, const char *mode, int fd, pid_t *pid_out);
 
 /* Starts who lets a person sign in to an account, on our standard input and output, with the

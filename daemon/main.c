@@ -27,7 +27,8 @@ enum {
 	OPTION_REASONS,
 	OPTION_DEVICE,
 	OPTION_BROWSER,
-	OPTION_PORT
+	OPTION_PORT,
+	OPTION_LAST
 };
 
 /* clang-format off */
@@ -53,6 +54,7 @@ static const struct option option_table[] = {
 	{ "device", no_argument, NULL, OPTION_DEVICE },
 	{ "browser", no_argument, NULL, OPTION_BROWSER },
 	{ "port", required_argument, NULL, OPTION_PORT },
+	{ "last", no_argument, NULL, OPTION_LAST },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -85,6 +87,9 @@ static const struct verb {
 	{ "status", verb_status, { OPTION_JSON }, 0, 0,
 	  "status [-c FILE] [--json]",
 	  "where each source and each share stands" },
+	{ "watch-device", verb_watch_device, { OPTION_JSON, OPTION_PEER, OPTION_SOURCE, OPTION_LAST }, 0, 0,
+	  "watch-device [-c FILE] [--json] [--source NAME] [--peer IP] [--last]",
+	  "what devices say, live, and why they fail; --last: what was kept of the last failures" },
 	{ "check", verb_check, { OPTION_JSON, OPTION_OFFLINE, OPTION_ADOPT }, 0, 0,
 	  "check [-c FILE] [--json] [--offline] [--adopt]",
 	  "reads the configuration and probes the share" },
@@ -173,6 +178,7 @@ static bool set_option(struct options *options, const struct verb *verb, int opt
 	case OPTION_DEVICE: options->device = true; break;
 	case OPTION_BROWSER: options->browser = true; break;
 	case OPTION_PORT: options->port = optarg; break;
+	case OPTION_LAST: options->last = true; break;
 	default: return false;
 	}
 	return true;

@@ -8,7 +8,8 @@
 #include "daemon/keep.h"
 #include "daemon/role.h"
 
-#define TRIES 2 /* a prover may be killed over the question */
+#define TRIES   2   /* a prover may be killed over the question */
+#define LOOK_MS 200 /* between looks whether we are to end */
 
 static bool ends_inside(const char *text, size_t size)
 {
@@ -57,15 +58,25 @@ static int send_question(int prover_fd, const struct prove_question *question, i
 	return error;
 }
 
-/* 0; -ETIMEDOUT; -EPIPE: the prover is gone; -EPROTO: it spoke nonsense. */
-static int take_answer(int fd, int64_t deadline_ms, struct prove_answer *answer_out)
+/* 0, -ETIMEDOUT or -ECANCELED. */
+static int await_answer(int fd, int64_t deadline_ms, const volatile sig_atomic_t *stopping)
+{
+	while (!*stopping) {
+		int64_t now_ms = monotonic_ms(), look_ms = now_ms + LOOK_MS;
+		int error = wait_readable(fd, look_ms < deadline_ms ? look_ms : deadline_ms);
+		if (error != -EINTR && (error != -ETIMEDOUT || now_ms > deadline_ms))
+			return error;
+	}
+	return -ECANCELED;
+}
+
+/* The same; or -EPIPE: the prover is gone; -EPROTO: it spoke nonsense. */
+static int take_answer(int fd, int64_t deadline_ms, const volatile sig_atomic_t *stopping,
+		       struct prove_answer *answer_out)
 {
 	struct prove_answer answer;
 	size_t none = 0;
-	int error;
-	do {
-		error = wait_readable(fd, deadline_ms);
-	} while (error == -EINTR);
+	int error = await_answer(fd, deadline_ms, stopping);
 	if (error)
 		return error;
 	ssize_t got = receive_fds(fd, &answer, sizeof answer, NULL, &none, 0);
@@ -96,7 +107,7 @@ static enum prove_result judge_death(struct prove_answer *answer)
 }
 
 enum prove_result prove_ask(int prover_fd, const struct prove_question *question, int message_fd,
-			    struct prove_answer *answer_out)
+			    const volatile sig_atomic_t *stopping, struct prove_answer *answer_out)
 {
 	int error = -EPIPE;
 	for (int i = 0; error == -EPIPE && i < TRIES; i++) {
@@ -104,13 +115,14 @@ enum prove_result prove_ask(int prover_fd, const struct prove_question *question
 		error = send_question(prover_fd, question, message_fd, &fd);
 		if (error)
 			return fail(answer_out, PROVE_KILLED, "the prover can't be asked");
-		error = take_answer(fd, question->deadline_ms, answer_out);
+		error = take_answer(fd, question->deadline_ms, stopping, answer_out);
 	}
 	if (error == -ETIMEDOUT)
 		return fail(answer_out, PROVE_LATE, "the prover gave no answer in time");
 	if (error == -EPROTO)
 		return fail(answer_out, PROVE_CRASHED, "the prover spoke nonsense");
 	if (error)
-		return fail(answer_out, PROVE_KILLED, "the prover is gone");
+		return fail(answer_out, PROVE_KILLED,
+			    error == -ECANCELED ? "we are ending" : "the prover is gone");
 	return answer_out->verdict == PROVE_DIED ? judge_death(answer_out) : PROVE_ANSWERED;
 }

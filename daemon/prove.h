@@ -7,6 +7,7 @@
  *
  * The answer is one struct prove_answer. End of file without one: the prover is gone. */
 #pragma once
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -53,6 +54,7 @@ enum prove_result {
 };
 
 /* Asks, and waits. `message_fd`: -1 with PROVE_LOOK. Where the prover is gone before it answers,
- * asks the next one, once. With PROVE_CRASHED and PROVE_KILLED `text` of the answer says why. */
+ * asks the next one, once. Once *stopping is set it waits no longer (PROVE_KILLED). But with
+ * PROVE_ANSWERED `text` of the answer says why. */
 enum prove_result prove_ask(int prover_fd, const struct prove_question *question, int message_fd,
-			    struct prove_answer *answer_out);
+			    const volatile sig_atomic_t *stopping, struct prove_answer *answer_out);

@@ -18,7 +18,6 @@
 #include "daemon/spool.h"
 #include "policy/value.h"
 
-/* Connections that wait to be accepted: who floods us must not make others try again. */
 #define BACKLOG 1024
 
 static bool get_bound(int fd, struct address *bound_out)
@@ -101,9 +100,13 @@ static void close_source(struct source *source)
 	close_fd(&source->asks[1]);
 	close_fd(&source->keeps[0]);
 	close_fd(&source->keeps[1]);
+	close_fd(&source->watch[0]);
+	close_fd(&source->watch[1]);
 	close_fd(&source->secret_fd);
 	free(source->name);
-	*source = (struct source){ .asks = { -1, -1 }, .keeps = { -1, -1 }, .secret_fd = -1 };
+	*source = (struct source){
+		.asks = { -1, -1 }, .keeps = { -1, -1 }, .watch = { -1, -1 }, .secret_fd = -1
+	};
 }
 
 static struct source *add_source(struct sources *sources, const char *name, enum source_kind kind)
@@ -116,11 +119,13 @@ static struct source *add_source(struct sources *sources, const char *name, enum
 	*source = (struct source){
 		.asks = { -1, -1 },
 		.keeps = { -1, -1 },
+		.watch = { -1, -1 },
 		.secret_fd = -1,
 		.name = strdup(name),
 		.kind = kind,
 	};
-	if (!source->name || socket_pair(source->asks) != 0) {
+	if (!source->name || socket_pair(source->asks) != 0 ||
+	    (kind == SOURCE_LISTENER && socket_pair(source->watch) != 0)) {
 		close_source(source);
 		return NULL;
 	}

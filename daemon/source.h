@@ -33,6 +33,8 @@ struct source {
 	enum source_kind kind;
 	int asks[2];   /* the source's end, the couriers' end */
 	int keeps[2];  /* of a listener that needs a keeper: its end, the keeper's; else -1 */
+	int watch[2];  /* of a listener: its end, the door's end, where those who want to watch are
+			  handed over; -1 */
 	int secret_fd; /* who pulls asks here for a password (daemon/secret.h); -1: none does now */
 	struct listening sockets[SOCKETS_MAX];
 	size_t sockets_count;

@@ -122,6 +122,8 @@ int tls_handshake(struct tls *tls, char why_out[TLS_WHY_MAX])
 		return 0;
 	if (error == GNUTLS_E_AGAIN)
 		return -EAGAIN;
+	if (error == GNUTLS_E_FATAL_ALERT_RECEIVED)
+		tls->alert = (int)gnutls_alert_get(tls->session);
 	if (tls->signer)
 		explain_device(tls, error, why_out);
 	else

@@ -11,4 +11,5 @@ struct tls {
 	const struct tls_signer *signer; /* borrowed; NULL: we are a client */
 	const struct tls_io *io;         /* borrowed */
 	unsigned algorithm, bits;        /* of the key */
+	int alert;                       /* that ended the handshake; -1: none did */
 };

@@ -68,8 +68,11 @@ static bool load_certificates(struct tls_key *key, int fd, char *why)
 	unsigned count = CERTIFICATES_MAX;
 	int error = read_pem(fd, &text);
 	if (error) {
-		snprintf(why, TLS_WHY_MAX, "tls_cert: %s",
-			 error == -EFBIG ? "it is empty, too big or no file" : strerror(-error));
+		snprintf(
+			why, TLS_WHY_MAX, "tls_cert: %s",
+			error == -EFBIG
+				? "it is empty, too big or no file; certificates (PEM) are expected"
+				: strerror(-error));
 		return false;
 	}
 	error = gnutls_x509_crt_list_import(key->list, &count, &text, GNUTLS_X509_FMT_PEM,
@@ -83,8 +86,20 @@ static bool load_certificates(struct tls_key *key, int fd, char *why)
 	snprintf(
 		why, TLS_WHY_MAX,
 		error == GNUTLS_E_CERTIFICATE_LIST_UNSORTED
-			? "tls_cert: the certificates are not in order, the server's first, then each signer"
-			: "tls_cert: there is no certificate in it that can be read (PEM)");
+			? "tls_cert: the certificates are not in order; the server's first, then each signer is expected"
+			: "tls_cert: there is none in it that can be read; certificates (PEM) are expected");
+	return false;
+}
+
+/* What the roles on either side of the key have words for. */
+static bool is_known_kind(gnutls_privkey_t key, char *why)
+{
+	unsigned bits;
+	int kind = gnutls_privkey_get_pk_algorithm(key, &bits);
+	if (kind == GNUTLS_PK_RSA || kind == GNUTLS_PK_ECDSA)
+		return true;
+	snprintf(why, TLS_WHY_MAX,
+		 "tls_key: it is of a kind that is not used here; RSA or ECDSA is expected");
 	return false;
 }
 
@@ -93,8 +108,11 @@ static bool load_private(struct tls_key *key, int fd, char *why)
 	gnutls_datum_t text = { NULL, 0 };
 	int error = read_pem(fd, &text);
 	if (error) {
-		snprintf(why, TLS_WHY_MAX, "tls_key: %s",
-			 error == -EFBIG ? "it is empty, too big or no file" : strerror(-error));
+		snprintf(
+			why, TLS_WHY_MAX, "tls_key: %s",
+			error == -EFBIG
+				? "it is empty, too big or no file; a private key (PEM) is expected"
+				: strerror(-error));
 		return false;
 	}
 	error = gnutls_privkey_init(&key->key);
@@ -106,9 +124,10 @@ static bool load_private(struct tls_key *key, int fd, char *why)
 		snprintf(why, TLS_WHY_MAX,
 			 "tls_key: the key is protected by a password, one without is expected");
 	else if (error)
-		snprintf(why, TLS_WHY_MAX,
-			 "tls_key: there is no private key in it that can be read (PEM)");
-	return !error;
+		snprintf(
+			why, TLS_WHY_MAX,
+			"tls_key: there is none in it that can be read; a private key (PEM) is expected");
+	return !error && is_known_kind(key->key, why);
 }
 
 /* Do they belong together? */
@@ -127,8 +146,9 @@ static bool is_pair(const struct tls_key *key, char *why)
 		ours_size == theirs_size && memcmp(ours, theirs, ours_size) == 0;
 	gnutls_pubkey_deinit(public);
 	if (!good)
-		snprintf(why, TLS_WHY_MAX,
-			 "tls_key is not the key of the first certificate in tls_cert");
+		snprintf(
+			why, TLS_WHY_MAX,
+			"tls_key is not the key of the first certificate in tls_cert; that one is expected");
 	return good;
 }
 
@@ -141,7 +161,8 @@ static bool fits(const struct tls_key *key, char *why)
 		size += one + sizeof(uint32_t);
 	}
 	if (size > TLS_CHAIN_MAX)
-		snprintf(why, TLS_WHY_MAX, "tls_cert: the certificates are too big");
+		snprintf(why, TLS_WHY_MAX,
+			 "tls_cert: the certificates are too big, fewer are expected");
 	return size <= TLS_CHAIN_MAX;
 }
 

@@ -141,6 +141,7 @@ int tls_server_new(const struct tls_public *key, const struct tls_signer *signer
 	struct tls *tls = calloc(1, sizeof *tls);
 	if (!tls)
 		return -ENOMEM;
+	tls->alert = -1;
 	tls->signer = signer;
 	tls->io = io;
 	tls->algorithm = key->algorithm;
@@ -163,6 +164,11 @@ int tls_server_new(const struct tls_public *key, const struct tls_signer *signer
 	gnutls_transport_set_push_function(tls->session, push);
 	*tls_out = tls;
 	return 0;
+}
+
+int tls_server_alert(const struct tls *tls)
+{
+	return tls->alert;
 }
 
 void tls_server_describe(const struct tls *tls, char *text, size_t size)

@@ -50,5 +50,8 @@ int tls_server_prepare(enum tls_compat compat);
 int tls_server_new(const struct tls_public *key, const struct tls_signer *signer,
 		   const struct tls_io *io, struct tls **tls_out);
 
+/* The alert by which the device ended the handshake (RFC 8446 section 6); -1: it did not. */
+int tls_server_alert(const struct tls *tls);
+
 /* "TLS1.2, ECDHE-RSA, AES-128-GCM": what was agreed on. */
 void tls_server_describe(const struct tls *tls, char *text, size_t size);

@@ -50,15 +50,30 @@ bool users_is_name(const char *name)
 	return is_word(name, ":,") && strlen(name) <= USERS_NAME_MAX;
 }
 
-/* The kinds that a stolen file does not give away at once. */
-static bool is_strong(const char *hash)
+/* The kinds that a stolen file does not give away at once, and how long what stands behind the last
+ * $ is. */
+static const struct kind {
+	const char *start;
+	size_t last;
+} kinds[] = { { "$y$", 43 }, { "$gy$", 43 }, { "$7$", 43 },
+	      { "$6$", 86 }, { "$2b$", 53 }, { "$2y$", 53 } };
+
+static const struct kind *find_kind(const char *hash)
 {
-	static const char *const kinds[] = { "$y$", "$gy$", "$7$", "$6$", "$2b$", "$2y$" };
 	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
-		if (strncmp(hash, kinds[i], strlen(kinds[i])) == 0)
-			return true;
+		if (strncmp(hash, kinds[i].start, strlen(kinds[i].start)) == 0)
+			return &kinds[i];
 	}
-	return false;
+	return NULL;
+}
+
+/* One that lost its end, or got a letter too many, lets nobody in and does not say why. */
+static bool is_whole(const char *hash, const struct kind *kind)
+{
+	static const char letters[] =
+		"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+	const char *last = strrchr(hash, '$') + 1;
+	return strlen(last) == kind->last && strspn(last, letters) == kind->last;
 }
 
 /* What is wrong with a line; NULL: nothing. */
@@ -72,8 +87,11 @@ static const char *fault_of(const struct users *users, const struct users_entry 
 		return "this name is given twice, one line a name is expected";
 	if (!*entry->hash)
 		return "there is no hash, NAME:HASH as `letterchute password` prints it is expected";
-	if (!is_word(entry->hash, "*!") || !is_strong(entry->hash))
+	const struct kind *kind = find_kind(entry->hash);
+	if (!is_word(entry->hash, "*!") || !kind)
 		return "this is no hash that is safe enough, one that `letterchute password` prints is expected";
+	if (!is_whole(entry->hash, kind))
+		return "the hash is too short or too long, all that `letterchute password` prints is expected";
 	if (*entry->addresses && !is_word(entry->addresses, ":"))
 		return "the addresses can't be read, ADDRESS,ADDRESS without blanks is expected";
 	return NULL;

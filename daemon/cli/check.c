@@ -277,6 +277,7 @@ static void check_dkim(const struct config *config, struct findings *findings)
 {
 	const struct prove_question question = { .kind = PROVE_LOOK,
 						 .deadline_ms = monotonic_ms() + LOOK_MS };
+	const volatile sig_atomic_t never = 0;
 	struct prove_answer answer;
 	auto_close int asks_fd = -1;
 	int error = boss_start_prover(config, &asks_fd);
@@ -285,7 +286,7 @@ static void check_dkim(const struct config *config, struct findings *findings)
 			      "look at the messages above");
 		return;
 	}
-	bool answered = prove_ask(asks_fd, &question, -1, &answer) == PROVE_ANSWERED;
+	bool answered = prove_ask(asks_fd, &question, -1, &never, &answer) == PROVE_ANSWERED;
 	if (!answered)
 		print_finding(findings, "dkim", false, answer.text, "look at the messages above");
 	else if (answer.unsure)

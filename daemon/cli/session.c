@@ -2,17 +2,36 @@
  * its kin. Never speaks SMTP itself: the program of the listener does. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "daemon/activation.h"
+#include "daemon/boss.h"
 #include "daemon/cli/single.h"
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
 #include "daemon/log.h"
 #include "daemon/role.h"
 #include "daemon/spool.h"
+
+/* Whom the session asks for what it must not know; -1: nobody, and it does without. */
+static int start_keys(const struct config *config, const char *name)
+{
+	const struct config_listener *listener = config_find_listener(config, name);
+	int pair[2];
+	pid_t pid;
+	if (!listener || !config_needs_keeper(listener) || socket_pair(pair) != 0)
+		return -1;
+	auto_close int ours = pair[0];
+	auto_close int theirs = pair[1];
+	int error = boss_start_keys(config, listener, theirs, &pid);
+	if (error)
+		fprintf(stderr, "letterchute: there will be no TLS and no login: %s\n",
+			strerror(-error));
+	return error ? -1 : take_fd(&ours);
+}
 
 static int start_session(const struct config *config, const char *name, int ask_fd, pid_t *pid_out)
 {
@@ -23,13 +42,16 @@ static int start_session(const struct config *config, const char *name, int ask_
 		return error;
 	/* beside a gateway of another user's we may not look into its spool: scratch goes elsewhere
 	 * then */
+	auto_close int nothing_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	auto_close int keys_fd = start_keys(config, name);
 	bool own = spool_open(config->gateway.state, SPOOL_RECEIVING, &receiving_fd) == 0;
 	const char *arguments[] = { "session", name, NULL };
-	const int fds[] = { ask_fd, receiving_fd };
+	const int fds[] = { ask_fd, own ? receiving_fd : nothing_fd,
+			    keys_fd < 0 ? nothing_fd : keys_fd };
 	const struct role_start start = { .role = ROLE_SMTP,
 					  .arguments = arguments,
 					  .fds = fds,
-					  .fds_count = own ? 2 : 1,
+					  .fds_count = sizeof fds / sizeof fds[0],
 					  .config_fd = config_fd,
 					  .program_fd = -1,
 					  .uid = config->uid,

@@ -2,16 +2,18 @@
 #define _GNU_SOURCE
 #include "daemon/status.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 #include "daemon/aside.h"
 #include "daemon/boss.h"
+#include "daemon/cli/telling.h"
 #include "daemon/cli/verbs.h"
+#include "daemon/failures.h"
 #include "daemon/fdio.h"
 #include "daemon/json.h"
 #include "daemon/keep.h"
@@ -19,7 +21,6 @@
 #include "daemon/source.h"
 #include "daemon/spool.h"
 
-#define TIME_MAX      40
 #define SHARES_MS     4000 /* for all shares: one that hangs is told as one */
 #define LOOK_LINE_MAX 8192
 
@@ -29,16 +30,6 @@ struct report {
 	bool runs; /* a gateway does, on this state */
 	int sources_fd;
 };
-
-static const char *print_time(int64_t ms, char text[TIME_MAX])
-{
-	time_t seconds = (time_t)(ms / 1000);
-	struct tm time;
-	if (ms <= 0 || !localtime_r(&seconds, &time) ||
-	    !strftime(text, TIME_MAX, "%Y-%m-%dT%H:%M:%S%z", &time))
-		return NULL;
-	return text;
-}
 
 static void print_json(struct json *json)
 {
@@ -55,30 +46,71 @@ static const char *const state_words[] = {
 	[STATUS_WAITING] = "waiting",
 };
 
-static void put_source(const char *name, const char *kind, const struct status *status)
+/* What is kept of sessions that failed, the last first. */
+struct failed {
+	struct dialogue dialogue;
+	char text[DIALOGUE_TEXT_MAX];
+};
+
+static int compare_failed(const void *a, const void *b)
+{
+	const struct failed *left = a, *right = b;
+	return (left->dialogue.began_ms < right->dialogue.began_ms) -
+	       (left->dialogue.began_ms > right->dialogue.began_ms);
+}
+
+static size_t read_failed(const struct report *report, const char *name,
+			  struct failed failed[FAILURES_MAX])
+{
+	auto_close int fd = openat(report->sources_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	size_t count = 0;
+	for (size_t i = 0; i < FAILURES_MAX; i++)
+		count += failures_read(fd, i, &failed[count].dialogue, failed[count].text);
+	qsort(failed, count, sizeof *failed, compare_failed);
+	return count;
+}
+
+static void print_failed(const struct failed *failed)
+{
+	char peer[46], time[TELLING_TIME_MAX], words[2 * DIALOGUE_WORDS_MAX];
+	const struct dialogue *dialogue = &failed->dialogue;
+	telling_peer(dialogue, peer);
+	log_escape(dialogue->diagnosis, words, sizeof words);
+	printf("%-20s  failed %s  %s: %s%s\n", "",
+	       telling_time(dialogue->began_ms, time) ? time : "-", peer, words,
+	       dialogue->since_ms ? "; delivered since" : "");
+}
+
+static void put_source(const char *name, const char *kind, const struct status *status,
+		       struct json *failed)
 {
 	struct json *json = json_object_new();
-	char text[TIME_MAX];
+	char text[TELLING_TIME_MAX];
 	json_put_text(json, "source", name);
 	json_put_text(json, "kind", kind);
 	json_put_text(json, "state", state_words[status->state]);
-	json_put_text(json, "since", print_time(status->since_ms, text));
-	json_put_text(json, "last_contact", print_time(status->contact_ms, text));
-	json_put_text(json, "last_delivery", print_time(status->delivery_ms, text));
+	json_put_text(json, "since", telling_time(status->since_ms, text));
+	json_put_text(json, "last_contact", telling_time(status->contact_ms, text));
+	json_put_text(json, "last_delivery", telling_time(status->delivery_ms, text));
 	json_put_text(json, "last_error", *status->error ? status->error : NULL);
 	json_put_number(json, "waiting", status->waiting);
-	json_put_text(json, "next_try", print_time(status->until_ms, text));
+	json_put_text(json, "next_try", telling_time(status->until_ms, text));
+	if (failed)
+		json_put(json, "failed", failed);
 	print_json(json);
 }
 
 static void print_source(const char *name, const char *kind, const struct status *status)
 {
-	char since[TIME_MAX], delivery[TIME_MAX], error[2 * STATUS_ERROR_MAX];
+	char since[TELLING_TIME_MAX], contact[TELLING_TIME_MAX], delivery[TELLING_TIME_MAX],
+		error[2 * STATUS_ERROR_MAX];
 	int64_t left_ms = status->until_ms - wall_ms();
 	printf("%-20s  %-8s  %-8s", name, kind, state_words[status->state]);
-	if (print_time(status->since_ms, since))
+	if (telling_time(status->since_ms, since))
 		printf("  since %s", since);
-	if (print_time(status->delivery_ms, delivery))
+	if (strcmp(kind, "smtp") == 0 && telling_time(status->contact_ms, contact))
+		printf("  last contact %s", contact);
+	if (telling_time(status->delivery_ms, delivery))
 		printf("  last delivery %s", delivery);
 	if (status->waiting > 0)
 		printf("  %u waiting", status->waiting);
@@ -92,12 +124,13 @@ static void print_source(const char *name, const char *kind, const struct status
 	putchar('\n');
 }
 
-/* What a source has written is from before if no gateway runs. `told`: it writes at all. */
-static void tell_source(const struct report *report, const char *name, const char *kind, bool told)
+/* What a source has written is from before if no gateway runs. A listener is up when the gateway
+ * is. */
+static struct status status_of(const struct report *report, const char *name, bool listener)
 {
 	struct status status = { .state = STATUS_UP };
-	if (told && !status_read(report->sources_fd, name, &status))
-		status = (struct status){ .state = STATUS_DOWN };
+	if (!status_read(report->sources_fd, name, &status))
+		status = (struct status){ .state = listener ? STATUS_UP : STATUS_DOWN };
 	if (!report->runs) {
 		status.state = STATUS_DOWN;
 		status.until_ms = 0;
@@ -105,18 +138,44 @@ static void tell_source(const struct report *report, const char *name, const cha
 	}
 	if (status.state == STATUS_UP)
 		status.until_ms = 0;
-	(report->options->json ? put_source : print_source)(name, kind, &status);
+	return status;
+}
+
+static void tell_source(const struct report *report, const char *name, const char *kind)
+{
+	struct status status = status_of(report, name, false);
+	if (report->options->json)
+		put_source(name, kind, &status, NULL);
+	else
+		print_source(name, kind, &status);
+}
+
+static void tell_listener(const struct report *report, const char *name)
+{
+	static struct failed failed[FAILURES_MAX];
+	struct status status = status_of(report, name, true);
+	size_t count = read_failed(report, name, failed);
+	if (!report->options->json)
+		print_source(name, "smtp", &status);
+	for (size_t i = 0; !report->options->json && i < count; i++)
+		print_failed(&failed[i]);
+	if (!report->options->json)
+		return;
+	struct json *list = json_array_new();
+	for (size_t i = 0; i < count; i++)
+		json_put(list, NULL, telling_failure(&failed[i].dialogue, failed[i].text));
+	put_source(name, "smtp", &status, list);
 }
 
 static void tell_sources(const struct report *report)
 {
 	const struct config *config = &report->config;
 	for (size_t i = 0; i < config->listeners_count; i++)
-		tell_source(report, config->listeners[i].name, "smtp", false);
+		tell_listener(report, config->listeners[i].name);
 	for (size_t i = 0; i < config->accounts_count; i++)
-		tell_source(report, config->accounts[i].name, "imap", true);
+		tell_source(report, config->accounts[i].name, "imap");
 	for (size_t i = 0; i < config->maildirs_count; i++)
-		tell_source(report, config->maildirs[i].name, "maildir", true);
+		tell_source(report, config->maildirs[i].name, "maildir");
 }
 
 /* --- shares ----------------------------------------------------------------------------------- */

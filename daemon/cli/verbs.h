@@ -27,7 +27,7 @@ struct options {
 	const char *from, *to[OPTIONS_TO_MAX], *peer, *login, *source;
 	size_t to_count;
 	const char *folder; /* --to of `extract` */
-	bool json, debug, offline, adopt, types, reasons, device, browser;
+	bool json, debug, offline, adopt, types, reasons, device, browser, last;
 	const char *port; /* of `login` */
 	char **operands;
 	int operands_count;
@@ -40,6 +40,7 @@ int verb_smtp_session(const struct options *options);
 int verb_extract(const struct options *options);
 int verb_explain(const struct options *options);
 int verb_status(const struct options *options);
+int verb_watch_device(const struct options *options);
 int verb_check(const struct options *options);
 int verb_login(const struct options *options);
 int verb_password(const struct options *options);

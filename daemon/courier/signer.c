@@ -47,7 +47,7 @@ static enum reason take_answer(struct job *job, const struct prove_answer *answe
 	return REASON_NONE;
 }
 
-/* A courier that is ending asks for nothing any more: so does its prover. */
+/* A courier that is told to end has no prover any more. */
 static enum reason give_up(struct job *job, enum reason reason, const struct prove_answer *answer)
 {
 	if (*job->courier->stopping)
@@ -65,7 +65,8 @@ enum reason signer_ask(struct job *job)
 		return REASON_NONE;
 	const struct prove_question question = question_of(job, wanted);
 	for (int i = 0; result == PROVE_CRASHED && i < TRIES; i++)
-		result = prove_ask(job->courier->prover_fd, &question, job->message_fd, &answer);
+		result = prove_ask(job->courier->prover_fd, &question, job->message_fd,
+				   job->courier->stopping, &answer);
 	switch (result) {
 	case PROVE_ANSWERED: return take_answer(job, &answer);
 	case PROVE_CRASHED: return give_up(job, REASON_CRASH, &answer);

@@ -25,6 +25,13 @@
 #define CPU_LEAST_S    10
 #define BYTES_A_SECOND (20u << 20) /* a second more for each so many octets; 250 MB/s is usual */
 
+/* It tells what it has found on standard error. */
+#if defined(__SANITIZE_ADDRESS__)
+#define UNDER_SANITIZER 1
+#else
+#define UNDER_SANITIZER 0
+#endif
+
 #define SOCKET(family, type, reason)                                                      \
 	JAIL_ONLY(socket, reason, { 0, JAIL_WORD, (family) }, { 1, SOCKET_TYPE, (type) }, \
 		  { 2, JAIL_WORD, 0 })
@@ -51,8 +58,8 @@ static const struct jail_call child_calls[] = {
 	JAIL_CALL(openat, "how names are looked up"),
 	JAIL_CALL(read, "that; names over TCP"),
 	JAIL_CALL(pread64, "the message"),
-	JAIL_CALL(write, "what libc says before it aborts"),
-	JAIL_CALL(writev, "the same; names over TCP"),
+	JAIL_CALL(write, "names over TCP, to another libc"),
+	JAIL_CALL(writev, "names over TCP; what libc says before it aborts"),
 	JAIL_CALL(lseek, "files"),
 	JAIL_CALL(close, "descriptors"),
 	JAIL_CALL(fstat, "files, to an older libc"),
@@ -89,7 +96,8 @@ static const struct jail_call child_calls[] = {
 #endif
 };
 
-/* Who takes the questions: those, which he can't take back from his children, and these. */
+/* Who takes the questions: those too, since nobody can give what he has not. He writes to the log.
+ */
 static const struct jail_call own_calls[] = {
 	JAIL_CALL(recvmsg, "questions"),
 	JAIL_ONLY(clone, "a child for each", { 0, JAIL_FORK_FORBIDS, 0 }),
@@ -168,7 +176,7 @@ static void close_between(int first, int last)
 static void close_others(int one, int other)
 {
 	int low = one < other ? one : other, high = one < other ? other : one;
-	close_between(STDERR_FILENO + 1, low - 1);
+	close_between(UNDER_SANITIZER ? STDERR_FILENO + 1 : 0, low - 1);
 	close_between(low + 1, high - 1);
 	close_between(high + 1, INT32_MAX);
 }
@@ -181,7 +189,8 @@ static int limit(uint64_t bytes)
 		rlim_t soft, hard;
 	} limits[] = {
 		{ RLIMIT_CPU, CPU_LEAST_S + more, CPU_LEAST_S + more + 1 },
-		{ RLIMIT_FSIZE, 0, 0 },
+		{ RLIMIT_FSIZE, UNDER_SANITIZER ? RLIM_INFINITY : 0,
+		  UNDER_SANITIZER ? RLIM_INFINITY : 0 },
 		{ RLIMIT_NPROC, 0, 0 },
 		{ RLIMIT_NOFILE, CHILD_FILES, CHILD_FILES },
 	};

@@ -12,6 +12,6 @@ bool cage_enter(const struct config *config);
 /* Have the files changed by which names are looked up? The jail lets nobody at the new ones. */
 bool cage_is_outdated(void);
 
-/* A child, before it reads its message: keeps these descriptors and standard error, its calls
+/* A child, before it reads its message: keeps these descriptors, its calls
  * alone, and time for a message of so many octets. 0 or -errno. */
 int cage_enter_child(pid_t parent, uint64_t bytes, int message_fd, int answer_fd);

@@ -59,7 +59,8 @@ bool keys_find(const char *text, const char *name, char *record_out, size_t room
 	size_t size = strlen(name);
 	struct line line;
 	while (next_line(&text, &line)) {
-		if (line.name_size != size || strncasecmp(line.name, name, size) != 0)
+		if (line.name_size == 0 || line.name_size != size ||
+		    strncasecmp(line.name, name, size) != 0)
 			continue;
 		if (line.record_size == 0 || line.record_size >= room)
 			return false;

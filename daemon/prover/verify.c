@@ -84,7 +84,7 @@ struct work {
 	const char *why; /* nothing can be proven; NULL: go on */
 };
 
-/* Out of memory, or an error of its own: then it does not know what it says. */
+/* No memory to begin with, or what can't be. */
 static void insist(bool condition)
 {
 	if (!condition)
@@ -276,23 +276,29 @@ static void take_field(struct work *work, struct fields *fields)
 	bool given = !fields_is(fields, DKIM_SIGNHEADER) || check_signature(work, fields);
 	if (!given || work->why)
 		return;
-	DKIM_STAT status = dkim_header(work->dkim, (u_char *)fields->text, fields->size);
-	insist(status != DKIM_STAT_NORESOURCE && status != DKIM_STAT_INTERNAL);
-	if (status != DKIM_STAT_OK)
+	if (dkim_header(work->dkim, (u_char *)fields->text, fields->size) != DKIM_STAT_OK)
 		work->why = "its header can't be read";
 }
 
-/* What is missing or twice, as RFC 5322 section 3.6 has it. */
+/* What the library finds missing or twice is as RFC 5322 section 3.6 has it; it also gives up where
+ * a field is longer than it can hold. */
 static void end_header(struct work *work)
 {
 	DKIM_STAT status = dkim_eoh(work->dkim);
-	insist(status != DKIM_STAT_NORESOURCE && status != DKIM_STAT_INTERNAL);
 	work->nothing = status == DKIM_STAT_NOSIG;
-	if (status != DKIM_STAT_OK && !work->nothing)
+	if (status == DKIM_STAT_SYNTAX)
 		work->why = "its header lacks a field that every mail has, or has one twice";
+	else if (status != DKIM_STAT_OK && !work->nothing)
+		work->why = "its header has more in it than can be checked";
 }
 
 /* --- the message ------------------------------------------------------------------------------ */
+
+static void give_body(struct work *work, u_char *at, size_t size)
+{
+	if (dkim_body(work->dkim, at, size) != DKIM_STAT_OK)
+		work->why = "its body can't be read";
+}
 
 /* Octets with CRLF line ends, of the header or the body. */
 static void take_octets(struct work *work, struct fields *fields, bool *in_body_io, char *at,
@@ -313,7 +319,7 @@ static void take_octets(struct work *work, struct fields *fields, bool *in_body_
 		end_header(work);
 	*in_body_io = true;
 	if (left > 0 && !work->why && !work->nothing)
-		insist(dkim_body(work->dkim, (u_char *)at + (rest - at), left) == DKIM_STAT_OK);
+		give_body(work, (u_char *)at + (rest - at), left);
 }
 
 static ssize_t read_block(int fd, char *block, off_t *offset_io)

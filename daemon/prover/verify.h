@@ -21,8 +21,8 @@ struct verify_settings {
 /* Once, before any jail is closed. False: no memory. */
 bool verify_prepare(void);
 
-/* Reads the message and answers. Blocks for disk and DNS. Ends the process (abort) where the
- * library has no memory left, or finds that it is broken. */
+/* Reads the message and answers. Blocks for disk and DNS. May end the process: the library has its
+ * assertions compiled in. */
 void verify_message(const struct verify_settings *settings, const struct prove_question *question,
 		    int message_fd, struct prove_answer *answer_out);
 

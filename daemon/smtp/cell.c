@@ -74,6 +74,7 @@ static const struct cell_call {
 	{ DOOR, JAIL_ONLY(fcntl, "the same: is it in memory?", { 1, JAIL_WORD, F_GET_SEALS }) },
 
 	{ LISTENER | DOOR, JAIL_CALL(accept4, "connections") },
+	{ LISTENER, JAIL_CALL(pwrite64, "its state, and sessions that failed") },
 	{ LISTENER | DOOR | KEEPER, JAIL_CALL(epoll_pwait, "the loop") },
 	{ LISTENER | DOOR | KEEPER, JAIL_CALL(epoll_ctl, "the loop") },
 	{ LISTENER, JAIL_ONLY(clone, "a session", { 0, JAIL_FORK_FORBIDS, 0 }) },

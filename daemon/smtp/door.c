@@ -61,6 +61,7 @@ static int prepare(const struct config *config, struct relay *relay)
 	if (error)
 		return error;
 	relay->local = true;
+	relay->audiences_fd = FD_LISTENING + 1;
 	harmless_init(&relay->harmless, config->gateway.state);
 	fcntl(FD_LISTENING, F_SETFL, fcntl(FD_LISTENING, F_GETFL) | O_NONBLOCK);
 	return cell_enter(CELL_DOOR, (enum jail_mode)config->gateway.sandbox, -1);

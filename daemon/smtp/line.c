@@ -469,6 +469,15 @@ static enum line_verb verb_without_row(const struct cursor *word)
 	return is_field(word) ? LINE_FIELD : LINE_UNKNOWN;
 }
 
+enum line_verb line_verb(const char *text, size_t size)
+{
+	struct cursor c = { .at = text, .end = text + size };
+	trim(&c);
+	struct cursor word = next_word(&c);
+	const struct verb *verb = find_verb(&word);
+	return verb ? verb->verb : LINE_UNKNOWN;
+}
+
 enum line_result line_parse(const char *text, size_t size, struct line_command *command_out)
 {
 	struct cursor c = { .at = text, .end = text + size };
@@ -486,11 +495,13 @@ enum line_result line_parse(const char *text, size_t size, struct line_command *
 	return verb ? verb->parse(c, command_out) : LINE_OK;
 }
 
-/* Handshake, then the major version of every SSL and TLS there is (RFC 8446 section 5.1). */
+/* Handshake, then the major version of every SSL and TLS there is (RFC 8446 section 5.1); or the
+ * hello of SSL 2.0, which asks for one of those (RFC 5246 appendix E.2). */
 bool line_is_tls(const void *bytes, size_t size)
 {
 	const unsigned char *s = bytes;
-	return size > 0 && s[0] == 0x16 && (size < 2 || s[1] == 0x03);
+	bool old = size >= 5 && (s[0] & 0x80) && s[2] == 1 && s[3] == 3 && s[4] <= 3;
+	return old || (size > 0 && s[0] == 0x16 && (size < 2 || s[1] == 0x03));
 }
 
 /* Is `text` the word, or, while more may come, the start of it? */

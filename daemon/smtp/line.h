@@ -64,7 +64,11 @@ struct line_command {
 /* `text` is a line without its end; it may hold any byte. The verb is set whatever the result. */
 enum line_result line_parse(const char *text, size_t size, struct line_command *command_out);
 
-/* Are these the first bytes of a TLS record with a ClientHello? One byte is enough for a yes. */
+/* The verb alone. */
+enum line_verb line_verb(const char *text, size_t size);
+
+/* Are these the first bytes of a TLS record with a ClientHello? One byte is enough for a yes, but
+ * in the form of SSL 2.0. */
 bool line_is_tls(const void *bytes, size_t size);
 
 /* Could these first bytes be the start of a command? False: another protocol. */

@@ -11,17 +11,21 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
+#include "daemon/failures.h"
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
 #include "daemon/log.h"
 #include "daemon/proxied.h"
+#include "daemon/smtp/audience.h"
 #include "daemon/smtp/cell.h"
 #include "daemon/smtp/host.h"
 #include "daemon/smtp/notice.h"
 #include "daemon/smtp/relay.h"
 #include "daemon/smtp/session.h"
 #include "daemon/smtp/vault.h"
+#include "daemon/status.h"
 
 /* Where a session finds its descriptors; FD_RECEIVING stays. */
 enum { CHILD_DEVICE = 3, CHILD_ASK = 4, CHILD_KEEPER = FD_KEEPER, CHILD_FIRST_FREE };
@@ -55,6 +59,10 @@ struct listener {
 	const struct config_listener *section;
 	size_t sockets_count; /* 0 once they are closed */
 	struct relay relay;
+	struct audience audience;
+	int status_fd;        /* owned; -1: nobody is told where we stand */
+	struct status status; /* as it was written last */
+	struct failures failures;
 	struct jail_filter session_cell;
 	struct session_settings settings; /* of every session, but for the peer */
 	pid_t pid;
@@ -80,6 +88,8 @@ static void close_one_by_one(struct listener *l, int device_fd, int link_fd)
 		close(FD_LISTENING + (int)i);
 	for (size_t i = 0; i < l->waiting_count; i++)
 		close(l->waiting[i].device_fd);
+	audience_done(&l->audience);
+	close_fd(&l->status_fd);
 	relay_done(&l->relay);
 	close(device_fd);
 	close(link_fd);
@@ -129,19 +139,6 @@ static void run_child(struct listener *l, int device_fd, int link_fd, int keeper
 	_exit(0);
 }
 
-/* The session's end of a pair with the keeper; -1: there is none, and the session does without. */
-static int introduce(const struct listener *l, const struct facts_peer *peer)
-{
-	const struct vault_visitor visitor = { .peer = *peer };
-	int pair[2];
-	if (!config_needs_keeper(l->section) || socket_pair(pair) != 0)
-		return -1;
-	auto_close int ours = pair[0];
-	auto_close int theirs = pair[1];
-	return pass_fds_now(FD_KEEPER, &visitor, sizeof visitor, &theirs, 1) == 0 ? take_fd(&ours)
-										  : -1;
-}
-
 /* The connection is the link's then, as long as its session lives. */
 static int start_session(struct listener *l, int *device_fd, const struct facts_peer *peer)
 {
@@ -151,7 +148,8 @@ static int start_session(struct listener *l, int *device_fd, const struct facts_
 		return error;
 	auto_close int ours = pair[0];
 	auto_close int theirs = pair[1];
-	auto_close int keeper_fd = introduce(l, peer);
+	auto_close int keeper_fd =
+		config_needs_keeper(l->section) ? vault_visit(FD_KEEPER, peer) : -1;
 	l->settings.habit = l->habits ? habit_of(l, peer) : NULL;
 	pid_t pid = fork();
 	if (pid == 0)
@@ -164,6 +162,89 @@ static int start_session(struct listener *l, int *device_fd, const struct facts_
 	error = relay_add(&l->relay, take_fd(&ours), *device_fd, &origin);
 	if (!error)
 		*device_fd = -1;
+	return error;
+}
+
+/* --- what is told of sessions ----------------------------------------------------------------- */
+
+static void hear(void *context, const struct dialogue *dialogue, const char *text)
+{
+	struct listener *l = context;
+	struct dialogue told = *dialogue;
+	if (dialogue->kind == DIALOGUE_END) {
+		failures_put(&l->failures, dialogue, text, false);
+		/* who watches has seen its lines */
+		told.size = 0;
+	}
+	audience_tell(&l->audience, &told, text);
+}
+
+static void hear_settled(void *context, const struct relay_link *link)
+{
+	struct listener *l = context;
+	l->status.delivery_ms = wall_ms();
+	status_write(l->status_fd, &l->status, STATUS_UP);
+	failures_forgive(&l->failures, link->origin.peer);
+}
+
+static void note_contact(struct listener *l)
+{
+	l->status.contact_ms = wall_ms();
+	status_write(l->status_fd, &l->status, STATUS_UP);
+}
+
+/* Of a connection that had no session. Only of strangers something is kept: of others there may be
+ * a session that says more. */
+static void tell_refusal(struct listener *l, const struct facts_peer *peer, const char *words,
+			 bool stranger)
+{
+	struct dialogue dialogue = { .kind = DIALOGUE_END,
+				     .outcome = DIALOGUE_SILENT,
+				     .began_ms = wall_ms(),
+				     .peer_known = peer->known };
+	memcpy(dialogue.peer, peer->address, sizeof dialogue.peer);
+	snprintf(dialogue.source, sizeof dialogue.source, "%s", l->section->name);
+	snprintf(dialogue.diagnosis, sizeof dialogue.diagnosis, "was turned away: %s", words);
+	if (stranger)
+		failures_put(&l->failures, &dialogue, "", true);
+	audience_tell(&l->audience, &dialogue, "");
+}
+
+/* Somebody wants to watch, or leaves. False: neither. */
+static bool mind_audience(struct listener *l, int fd)
+{
+	if (fd != l->audience.request_fd)
+		return audience_leave(&l->audience, fd);
+	int watcher_fd = audience_take(&l->audience);
+	if (watcher_fd >= 0)
+		relay_listen(&l->relay, watcher_fd);
+	return true;
+}
+
+/* An old listener, beside the one that has taken its place, leaves the report to that one. */
+static void stop_telling(struct listener *l)
+{
+	audience_done(&l->audience);
+	close_fd(&l->status_fd);
+	l->failures.fd = -1;
+}
+
+/* Both may be missing. */
+static int prepare_telling(struct listener *l)
+{
+	struct stat found;
+	int first = FD_LISTENING + (int)l->sockets_count;
+	bool asks = fstat(first, &found) == 0 && S_ISSOCK(found.st_mode);
+	bool tells = fstat(first + 1, &found) == 0 && S_ISREG(found.st_mode);
+	int error = audience_init(&l->audience, asks ? first : -1);
+	if (!error && asks)
+		error = relay_listen(&l->relay, first);
+	l->status_fd = tells ? first + 1 : -1;
+	status_load(l->status_fd, &l->status);
+	l->status.state = STATUS_DOWN; /* as we were until now */
+	failures_load(&l->failures, l->status_fd);
+	status_write(l->status_fd, &l->status, STATUS_UP);
+	l->relay.ears = (struct relay_ears){ l, hear, hear_settled };
 	return error;
 }
 
@@ -187,12 +268,14 @@ static void refuse(struct listener *l, int device_fd, const struct facts_peer *p
 		   enum session_refusal why)
 {
 	static const char *const words[] = {
-		[SESSION_REFUSE_PEER] = "This address is not among the `peers` of the listener",
+		[SESSION_REFUSE_PEER] =
+			"This address is not among the `peers` of the listener; add it there if it is yours",
 		[SESSION_REFUSE_MANY] =
 			"There are as many connections as `sessions` or `sessions_per_peer` allow",
 		[SESSION_REFUSE_BUSY] = "No session could be started",
 	};
 	session_refuse(device_fd, why);
+	tell_refusal(l, peer, words[why], why == SESSION_REFUSE_PEER);
 	if (!may_log_refusal(l))
 		return;
 	struct log_line line;
@@ -251,6 +334,7 @@ static void serve(struct listener *l, int accepted_fd, const struct facts_peer *
 		refuse(l, device_fd, peer, SESSION_REFUSE_MANY);
 		return;
 	}
+	note_contact(l);
 	if (start_session(l, &device_fd, peer) != 0)
 		refuse(l, device_fd, peer, SESSION_REFUSE_BUSY);
 }
@@ -392,6 +476,9 @@ static int prepare(struct listener *l)
 	int error = relay_init(&l->relay, config, FD_QUEUE, (size_t)l->section->sessions);
 	if (error)
 		return error;
+	error = prepare_telling(l);
+	if (error)
+		return error;
 	prepare_sockets(l);
 	if (l->section->tls != CONFIG_TLS_OFF)
 		error = tls_server_prepare((enum tls_compat)l->section->tls_compat);
@@ -426,6 +513,10 @@ static void prepare_settings(struct listener *l)
 		.in_fd = CHILD_DEVICE,
 		.out_fd = CHILD_DEVICE,
 		.ask_fd = CHILD_ASK,
+		.tell_fd = CHILD_ASK,
+		.watched = l->audience.watched,
+		.port = { .tls = (enum hello_tls)l->section->tls,
+			  .compat = (enum hello_compat)l->section->tls_compat },
 		.receiving_fd = FD_RECEIVING,
 	};
 }
@@ -473,14 +564,17 @@ int listen_run(const struct config *config, const struct config_listener *listen
 	while ((l.sockets_count > 0 || l.relay.links_count > 0 || l.waiting_count > 0) &&
 	       (stop_ms == 0 || monotonic_ms() < stop_ms)) {
 		int listening_fd;
-		if (relay_wait(&l.relay, wait_ms(&l, stop_ms), &listening_fd))
+		if (relay_wait(&l.relay, wait_ms(&l, stop_ms), &listening_fd) &&
+		    !mind_audience(&l, listening_fd))
 			accept_one(&l, listening_fd);
 		serve_waiting(&l, false);
 		if (l.paused_until_ms && monotonic_ms() >= l.paused_until_ms)
 			end_pause(&l);
 		mind_room(&l);
-		if (notice_drain())
+		if (notice_drain()) {
 			close_sockets(&l);
+			stop_telling(&l);
+		}
 		if (notice_stop() && stop_ms == 0)
 			stop_ms = begin_stop(&l);
 	}

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -33,7 +34,9 @@ static void unwatch(const struct relay *relay, int fd)
 
 int relay_init(struct relay *relay, const struct config *config, int queue_fd, size_t links_max)
 {
-	*relay = (struct relay){ .config = config, .queue_fd = queue_fd, .links_max = links_max };
+	*relay = (struct relay){
+		.config = config, .audiences_fd = -1, .queue_fd = queue_fd, .links_max = links_max
+	};
 	relay->links = malloc(links_max * sizeof *relay->links);
 	relay->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (!relay->links || relay->epoll_fd < 0)
@@ -75,8 +78,11 @@ int relay_add(struct relay *relay, int fd, int device_fd, const struct ask_origi
 		close(fd);
 		return error;
 	}
-	relay->links[place] =
-		(struct relay_link){ .fd = fd, .device_fd = device_fd, .origin = *origin };
+	relay->links[place] = (struct relay_link){ .fd = fd,
+						   .device_fd = device_fd,
+						   .origin = *origin,
+						   .number = ++relay->numbers,
+						   .began_ms = wall_ms() };
 	relay->links_count++;
 	if (place == relay->links_end)
 		relay->links_end++;
@@ -216,6 +222,57 @@ static bool correct(const struct relay *relay, const struct relay_link *link, vo
 	return true;
 }
 
+/* --- what was said ---------------------------------------------------------------------------- */
+
+/* A session may say how it ended once. False: it is cut off. */
+static bool hear_session(const struct relay *relay, struct relay_link *link,
+			 struct dialogue *dialogue, const char *text)
+{
+	bool over = dialogue->kind == DIALOGUE_END;
+	if ((!over && dialogue->kind != DIALOGUE_LINES) || link->over || !relay->ears.hear)
+		return false;
+	link->over = over;
+	dialogue->session = link->number;
+	dialogue->began_ms = link->began_ms;
+	dialogue->since_ms = 0;
+	dialogue->peer_known = link->origin.peer_known;
+	memcpy(dialogue->peer, link->origin.peer, sizeof dialogue->peer);
+	memset(dialogue->zero, 0, sizeof dialogue->zero);
+	snprintf(dialogue->source, sizeof dialogue->source, "%s", link->origin.source);
+	relay->ears.hear(relay->ears.context, dialogue, text);
+	return true;
+}
+
+/* A local client wants to watch a listener: the connection is that listener's from now on. If it
+ * can't be handed on he reads end of file, and may come again. */
+static void hand_on_watcher(const struct relay *relay, const struct relay_link *link,
+			    const struct dialogue *dialogue)
+{
+	const struct config *config = relay->config;
+	for (size_t i = 0; relay->audiences_fd >= 0 && i < config->listeners_count; i++) {
+		if (strcmp(config->listeners[i].name, dialogue->source) == 0 &&
+		    dialogue->kind == DIALOGUE_WATCH)
+			pass_fds_now(relay->audiences_fd + (int)i, dialogue, sizeof *dialogue,
+				     &link->fd, 1);
+	}
+}
+
+/* False: the link ends. */
+static bool take_dialogue(const struct relay *relay, struct relay_link *link, void *message)
+{
+	struct dialogue *dialogue = message;
+	if (relay->local) {
+		dialogue->size = 0;
+		hand_on_watcher(relay, link, dialogue);
+		return false;
+	}
+	if (hear_session(relay, link, dialogue, (const char *)(dialogue + 1)))
+		return true;
+	log_say(LOG_ERROR, "broken-promise", "%s: a session says more than it may, it is cut off",
+		link->origin.source);
+	return false;
+}
+
 /* --- passing on ------------------------------------------------------------------------------- */
 
 static bool queue_has_room(const struct relay *relay)
@@ -270,6 +327,7 @@ static void pass_on(struct relay *relay, struct relay_link *link)
 {
 	static union {
 		struct ask_head head;
+		struct dialogue dialogue;
 		char room[ASK_MAX];
 	} message;
 	int fds[FDIO_PASS_MAX];
@@ -281,6 +339,11 @@ static void pass_on(struct relay *relay, struct relay_link *link)
 	ssize_t size = receive_fds(link->fd, &message, sizeof message, fds, &count, MSG_DONTWAIT);
 	if (size == -EAGAIN || size == -EINTR)
 		return;
+	if (size > 0 && count == 0 && dialogue_valid(&message, (size_t)size)) {
+		if (!take_dialogue(relay, link, &message))
+			end_link(relay, link);
+		return;
+	}
 	bool safe = size < 0 || !relay->local || are_harmless(relay, fds, count);
 	bool good = size > 0 && safe && correct(relay, link, &message, (size_t)size, count);
 	if (!safe)
@@ -297,10 +360,22 @@ static void pass_on(struct relay *relay, struct relay_link *link)
 	if (error)
 		log_say(LOG_WARNING, "queue", "a question can't be passed on to the couriers: %s",
 			strerror(-error));
+	if (good && message.head.kind == ASK_SETTLE && relay->ears.settled)
+		relay->ears.settled(relay->ears.context, link);
 	for (size_t i = 0; safe && size >= 0 && i < count; i++)
 		close(fds[i]);
 	if (!good)
 		end_link(relay, link);
+}
+
+/* What was said is not for the queue. */
+static bool is_dialogue(const struct relay_link *link)
+{
+	uint32_t kind = 0;
+	struct iovec room = { &kind, sizeof kind };
+	struct msghdr look = { .msg_iov = &room, .msg_iovlen = 1 };
+	return recvmsg(link->fd, &look, MSG_PEEK | MSG_DONTWAIT) == sizeof kind &&
+	       kind >= DIALOGUE_LINES;
 }
 
 static void serve_link(struct relay *relay, uint64_t place)
@@ -308,7 +383,7 @@ static void serve_link(struct relay *relay, uint64_t place)
 	struct relay_link *link = &relay->links[place];
 	if (relay->waiting || link->fd < 0)
 		return;
-	if (queue_has_room(relay))
+	if (queue_has_room(relay) || is_dialogue(link))
 		pass_on(relay, link);
 	else
 		set_waiting(relay, true);

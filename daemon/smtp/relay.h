@@ -2,7 +2,8 @@
  * daemon/smtp.
  *
  * Who asks is written by us: nobody at the other end of a link holds the queue. What a link may
- * send is an ASK_DELIVER or an ASK_SETTLE, with two descriptors; anything else ends the link. A
+ * send is an ASK_DELIVER or an ASK_SETTLE, with two descriptors; a session also what was said in
+ * it, and a local client that it wants to watch (daemon/dialogue.h); anything else ends the link. A
  * full queue stops all links (their questions wait in their sockets) and never the loop. */
 #pragma once
 #include <stdbool.h>
@@ -10,6 +11,7 @@
 #include <stdint.h>
 #include "daemon/ask.h"
 #include "daemon/config.h"
+#include "daemon/dialogue.h"
 #include "daemon/smtp/harmless.h"
 
 struct relay_link {
@@ -17,6 +19,18 @@ struct relay_link {
 	int device_fd;    /* owned: the connection of its session; -1: none */
 	int64_t asked_ms; /* when it last asked about a message; monotonic, 0: never */
 	struct ask_origin origin;
+	uint64_t number;  /* of the session */
+	int64_t began_ms; /* wall clock */
+	bool over;        /* it has said how it ended */
+};
+
+/* Who hears what is not for the couriers. */
+struct relay_ears {
+	void *context;
+	/* What was said in a session; who and when is written by us. `text`: its lines. */
+	void (*hear)(void *context, const struct dialogue *dialogue, const char *text);
+	/* A device knows that its mail was delivered. */
+	void (*settled)(void *context, const struct relay_link *link);
 };
 
 struct relay {
@@ -24,6 +38,10 @@ struct relay {
 	bool local; /* links are local clients: they say for themselves what they are, as far as
 		       that makes sense; and they may hand over anything, so it is looked at */
 	struct harmless harmless; /* where their files may lie */
+	/* local: first of the descriptors where those who want to watch are handed on, one for
+	 * each listener in the order of the configuration; -1: none */
+	int audiences_fd;
+	struct relay_ears ears;   /* not local; `hear` NULL: nobody hears */
 	int queue_fd;             /* borrowed */
 	int epoll_fd;             /* owned */
 	bool waiting;             /* for room in the queue */
@@ -31,13 +49,15 @@ struct relay {
 	size_t links_max, links_count;
 	size_t links_end; /* places that were ever used */
 	uint64_t ended;   /* links so far */
+	uint64_t numbers; /* given to links so far */
 };
 
 /* 0 or -errno. */
 int relay_init(struct relay *relay, const struct config *config, int queue_fd, size_t links_max);
 void relay_done(struct relay *relay);
 
-/* Adds a socket on which connections are accepted; borrowed. 0 or -errno. */
+/* Adds a socket on which connections are accepted, or another descriptor that the caller wants to
+ * hear of; borrowed. 0 or -errno. */
 int relay_listen(struct relay *relay, int listening_fd);
 void relay_unlisten(struct relay *relay, int listening_fd);
 
@@ -61,5 +81,5 @@ size_t relay_count_quiet(const struct relay *relay, int64_t quiet_ms);
 void relay_stop(struct relay *relay);
 
 /* Waits for one thing to happen: at most `timeout_ms` (-1: no limit), or until a signal (notice.h).
- * Questions are passed on here; true: a connection can be accepted on *listening_out. */
+ * Questions are passed on here; true: a connection can be accepted, or read, on *listening_out. */
 bool relay_wait(struct relay *relay, int timeout_ms, int *listening_out);

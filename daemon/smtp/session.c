@@ -17,6 +17,7 @@
 #include "daemon/smtp/line.h"
 #include "daemon/smtp/record.h"
 #include "daemon/smtp/reply.h"
+#include "daemon/smtp/transcript.h"
 #include "daemon/smtp/vault.h"
 #include "daemon/smtp/wire.h"
 #include "daemon/spill.h"
@@ -65,6 +66,7 @@ struct session {
 	char sender[LINE_ADDRESS_MAX + 1];
 	struct wire wire;
 	size_t recipients_count, recipients_used;
+	struct transcript transcript;
 	const char *recipients[ASK_RECIPIENTS_MAX];
 	char recipients_text[ASK_RECIPIENTS_MAX * (LINE_ADDRESS_MAX + 1)];
 };
@@ -93,12 +95,17 @@ static size_t word_length(const char *text, size_t size)
 	return length;
 }
 
-static void show(const struct session *s, const char *direction, const char *text, size_t size)
+/* The transcript comes first: it blanks what the log must not show either. */
+static void show(struct session *s, bool in, const char *text, size_t size)
 {
+	if (in)
+		transcript_hear(&s->transcript, &text, &size);
+	else
+		transcript_say(&s->transcript, text, size);
 	if (!log_is_debug())
 		return;
 	struct record record = record_of(s);
-	record_dialogue(&record, direction, text, size);
+	record_dialogue(&record, in ? "in" : "out", text, size);
 }
 
 static void log_verdict(const struct session *s, enum reason reason, const char *words)
@@ -123,7 +130,7 @@ static void put_line(struct session *s, const char *text, size_t size)
 {
 	wire_put(&s->wire, text, size);
 	wire_put(&s->wire, "\r\n", 2);
-	show(s, "out", text, size);
+	show(s, false, text, size);
 	if (*text == '5')
 		s->errors++;
 }
@@ -347,6 +354,7 @@ static void pass_answer(struct session *s, const struct ask_answer *answer, int 
 
 static void lose_device(struct session *s)
 {
+	transcript_end(&s->transcript, ENDING_LOST);
 	log_unfinished(s, "The connection broke before the mail was answered");
 	s->wire.lost = true;
 	s->open = false;
@@ -377,6 +385,7 @@ static void end_message(struct session *s)
 {
 	s->heard_ms = monotonic_ms();
 	s->commands = 0;
+	transcript_mail(&s->transcript, s->spill.bytes);
 	if (s->spill.too_big)
 		refuse_message(s, REASON_SIZE);
 	else if (s->spill.error)
@@ -394,6 +403,9 @@ static void end_message(struct session *s)
 	forget_message(s);
 }
 
+/* How long the rest of a hello is waited for (milliseconds). */
+#define HELLO_MS 1000
+
 static void note_habit(struct session *s, enum session_habit habit)
 {
 	uint8_t *known = s->settings->habit;
@@ -405,6 +417,15 @@ static void note_habit(struct session *s, enum session_habit habit)
 static void tell_foreign(struct session *s)
 {
 	bool none = s->settings->tls == CONFIG_TLS_OFF;
+	struct hello hello;
+	const char *bytes;
+	size_t size = wire_pending(&s->wire, &bytes);
+	int64_t until_ms = monotonic_ms() + HELLO_MS;
+	while (hello_read(bytes, size, &hello) == HELLO_SHORT &&
+	       wire_more(&s->wire, until_ms) == WIRE_OK)
+		size = wire_pending(&s->wire, &bytes);
+	transcript_tls_hello(&s->transcript, bytes, size);
+	transcript_tls_at_once(&s->transcript);
 	note_habit(s, SESSION_TLS);
 	log_stranger(
 		s,
@@ -413,12 +434,24 @@ static void tell_foreign(struct session *s)
 	s->open = false;
 }
 
+/* The transcript is told how it ended before the last words are said. */
+static void note_end(struct session *s, enum wire_event event)
+{
+	static const enum ending endings[] = {
+		[WIRE_ENDLESS] = ENDING_CUT,  [WIRE_FOREIGN] = ENDING_CUT,
+		[WIRE_END] = ENDING_HUNG_UP,  [WIRE_LOST] = ENDING_LOST,
+		[WIRE_TIMEOUT] = ENDING_IDLE, [WIRE_STOP] = ENDING_STOP,
+	};
+	transcript_end(&s->transcript, endings[event]);
+}
+
 /* Between two commands: what we say where the device can still hear it. */
 static void end_of_input(struct session *s, enum wire_event event)
 {
 	static const enum reply last_words[] = {
 		[WIRE_ENDLESS] = REPLY_LONG, [WIRE_TIMEOUT] = REPLY_IDLE, [WIRE_STOP] = REPLY_STOP
 	};
+	note_end(s, event);
 	if (event == WIRE_FOREIGN)
 		tell_foreign(s);
 	else if (event != WIRE_END && event != WIRE_LOST)
@@ -437,6 +470,8 @@ static void break_off(struct session *s, enum wire_event event)
 		[WIRE_TIMEOUT] = "The device was too slow or silent"
 	};
 	s->heard_ms = monotonic_ms();
+	transcript_mail(&s->transcript, s->spill.bytes);
+	note_end(s, event);
 	if (event == WIRE_STOP)
 		log_verdict(s, REASON_SHUTDOWN, reply_words(REPLY_STOP));
 	else
@@ -518,20 +553,23 @@ static void tell_tls(struct session *s, enum log_level level, const char *words)
 /* The handshake; what was said before it is forgotten, but that the device has greeted us. */
 static void encrypt(struct session *s, const struct tls_public *key)
 {
-	char words[TLS_WHY_MAX];
+	static struct wire_handshake handshake;
 	int64_t deadline_ms = monotonic_ms() + s->wire.idle_ms;
 	s->vault.deadline_ms = deadline_ms;
 	s->signer = (struct tls_signer){ .context = &s->vault,
 					 .sign = vault_sign,
 					 .decrypt = vault_decrypt };
-	if (!wire_encrypt(&s->wire, key, &s->signer, deadline_ms, words)) {
-		tell_tls(s, LOG_WARNING, words);
+	bool good = wire_encrypt(&s->wire, key, &s->signer, deadline_ms, &handshake);
+	transcript_tls_hello(&s->transcript, handshake.hello, handshake.hello_size);
+	if (!good) {
+		transcript_tls_failed(&s->transcript, handshake.words, handshake.alert);
+		tell_tls(s, LOG_WARNING, handshake.words);
 		s->open = false;
 		return;
 	}
-	tls_server_describe(s->wire.tls, words, sizeof words);
+	transcript_tls_done(&s->transcript, handshake.words);
 	if (log_is_debug())
-		tell_tls(s, LOG_DEBUG, words);
+		tell_tls(s, LOG_DEBUG, handshake.words);
 	s->encrypted = true;
 	s->login[0] = '\0';
 	s->taken_on_trust = false;
@@ -548,7 +586,7 @@ static const struct tls_public *find_key(struct session *s)
 static void run_starttls(struct session *s, const struct line_command *command)
 {
 	const char *bytes;
-	size_t left = wire_left(&s->wire, &bytes);
+	size_t left = wire_pending(&s->wire, &bytes);
 	bool possible = s->settings->tls != CONFIG_TLS_OFF && s->vault.fd >= 0;
 	(void)command;
 	if (!possible || s->encrypted) {
@@ -583,6 +621,7 @@ static void encrypt_at_once(struct session *s)
 /* A device in clear waits for us, and we for it. */
 static void tell_port(struct session *s)
 {
+	transcript_no_tls(&s->transcript);
 	log_stranger(s,
 		     "The device does not begin with TLS on a port that has `tls = implicit`: set "
 		     "SSL/TLS there, not STARTTLS or none");
@@ -657,7 +696,7 @@ static enum claim_result read_claim(struct session *s, enum reply question, char
 		end_of_input(s, event);
 		return CLAIM_BROKEN;
 	}
-	show(s, "in", "(secret)", 8);
+	show(s, true, text, size);
 	if (size == 1 && *text == '*')
 		return CLAIM_CANCELLED;
 	return decode(text, size, out, room, size_out) ? CLAIM_OK : CLAIM_GARBLED;
@@ -925,25 +964,6 @@ static void run_command(struct session *s, const char *text, size_t size)
 		reply(s, row->says);
 }
 
-/* What stands behind the mechanism of AUTH is a secret, or half of one. */
-static void show_command(struct session *s, const char *text, size_t size)
-{
-	char shown[40];
-	struct line_command command;
-	if (!log_is_debug())
-		return;
-	line_parse(text, size, &command);
-	if (command.verb != LINE_AUTH) {
-		show(s, "in", text, size);
-		return;
-	}
-	int mechanism = (int)word_length(command.argument, command.argument_size);
-	int length = snprintf(shown, sizeof shown, "AUTH %.*s%s", mechanism < 20 ? mechanism : 20,
-			      command.argument,
-			      (size_t)mechanism < command.argument_size ? " (secret)" : "");
-	show(s, "in", shown, (size_t)length);
-}
-
 static void next_command(struct session *s)
 {
 	const char *text;
@@ -962,7 +982,7 @@ static void next_command(struct session *s)
 		reply(s, REPLY_LONG);
 	} else {
 		note_habit(s, SESSION_CLEAR);
-		show_command(s, text, size);
+		show(s, true, text, size);
 		run_command(s, text, size);
 	}
 }
@@ -1027,6 +1047,7 @@ static void init(struct session *s, const struct session_settings *settings)
 	spill_init(&s->spill, -1, 0, 0);
 	custody_init(&s->custody, settings->ask_fd, settings->out_fd);
 	s->vault = (struct vault){ .fd = settings->keeper_fd, .wake_fd = settings->ask_fd };
+	transcript_init(&s->transcript, settings->tell_fd, settings->watched, &settings->port);
 	wire_init(&s->wire, settings->in_fd, settings->out_fd, settings->ask_fd, settings->idle_s);
 }
 
@@ -1037,6 +1058,7 @@ void session_run(const struct session_settings *settings)
 	greet(&session);
 	while (session.open)
 		next_command(&session);
+	transcript_close(&session.transcript);
 	say_goodbye(&session);
 	spill_done(&session.spill);
 }

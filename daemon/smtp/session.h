@@ -19,6 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "daemon/config.h"
+#include "daemon/smtp/hello.h"
 #include "policy/decide.h"
 
 /* How a peer began the last time: devices that speak TLS at once are given a moment to do so,
@@ -41,9 +42,12 @@ struct session_settings {
 	uint64_t idle_s, answer_within_s;
 	int in_fd, out_fd; /* may be one descriptor */
 	bool lent;         /* by somebody who may end us, and our courier, when he reads its end */
-	int ask_fd; /* couriers, or who passes questions on to them; hangs up when the gateway ends
-		     */
-	int receiving_fd; /* folder for nameless scratch; -1: memory only */
+	int ask_fd;  /* couriers, or who passes questions on to them; hangs up when the gateway ends
+		      */
+	int tell_fd; /* of the listener, who hears what is said here (transcript.h); -1: nobody */
+	const volatile uint32_t *watched; /* how many watch; NULL: nobody can */
+	struct hello_port port;           /* what a diagnosis is about */
+	int receiving_fd;                 /* folder for nameless scratch; -1: memory only */
 };
 
 /* Holds the dialogue and returns when it is over; the descriptors stay open. Once per process:

@@ -13,6 +13,7 @@
 #include "daemon/smtp/listen.h"
 #include "daemon/smtp/notice.h"
 #include "daemon/smtp/session.h"
+#include "daemon/smtp/vault.h"
 #include "daemon/spill.h"
 
 #define IDLE_S 60 /* where no listener's settings hold */
@@ -43,6 +44,10 @@ static struct session_settings settings_of(const struct config *config,
 		.source = section ? section->name : "session",
 		.rules = &config->rules,
 		.peer = find_peer(),
+		.tls = section ? (enum config_tls)section->tls : CONFIG_TLS_OFF,
+		.auth = section ? (enum config_auth)section->auth : CONFIG_AUTH_OFF,
+		.has_logins = section && config_has_logins(section),
+		.plaintext_auth = section && section->plaintext_auth,
 		.keeper_fd = -1,
 		.lenient = section && section->line_ends == CONFIG_LINES_LENIENT,
 		.idle_s = section ? section->idle_s : IDLE_S,
@@ -51,6 +56,7 @@ static struct session_settings settings_of(const struct config *config,
 		.out_fd = 1,
 		.lent = true,
 		.ask_fd = FD_QUEUE,
+		.tell_fd = -1,
 		.receiving_fd = find_scratch(),
 	};
 	settings.peer_allowed = !settings.peer.known || network_is_loopback(&settings.peer) ||
@@ -73,6 +79,11 @@ int single_run(const struct config *config, const char *name)
 		return 0;
 	}
 	notice_prepare();
+	if (section && config_needs_keeper(section))
+		settings.keeper_fd = vault_visit(FD_KEEPER, &settings.peer);
+	if (section && section->tls != CONFIG_TLS_OFF &&
+	    tls_server_prepare((enum tls_compat)section->tls_compat) != 0)
+		return 70;
 	setsockopt(1, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	if (cell_enter(CELL_SESSION, (enum jail_mode)config->gateway.sandbox,
 		       settings.receiving_fd) != 0)

@@ -6,6 +6,19 @@
 #include <string.h>
 #include <sys/socket.h>
 #include "daemon/fdio.h"
+#include "daemon/keep.h"
+
+int vault_visit(int link_fd, const struct facts_peer *peer)
+{
+	const struct vault_visitor visitor = { .peer = *peer };
+	int pair[2];
+	if (socket_pair(pair) != 0)
+		return -1;
+	auto_close int ours = pair[0];
+	auto_close int theirs = pair[1];
+	return pass_fds_now(link_fd, &visitor, sizeof visitor, &theirs, 1) == 0 ? take_fd(&ours)
+										: -1;
+}
 
 #define HEAD offsetof(struct vault_question, octets)
 

@@ -40,6 +40,10 @@ struct vault_answer {
 	uint8_t octets[TLS_SIGNATURE_MAX];
 };
 
+/* Tells the keeper of a session, on the link that it knows us by. Returns the session's end of the
+ * pair, the caller's; -1: there is no keeper that listens, and the session does without. */
+int vault_visit(int link_fd, const struct facts_peer *peer);
+
 /* All of them wait for the keeper, at most until `deadline_ms` (monotonic); VAULT_LATER: it is gone
  * or says nothing. `wake_fd`: as in wait_or_wake. */
 struct vault {

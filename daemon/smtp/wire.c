@@ -277,10 +277,17 @@ size_t wire_early(struct wire *wire, const char **bytes_out, size_t room)
 
 /* --- TLS -------------------------------------------------------------------------------------- */
 
-size_t wire_left(const struct wire *wire, const char **bytes_out)
+size_t wire_pending(const struct wire *wire, const char **bytes_out)
 {
 	*bytes_out = wire->in + wire->in_at;
 	return wire->in_used - wire->in_at;
+}
+
+enum wire_event wire_more(struct wire *wire, int64_t deadline_ms)
+{
+	if (wire->in_at == 0 && wire->in_used == WIRE_INPUT)
+		return WIRE_LONG;
+	return fill(wire, deadline_ms);
 }
 
 void wire_await(struct wire *wire, int64_t milliseconds)
@@ -289,17 +296,32 @@ void wire_await(struct wire *wire, int64_t milliseconds)
 		wait_for(wire, wire->in_fd, POLLIN, monotonic_ms() + milliseconds);
 }
 
+static void keep_hello(struct wire *wire, const void *bytes, ssize_t size)
+{
+	struct wire_handshake *handshake = wire->handshake;
+	if (!handshake || size <= 0)
+		return;
+	size_t room = sizeof handshake->hello - handshake->hello_size;
+	size_t kept = (size_t)size < room ? (size_t)size : room;
+	memcpy(handshake->hello + handshake->hello_size, bytes, kept);
+	handshake->hello_size += kept;
+}
+
 /* First what was read before anybody knew what it was. */
 static ssize_t pull(void *context, void *buffer, size_t size)
 {
 	struct wire *wire = context;
 	const char *bytes;
-	size_t left = wire_left(wire, &bytes);
-	if (left == 0 || wire->tls)
-		return read_some(wire, buffer, size);
+	size_t left = wire->tls ? 0 : wire_pending(wire, &bytes);
+	if (left == 0) {
+		ssize_t got = read_some(wire, buffer, size);
+		keep_hello(wire, buffer, got);
+		return got;
+	}
 	left = left < size ? left : size;
 	memcpy(buffer, bytes, left);
 	wire->in_at += left;
+	keep_hello(wire, buffer, (ssize_t)left);
 	return (ssize_t)left;
 }
 
@@ -309,31 +331,43 @@ static ssize_t push(void *context, const void *buffer, size_t size)
 	return send(wire->out_fd, buffer, size, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-bool wire_encrypt(struct wire *wire, const struct tls_public *key, const struct tls_signer *signer,
-		  int64_t deadline_ms, char why_out[TLS_WHY_MAX])
+/* 0 or -errno. */
+static int shake_hands(struct wire *wire, struct tls *tls, int64_t deadline_ms, char *words)
 {
-	struct tls *tls;
-	strcpy(why_out, "out of memory");
-	wire->io = (struct tls_io){ .context = wire, .pull = pull, .push = push };
-	if (wire_flush(wire) != WIRE_OK || tls_server_new(key, signer, &wire->io, &tls) != 0)
-		return false;
 	int error;
-	while ((error = tls_handshake(tls, why_out)) == -EAGAIN) {
+	while ((error = tls_handshake(tls, words)) == -EAGAIN) {
 		short wants = tls_wants(tls);
 		enum wire_event event = wait_for(wire, wants == POLLIN ? wire->in_fd : wire->out_fd,
 						 wants, deadline_ms);
 		if (event == WIRE_OK)
 			continue;
-		strcpy(why_out, event == WIRE_TIMEOUT
-					? "the device did not go on with the handshake"
-					: "the connection broke, or the gateway ends");
-		break;
+		strcpy(words, event == WIRE_TIMEOUT ? "the device did not go on with the handshake"
+						    : "the connection broke, or the gateway ends");
+		return -ETIMEDOUT;
 	}
+	return error;
+}
+
+bool wire_encrypt(struct wire *wire, const struct tls_public *key, const struct tls_signer *signer,
+		  int64_t deadline_ms, struct wire_handshake *handshake_out)
+{
+	struct tls *tls;
+	handshake_out->hello_size = 0;
+	handshake_out->alert = -1;
+	strcpy(handshake_out->words, "out of memory");
+	wire->io = (struct tls_io){ .context = wire, .pull = pull, .push = push };
+	if (wire_flush(wire) != WIRE_OK || tls_server_new(key, signer, &wire->io, &tls) != 0)
+		return false;
+	wire->handshake = handshake_out;
+	int error = shake_hands(wire, tls, deadline_ms, handshake_out->words);
+	wire->handshake = NULL;
 	if (error) {
+		handshake_out->alert = tls_server_alert(tls);
 		tls_free(tls);
 		wire->lost = true;
 		return false;
 	}
+	tls_server_describe(tls, handshake_out->words, sizeof handshake_out->words);
 	wire->tls = tls;
 	wire->in_at = wire->in_used = 0;
 	wire->begun = wire->received;

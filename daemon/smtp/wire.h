@@ -17,6 +17,7 @@
 
 #define WIRE_INPUT  (16 * 1024)
 #define WIRE_OUTPUT 4096
+#define WIRE_HELLO  2048
 
 enum wire_event {
 	WIRE_OK,
@@ -29,6 +30,8 @@ enum wire_event {
 	WIRE_STOP /* the gateway ends */
 };
 
+struct wire_handshake;
+
 struct wire {
 	int in_fd, out_fd; /* borrowed; may be one descriptor */
 	int watch_fd;      /* borrowed; hangs up when the gateway ends */
@@ -37,13 +40,14 @@ struct wire {
 	bool ended;        /* end of file was read */
 	bool drips;        /* the last line came in pieces, with pauses in between */
 	int64_t idle_ms;
-	int64_t waited_ms; /* in the middle of something, for the `paced` octets */
-	int64_t end_ms;    /* of all waiting, on the monotonic clock */
-	uint64_t received; /* octets read from the connection so far */
-	size_t paced;      /* what has come of the next kB, without TLS around it */
-	struct tls *tls;   /* owned; NULL: in clear */
-	struct tls_io io;  /* of `tls` */
-	uint64_t begun;    /* with TLS: what was received before that which lies in `in` came */
+	int64_t waited_ms;                /* in the middle of something, for the `paced` octets */
+	int64_t end_ms;                   /* of all waiting, on the monotonic clock */
+	uint64_t received;                /* octets read from the connection so far */
+	size_t paced;                     /* what has come of the next kB, without TLS around it */
+	struct tls *tls;                  /* owned; NULL: in clear */
+	struct tls_io io;                 /* of `tls` */
+	struct wire_handshake *handshake; /* borrowed, while it is made */
+	uint64_t begun; /* with TLS: what was received before that which lies in `in` came */
 	size_t in_at, in_used, out_used;
 	char out[WIRE_OUTPUT];
 	char in[WIRE_INPUT];
@@ -61,26 +65,37 @@ enum wire_event wire_line(struct wire *wire, const char **text_out, size_t *size
 enum wire_event wire_bytes(struct wire *wire, const char **bytes_out, size_t *size_out);
 void wire_give_back(struct wire *wire, size_t size);
 
-/* It brought a mail that was taken: all its time is its own again. */
-void wire_forgive(struct wire *wire);
+/* What is to be told of a handshake. */
+struct wire_handshake {
+	char hello[WIRE_HELLO]; /* the first octets of the device */
+	size_t hello_size;
+	char words[TLS_WHY_MAX]; /* what was agreed on, or why nothing was */
+	int alert;               /* of the device; -1: none */
+};
+
 /* From here on in TLS: the handshake is made, at most until `deadline_ms` (monotonic). What was
- * read already must be its beginning. False, with the fault in words: the connection is good for
- * nothing any more. `key` and `signer` are borrowed until it ends. */
+ * read already must be its beginning. False: the connection is good for nothing any more. `key` and
+ * `signer` are borrowed until it ends. */
 bool wire_encrypt(struct wire *wire, const struct tls_public *key, const struct tls_signer *signer,
-		  int64_t deadline_ms, char why_out[TLS_WHY_MAX]);
+		  int64_t deadline_ms, struct wire_handshake *handshake_out);
 
 /* Ends TLS with a word of goodbye, and frees it. */
 void wire_done(struct wire *wire);
 
-/* Has something been read that was not taken yet? */
-size_t wire_left(const struct wire *wire, const char **bytes_out);
-
 /* Waits, but not longer than so (milliseconds), until something has come that is not read yet. */
 void wire_await(struct wire *wire, int64_t milliseconds);
+
+/* It brought a mail that was taken: all its time is its own again. */
+void wire_forgive(struct wire *wire);
 
 /* What has come before we said anything; never waits. At most `room` octets, which stay to be read.
  */
 size_t wire_early(struct wire *wire, const char **bytes_out, size_t room);
+
+/* What has been read and not taken; it stays. wire_more waits for more of it: WIRE_OK, or why none
+ * comes (WIRE_LONG: there is no room). */
+size_t wire_pending(const struct wire *wire, const char **bytes_out);
+enum wire_event wire_more(struct wire *wire, int64_t deadline_ms);
 
 /* Adds to the replies. */
 void wire_put(struct wire *wire, const char *text, size_t size);

@@ -37,7 +37,17 @@ sys.stdout.buffer.write(signer.sign(more.pop("selector"), more.pop("domain"), ke
 """
 
 
-@functools.lru_cache(None)
+def once(function):
+    """The same for all tests that run side by side."""
+    kept, lock = functools.lru_cache(None)(function), threading.Lock()
+
+    def call(*arguments):
+        with lock:
+            return kept(*arguments)
+    return call
+
+
+@once
 def rsa(bits, name=""):
     """PEM of a private key, and base64 of its public half; as many as there are names."""
     folder = tempfile.mkdtemp()
@@ -52,7 +62,7 @@ def rsa(bits, name=""):
         shutil.rmtree(folder)
 
 
-@functools.lru_cache(None)
+@once
 def ed25519():
     """Base64 of both halves."""
     folder = tempfile.mkdtemp()
@@ -114,11 +124,11 @@ class Names(threading.Thread):
     """Answers at a port of loopback, by UDP and TCP. `records`: name -> a record, a list of them, a code to answer with,
     or None: no answer at all. What is not there there is not. An answer of more than `most` octets is for TCP."""
 
-    def __init__(self, place, records, most=512, host="127.0.0.1"):
+    def __init__(self, place, records, most=512, host="127.0.0.1", port=0):
         super().__init__(daemon=True)
         self.records, self.most, self.asked = records, most, []
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self.listener = socket.create_server((host, 0), family=family)
+        self.listener = socket.create_server((host, port), family=family)
         self.port = self.listener.getsockname()[1]
         self.datagrams = socket.socket(family, socket.SOCK_DGRAM)
         self.datagrams.bind((host, self.port))
@@ -212,8 +222,8 @@ class Answer:
 class Prover:
     """letterchute-prove, with ourselves in the place of the boss and of couriers."""
 
-    def __init__(self, place, program, records=None, resolver="none", mode="alone", sandbox="best", limits=""):
-        text = (f"[gateway]\nstate = {place.state}\ndkim_resolver = {resolver}\nsandbox = {sandbox}\n[limits]\n{limits}\n"
+    def __init__(self, place, program, records=None, resolver="none", environment=None):
+        text = (f"[gateway]\nstate = {place.state}\ndkim_resolver = {resolver}\n"
                 f"[smtp lan]\nlisten = 127.0.0.1:0\n[share]\npath = {place.share}\n[route a]\nauth = dkim\n")
         configuration = os.open(place.file("prover.conf", text), os.O_RDONLY)
         found = os.open(keys(place, records), os.O_RDONLY)
@@ -227,9 +237,9 @@ class Prover:
                 high = [fcntl.fcntl(fd, fcntl.F_DUPFD, 50) for fd in fds]
                 for at, fd in enumerate(high):
                     os.dup2(fd, 3 + at)
-            self.process = subprocess.Popen([program, mode], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            self.process = subprocess.Popen([program, "alone"], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             close_fds=False, preexec_fn=place_them,
-                                            env={"LETTERCHUTE_PARENT": str(parent),
+                                            env={"LETTERCHUTE_PARENT": str(parent), **(environment or {}),
                                                  **{name: value for name, value in os.environ.items() if "SAN_OPT" in name}})
         for fd in (*fds, configuration, found):
             os.close(fd)

@@ -28,10 +28,12 @@ class Row:
                  has not, None the end, anything else is how a reply begins. A text is a line, octets are sent as they
                  are, a function does what it does
       files      what is on the share then; a row without a file is refused, and then
-      words      are in a line of the log that names the device"""
+      words      are in a line of the log that names the device
+      advice     is in what `status` tells of its last session; not given: the words"""
 
-    def __init__(self, steps, files=None, words=None, listener="", tls="off", route="types = pdf, jpeg", start=TlsDevice):
-        self.steps, self.files, self.words = steps, files or {}, words
+    def __init__(self, steps, files=None, words=None, advice=None, listener="", tls="off", route="types = pdf, jpeg",
+                 start=TlsDevice):
+        self.steps, self.files, self.words, self.advice = steps, files or {}, words, advice or words
         self.listener, self.tls, self.route, self.start = listener, tls, route, start
 
     def play(self, port):
@@ -231,7 +233,7 @@ ENCRYPTED = [
     ("... that logs in first", Row([EHLO, ("AUTH LOGIN", "53", "!334"), ("QUIT", "221")], words="TLS", tls="require",
                                    listener="users = {users}")),
     ("Xerox WorkCentre before 2017: TLS 1.0 only, by default",
-     Row([EHLO, START_TLS, (fails_to_encrypt(version="TLSv1"),)], words=r"TLS 1\.0.*tls_compat = legacy", **starttls_of())),
+     Row([EHLO, START_TLS, (fails_to_encrypt(version="TLSv1"),)], words="TLS", advice=r"TLS 1\.0.*tls_compat = legacy", **starttls_of())),
     ("Xerox WorkCentre before 2017: TLS 1.0 only, legacy",
      Row([EHLO, START_TLS, (encrypt(version="TLSv1"),), EHLO, *login(), *letter()], FILED, **starttls_of(compat="legacy"))),
     ("OpenSMTPD 1244: TLS 1.1 only, legacy",
@@ -247,9 +249,9 @@ ENCRYPTED = [
     ("3DES and nothing else, ancient",
      Row([EHLO, *login(), *letter()], FILED, start=with_gnutls(TRIPLE_DES), **starttls_of(compat="ancient"))),
     ("docker-mailserver 1145: HP M276n knows SSL 3.0 at most",
-     Row([(SSL3_HELLO,), (hears_nothing_useful,)], start=silent, words=r"SSL 3", **starttls_of(compat="ancient"))),
+     Row([(SSL3_HELLO,), (hears_nothing_useful,)], start=silent, words="TLS", advice="SSL 3", **starttls_of(compat="ancient"))),
     ("... after STARTTLS, by default",
-     Row([EHLO, START_TLS, (SSL3_HELLO,), (hears_nothing_useful,)], words=r"SSL 3", **starttls_of())),
+     Row([EHLO, START_TLS, (SSL3_HELLO,), (hears_nothing_useful,)], words="TLS", advice="SSL 3", **starttls_of())),
     ("a copier of 2003: SSL 3.0 in the form of SSL 2.0", Row([EHLO, START_TLS, (SSL2_HELLO,), (hears_nothing_useful,)],
                                                              words=r"SSL|TLS", **starttls_of())),
     ("STARTTLS and a mail in the same packet, to be taken for encrypted",
@@ -339,7 +341,7 @@ def test_device(place, row):
         if row.words:
             log_says(gateway, row.words)
         if row.words and not row.files and "outcome=delivered" not in row.words:
-            status_says(place, config, row.words)
+            status_says(place, config, row.advice)
         for secret in SECRETS.values():
             require(secret not in gateway.log() and b64(secret) not in gateway.log(), "a password is in the log")
         wait_for(lambda: not place.staged(), 5, "something stays in our folder")
@@ -357,17 +359,33 @@ def client_hello(context):
         return goes.read()
 
 
-# a device makes its connection first and its hello then, and that takes it a while
-@rows([("20 ms", 0.02), ("100 ms", 0.1)])
-def test_tls_at_once_but_slowly(place, delay):
-    with place.gateway(tls="starttls") as gateway:
-        device = TlsDevice(gateway.port, greet=False)
-        time.sleep(delay)
+def at_once_but_slowly(port, delay):
+    """A device makes its connection first and its hello then, and that takes it a while."""
+    device = TlsDevice(port, greet=False)
+    time.sleep(delay)
+    try:
         device.encrypt()
-        require(device.reply().startswith("220 "))
-        require(device.deliver(scan()).startswith("250"))
-        device.quit()
-        equal(place.files(), FILED)
+    except ssl.SSLError:
+        device.close()
+        return False
+    require(device.reply().startswith("220 "))
+    require(device.deliver(scan()).startswith("250"))
+    device.quit()
+    return True
+
+
+# what comes late is greeted in clear first, and heard the next time
+@rows([("20 ms", 0.02, 1), ("100 ms", 0.1, 2), ("300 ms", 0.3, 2)])
+def test_tls_at_once_but_slowly(place, delay, tries):
+    with place.gateway(tls="starttls") as gateway:
+        for _ in range(3):
+            tries -= 1
+            if at_once_but_slowly(gateway.port, delay):
+                break
+            require(tries > 0, "it is not heard")
+            log_says(gateway, "TLS")
+        for _ in range(3):
+            require(at_once_but_slowly(gateway.port, delay), "it is heard no more")
 
 
 def test_tls_at_once_in_single_octets(place):

@@ -4,13 +4,14 @@ by python3-dkim."""
 import contextlib
 import json
 import os
+import random
 import re
 import signal
 import struct
-import subprocess
+import sys
 import time
 
-from harness import (BUILD, IS_SANITIZED, PATIENCE, PDF, Gateway, equal, mail, part, pdf, require, rows, send, status_of,
+from harness import (BUILD, COUNT, HERE, Device, PATIENCE, PDF, equal, mail, needs_root, part, require, rows, send, status_of,
                      tree, wait_for)
 from signing import (DIED, LOOK, NO_SUCH_NAME, NOTHING, REFUSED, RELATED, SERVER_FAILED, SIGNED, Names, Prover, dnsmasq,
                      ed25519, field, keys, record, rsa, scan, signed)
@@ -61,6 +62,7 @@ GENUINE = [
     ("one bare LF in the body", lambda: signed(scan(text="two\r\nlines")).replace(b"two\r\nlines", b"two\nlines")),
     ("without its last line end", lambda: signed(canonicalize=["relaxed", "relaxed"])[:-2]),
     ("and received", lambda: on_top(signed(), "Received: from a by b;\n\tnow\nReturn-Path: <x@y>\n")),
+    ("a field of 100 kB", lambda: signed(scan(headers=["X-Long: " + "x" * 900 + "\r\n " * 1 + ("y" * 900 + "\r\n ") * 110 + "z"]))),
     ("a long header", lambda: signed(scan(headers=["X-Long: " + "x" * 900] * 100))),
     ("8-bit text", lambda: signed(scan(text="Grüße"))),
     ("a small d=", lambda: signed(scan(sender="Scanner <scanner@EXAMPLE.org>"))),
@@ -140,6 +142,8 @@ TRAPS = [
     ("17 a subject of a list", lambda: signed().replace(b"Subject: Scan", b"Subject: [list] Scan"),
      of_example("the signed header fields were changed")),
     ("not signed", scan, "it is not signed"),
+    ("a signature of 100 kB", lambda: on_top(signed(), "DKIM-Signature: v=1; a=rsa-sha256; d=example.org; s=sel; h=from" +
+                                             ":x" * 50000 + "; bh=AAAA; b=AAAA\n"), None),
     ("signed by nobody who can be read", lambda: on_top(scan(), "DKIM-Signature: v=1\n"), "its signature can't be read"),
     ("no such key", lambda: signed(selector="other"), of_example("its key is not to be found")),
     ("a selector that is no name", lambda: signed(selector="a b"), of_example("its key is not to be found")),
@@ -555,6 +559,22 @@ def test_ends_of_a_gateway(place):
         gateway.kill()
 
 
+def test_ends_while_a_key_is_looked_up(place):
+    """Who waits is told to come again, and nothing is written."""
+    names = Names(place, {SELECTOR: None})
+    with place.gateway(gateway=settings(place, {}, names.address), route=ROUTE) as gateway:
+        device = Device(gateway.port)
+        device.envelope()
+        device.say("DATA")
+        device.send(signed() + b".\r\n")
+        wait_for(lambda: names.asked, 20, "nobody asks for its key")
+        started = time.monotonic()
+        gateway.stop()
+        require(time.monotonic() - started < 4 * PATIENCE, "it takes too long")
+        require(device.reply().startswith("421"))
+        equal((place.files(), place.spool("tries")), ({}, []))
+
+
 def test_file_of_keys_is_read_anew(place):
     with place.gateway(gateway=settings(place, {}), route=ROUTE) as gateway:
         (before,) = provers(gateway)
@@ -595,6 +615,56 @@ def test_check(place):
 def test_check_of_a_bad_file_of_keys(place):
     _, _, log = check(place, gateway=settings(place, {"not a key": "x"}), route=ROUTE)
     require("line 3 of the file is no key" in log, log)
+
+
+@needs_root
+@rows([("off", "off", ()), ("require", "require", ()), ("best without Landlock", "best", ("landlock=ENOSYS",)),
+       ("best with less of it", "best", ("landlock=3",))])
+def test_sandbox(place, word, lacks):
+    wrapper = (sys.executable, os.path.join(HERE, "jail", "kernel.py"), *lacks, "--") if lacks else ()
+    names = Names(place, {SELECTOR: record(rsa(2048)[1])})
+    text = settings(place, {}, names.address, f"sandbox = {word}")
+    with place.gateway(gateway=text, route=ROUTE, wrapper=wrapper) as gateway:
+        require(send(gateway.port, signed()).startswith("250"), gateway.log())
+        require(send(gateway.port, scan()).startswith("550"), gateway.log())
+
+
+def canonical(message):
+    return re.sub(rb"\r?\n", b"\r\n", message).rstrip(b"\r\n")
+
+
+def test_changed_anywhere(place):
+    """A mail that is signed whole, changed at one place or another: it proves nothing any more, and ends nobody."""
+    chance = random.Random(20261122)
+    message = scan()
+    top = field(message, canonicalize=["simple", "simple"])
+    prover = Prover(place, PROVER)
+    equal(prover.ask(top + message).verdict, SIGNED)
+    for _ in range(COUNT or 300):
+        at, other = chance.randrange(len(message)), bytes([chance.choice(b"\0\r\n\t :;=AZaz09\xff\x80")])
+        changed = chance.choice([message[:at] + other + message[at + 1:], message[:at] + other + message[at:],
+                                 message[:at] + message[at + chance.randrange(1, 40):],
+                                 message[:at] + message[chance.randrange(len(message)):]])
+        answer = prover.ask(top + changed)
+        wanted = SIGNED if canonical(changed) == canonical(message) else NOTHING
+        equal((answer.verdict, answer.status), (wanted, 0), f"{changed!r}")
+
+
+def test_changed_signature(place):
+    """The field itself, changed: whatever comes of it, nobody dies of it."""
+    chance = random.Random(20261123)
+    message = scan()
+    top = field(message)
+    words = [b";", b"=", b"d=", b"s=", b"h=", b"l=0;", b"x=1;", b"t=0;", b"c=simple;", b"a=rsa-sha1;", b"b=", b"bh=;", b"v=2;",
+             b"i=@x;", b"q=x;", b"z=a|b;", b":" * 3000, b"from:" * 3000, b"A" * 70000, b"\0", b"\xff", b"\r\n\t", b"%00", b"=00"]
+    prover = Prover(place, PROVER)
+    for _ in range(COUNT or 500):
+        changed = top
+        for _ in range(chance.randrange(1, 4)):
+            at = chance.randrange(len("DKIM-Signature:"), len(changed) - 2)
+            changed = changed[:at] + chance.choice([chance.choice(words), b""]) + changed[at + chance.randrange(3):]
+        answer = prover.ask(changed + message)
+        equal(answer.status, 0, f"{changed[:2000]!r}: {answer}")
 
 
 # --- how much it takes -------------------------------------------------------------------------------------------------

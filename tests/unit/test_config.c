@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +39,10 @@ static const struct {
 	{ "a name where none may be", "[gateway x]\n", 1, "gateway" },
 	{ "a section twice", GOOD "[share]\npath = /b\n", 6, "twice" },
 	{ "a key twice", "[gateway]\ncouriers = 2\ncouriers = 3\n" GOOD, 3, "twice" },
+	{ "a resolver that is none", "[gateway]\ndkim_resolver = dns.example\n" GOOD, 2,
+	  "ADDRESS:PORT or none" },
+	{ "a file of keys that is missing", "[gateway]\ndkim_keys = /no/such\n" GOOD, 2,
+	  "dkim_keys" },
 	{ "a user that does not exist", "[share]\npath = /s\nowner = no-such-user\n", 3,
 	  "no-such-user" },
 	{ "a group that does not exist", "[share]\npath = /s\ngroup = no-such-group\n", 3,
@@ -222,6 +227,54 @@ static void test_accounts(void **state)
 }
 
 /* A role reads what the boss resolved. */
+/* Who is asked for keys; and whether anybody has to be. */
+static void test_resolver(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *value;
+		enum config_resolver_kind kind;
+		int family;
+		uint16_t port;
+	} rows[] = {
+		{ "", CONFIG_RESOLVER_SYSTEM, AF_UNSPEC, 0 },
+		{ "none", CONFIG_RESOLVER_NONE, AF_UNSPEC, 0 },
+		{ "127.0.0.1", CONFIG_RESOLVER_ADDRESS, AF_INET, 53 },
+		{ "127.0.0.1:5353", CONFIG_RESOLVER_ADDRESS, AF_INET, 5353 },
+		{ "::1", CONFIG_RESOLVER_ADDRESS, AF_INET6, 53 },
+		{ "[::1]:65535", CONFIG_RESOLVER_ADDRESS, AF_INET6, 65535 },
+		{ "fd00::53", CONFIG_RESOLVER_ADDRESS, AF_INET6, 53 },
+	};
+	static const char *const bad[] = {
+		"127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536", ":53",     "[::1]",
+		"[::1",       "[]:53",       "[::1]53",         "::1]:53", "[127.0.0.1]:53",
+		"localhost",  "1.2.3:53",    "127.0.0.1 53"
+	};
+	char error[CONFIG_ERROR_MAX], text[300];
+	struct config config;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		snprintf(text, sizeof text, "[gateway]\ndkim_resolver = %s\n" GOOD, rows[i].value);
+		assert_int_equal(config_load_text(text, "x", &config, error), 0);
+		const struct config_resolver *found = &config.gateway.resolver;
+		const void *address = &found->address;
+		assert_int_equal(found->kind, rows[i].kind);
+		assert_int_equal(found->address.ss_family, rows[i].family);
+		/* both kinds have it in the same place */
+		assert_int_equal(ntohs(((const struct sockaddr_in *)address)->sin_port),
+				 rows[i].port);
+		assert_false(config_wants_dkim(&config));
+		config_done(&config);
+	}
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		snprintf(text, sizeof text, "[gateway]\ndkim_resolver = %s\n" GOOD, bad[i]);
+		if (config_load_text(text, "x", &config, error) != 78)
+			fail_msg("%s is taken", bad[i]);
+	}
+	assert_int_equal(config_load_text(GOOD "auth = login, dkim\n", "x", &config, error), 0);
+	assert_true(config_wants_dkim(&config));
+	config_done(&config);
+}
+
 static void test_hand_over(void **state)
 {
 	const char *text =
@@ -319,10 +372,11 @@ static void test_validity(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_faults),   cmocka_unit_test(test_defaults),
-		cmocka_unit_test(test_values),   cmocka_unit_test(test_hand_over),
-		cmocka_unit_test(test_table),    cmocka_unit_test(test_accounts),
-		cmocka_unit_test(test_revision), cmocka_unit_test(test_validity),
+		cmocka_unit_test(test_faults),    cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_values),    cmocka_unit_test(test_resolver),
+		cmocka_unit_test(test_hand_over), cmocka_unit_test(test_table),
+		cmocka_unit_test(test_accounts),  cmocka_unit_test(test_revision),
+		cmocka_unit_test(test_validity),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -215,6 +215,7 @@ static void proofs(void **state)
 		{ PROOF_DKIM, PROOF_DKIM, false, false, FACTS_FROM_BAD, "proof" },
 		{ PROOF_RESULTS, PROOF_RESULTS, false, false, FACTS_FROM_NONE, "proof" },
 		{ PROOF_RESULTS | PROOF_DKIM, PROOF_RESULTS, false, false, FACTS_FROM_ONE, "none" },
+		{ PROOF_DKIM, PROOF_DKIM_RELATED, false, false, FACTS_FROM_ONE, "proof" },
 	};
 	static const char *const recipients[] = { "in@x", NULL };
 	struct rules rules;
@@ -436,7 +437,7 @@ static void random_facts(struct facts *facts, const char *recipients[4])
 	*facts = (struct facts){ .source = PICK(sources),
 				 .peer = peer_of(random_below(2) ? 10 : 192, 1),
 				 .login = PICK(logins),
-				 .proofs = random_below(16),
+				 .proofs = random_below(32),
 				 .peer_allowed = random_below(3) == 0,
 				 .has_envelope = random_below(2),
 				 .sender = PICK(words),
@@ -503,6 +504,105 @@ static void refused_early_is_refused_at_the_end(void **state)
 	}
 	/* the test means something: all three happen often */
 	assert_true(refused > 5000 && accepted > 5000 && delivered > 5000);
+}
+
+/* --- what is worth proving -------------------------------------------------------------------- */
+
+#define BOTH (PROOF_DKIM | PROOF_DKIM_RELATED)
+
+static void proofs_wanted(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *routes;
+		unsigned held;
+		enum facts_from from_state;
+		unsigned wanted;
+	} rows[] = {
+		{ "[route a]\n", 0, FACTS_FROM_ONE, 0 },
+		{ "[route a]\nauth = dkim\n", 0, FACTS_FROM_ONE, PROOF_DKIM },
+		{ "[route a]\nauth = dkim\nalign = strict\n", 0, FACTS_FROM_ONE, PROOF_DKIM },
+		{ "[route a]\nauth = dkim\nalign = relaxed\n", 0, FACTS_FROM_ONE,
+		  PROOF_DKIM_RELATED },
+		{ "[route a]\nauth = login, dkim\n", 0, FACTS_FROM_ONE, PROOF_DKIM },
+		{ "[route a]\nauth = login, dkim\n", PROOF_LOGIN, FACTS_FROM_ONE, 0 },
+		{ "[route a]\nauth = dkim\n", BOTH, FACTS_FROM_ONE, 0 },
+		{ "[route a]\nauth = dkim\n", PROOF_DKIM_RELATED, FACTS_FROM_ONE, PROOF_DKIM },
+		{ "[route a]\nauth = dkim\nalign = relaxed\n", PROOF_DKIM_RELATED, FACTS_FROM_ONE,
+		  0 },
+		{ "[route a]\nauth = dkim\n", 0, FACTS_FROM_NONE, 0 },
+		{ "[route a]\nauth = dkim\n", 0, FACTS_FROM_MANY, 0 },
+		{ "[route a]\nauth = dkim\n", 0, FACTS_FROM_BAD, 0 },
+		{ "[route a]\nauth = dkim\nfrom = x@y\n", 0, FACTS_FROM_ONE, 0 },
+		{ "[route a]\nauth = dkim\nto = x@y\n", 0, FACTS_FROM_ONE, 0 },
+		{ "[route a]\nauth = dkim\nsource = office\n", 0, FACTS_FROM_ONE, 0 },
+		{ "[route a]\n[route b]\nauth = dkim\n", 0, FACTS_FROM_ONE, 0 },
+		{ "[route a]\nauth = dkim\n[route b]\n", 0, FACTS_FROM_ONE, PROOF_DKIM },
+		{ "[route a]\nauth = dkim\n[route b]\nauth = dkim\nalign = relaxed\n", 0,
+		  FACTS_FROM_ONE, BOTH },
+		{ "[route a]\nto = in@*\n[route b]\nauth = dkim\n", 0, FACTS_FROM_ONE, PROOF_DKIM },
+	};
+	static const char *const recipients[] = { "in@x", "out@x", NULL };
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		char text[300];
+		struct rules rules;
+		struct facts facts = usual_facts(recipients);
+		snprintf(text, sizeof text, SHARE "%s", rows[i].routes);
+		load(&rules, text);
+		facts.proofs = rows[i].held;
+		facts.from_state = rows[i].from_state;
+		if (decide_proofs_wanted(&rules, &facts) != rows[i].wanted)
+			fail_msg("row %zu: %u", i, decide_proofs_wanted(&rules, &facts));
+		rules_done(&rules);
+	}
+}
+
+/* Where the message goes, as a text. */
+static void print_way(const struct rules *rules, const struct facts *facts, char text[300])
+{
+	struct decide_route routes[DECIDE_ROUTES_MAX];
+	size_t count = 0, used;
+	struct verdict verdict = decide_routes(rules, facts, routes, &count);
+	used = (size_t)snprintf(text, 300, "%d", verdict.reason != REASON_NONE);
+	for (size_t i = 0; i < count; i++)
+		used += (size_t)snprintf(text + used, 300 - used, " %u", routes[i].route);
+}
+
+/* What is not wanted makes no difference. */
+static void what_is_not_wanted_changes_nothing(void **state)
+{
+	(void)state;
+	unsigned wanted_ones = 0, unwanted = 0, made_a_difference = 0;
+	random_state = 20261122;
+	for (int round = 0; round < 3000; round++) {
+		struct rules rules;
+		random_rules(&rules);
+		for (size_t i = 0; i < rules.routes_count; i++) {
+			rules.routes[i].auth |= random_below(2) ? PROOF_DKIM : 0;
+			rules.routes[i].align =
+				random_below(2) ? RULES_ALIGN_RELAXED : RULES_ALIGN_STRICT;
+		}
+		for (int message = 0; message < 20; message++) {
+			struct facts facts;
+			const char *recipients[4];
+			char before[300], after[300];
+			random_facts(&facts, recipients);
+			facts.proofs &= ~(unsigned)BOTH;
+			unsigned wanted = decide_proofs_wanted(&rules, &facts);
+			print_way(&rules, &facts, before);
+			facts.proofs |= BOTH & ~wanted;
+			print_way(&rules, &facts, after);
+			if (wanted == 0)
+				assert_string_equal(before, after);
+			facts.proofs |= BOTH;
+			print_way(&rules, &facts, after);
+			made_a_difference += strcmp(before, after) != 0;
+			wanted_ones += wanted != 0;
+			unwanted += wanted == 0;
+		}
+		rules_done(&rules);
+	}
+	assert_true(wanted_ones > 1000 && unwanted > 1000 && made_a_difference > 1000);
 }
 
 /* --- parts ------------------------------------------------------------------------------------ */
@@ -768,6 +868,8 @@ int main(void)
 		cmocka_unit_test(early),
 		cmocka_unit_test(early_proofs),
 		cmocka_unit_test(refused_early_is_refused_at_the_end),
+		cmocka_unit_test(proofs_wanted),
+		cmocka_unit_test(what_is_not_wanted_changes_nothing),
 		cmocka_unit_test(parts),
 		cmocka_unit_test(parts_at_random),
 		cmocka_unit_test(ends),

@@ -459,17 +459,17 @@ static void the_table_is_complete(void **state)
 {
 	(void)state;
 	static const char *const listed[] = {
-		"limits message",   "limits part",       "limits parts",     "limits depth",
-		"limits header",    "share path",        "share owner",      "share group",
-		"share mode",       "share folder_mode", "share acl",        "share name",
-		"share free_floor", "route source",      "route peers",      "route to",
-		"route from",       "route login",       "route subject",    "route auth",
-		"route share",      "route types",       "route names",      "route not_names",
-		"route part_min",   "route part_max",    "route inline",     "route bad_part",
-		"route no_parts",   "route body",        "route folder",     "route name",
-		"route owner",      "route group",       "route mode",       "route acl",
-		"route keep_days",  "route keep_files",  "route keep_bytes", "route scan_command",
-		"route notify",
+		"limits message",     "limits part",       "limits parts",     "limits depth",
+		"limits header",      "share path",        "share owner",      "share group",
+		"share mode",         "share folder_mode", "share acl",        "share name",
+		"share free_floor",   "route source",      "route peers",      "route to",
+		"route from",         "route login",       "route subject",    "route auth",
+		"route align",        "route share",       "route types",      "route names",
+		"route not_names",    "route part_min",    "route part_max",   "route inline",
+		"route bad_part",     "route no_parts",    "route body",       "route folder",
+		"route name",         "route owner",       "route group",      "route mode",
+		"route acl",          "route keep_days",   "route keep_files", "route keep_bytes",
+		"route scan_command", "route notify",
 	};
 	size_t count = 0;
 	const struct rules_key *keys = rules_keys(&count);

@@ -179,6 +179,7 @@ static void run_session(const struct row *row, int device_fd, int ask_fd)
 		.in_fd = device_fd,
 		.out_fd = device_fd,
 		.ask_fd = ask_fd,
+		.tell_fd = -1,
 		.receiving_fd = -1,
 	};
 	notice_prepare();

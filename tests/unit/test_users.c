@@ -12,7 +12,10 @@
 #include "daemon/fdio.h"
 #include "daemon/users.h"
 
-#define HASH "$6$salt$hash"
+#define X31  "0123456789012345678901234567890"
+#define X43  X31 "./abcdWXYZ.."
+#define X86  X43 X43
+#define HASH "$6$salt$" X86
 
 static const struct row {
 	const char *text;
@@ -26,7 +29,9 @@ static const struct row {
 	{ "cam:" HASH "\r\nbox:" HASH "\r\n", 0, "cam |box |" },
 	{ "  cam:" HASH "  \n", 0, "cam |" },
 	{ "cam@x:" HASH ":a@b,*@c\n", 0, "cam@x a@b,*@c|" },
-	{ "a:$y$j9T$s$h\nb:$2b$05$h\nc:$7$s$h\nd:$2y$05$h\n", 0, "a |b |c |d |" },
+	{ "a:$y$j9T$s$" X43 "\nb:$2b$05$" X43 "abcdefghij\nc:$7$s$" X43 "\nd:$2y$05$" X43
+	  "abcdefghij\ne:$6$rounds=5000$s$" X86 "\nf:$gy$j9T$s$" X43 "\n",
+	  0, "a |b |c |d |e |f |" },
 	{ "cam\n", 1, "no hash" },
 	{ "cam:\n", 1, "no hash" },
 	{ ":" HASH "\n", 1, "name" },
@@ -35,6 +40,12 @@ static const struct row {
 	{ "x:" HASH "\ncam:$1$s$h\n", 2, "safe enough" },
 	{ "cam:$5$s$h\n", 1, "safe enough" },
 	{ "cam:secret\n", 1, "safe enough" },
+	{ "cam:$6$salt$" X43 "\n", 1, "too short" },
+	{ "cam:$6$salt$\n", 1, "too short" },
+	{ "cam:" HASH "x\n", 1, "too long" },
+	{ "cam:$2b$05$" X43 "\n", 1, "too short" },
+	{ "cam:$y$j9T$s\n", 1, "too short" },
+	{ "cam:$y$j9T$s$" X31 "=abcdWXYZ012\n", 1, "too short" },
 	{ "cam:*" HASH "\n", 1, "safe enough" },
 	{ "cam:" HASH ":a@b c@d\n", 1, "addresses" },
 	{ "cam:" HASH ":a@b:c\n", 1, "addresses" },
@@ -88,10 +99,10 @@ static void test_find(void **state)
 	unsigned line;
 	int fd = -1;
 	assert_int_equal(memory_file("users", &fd), 0);
-	static const char text[] = "cam:" HASH "\nbox:$6$b$c\n";
+	static const char text[] = "cam:" HASH "\nbox:$6$b$" X86 "\n";
 	assert_int_equal(write_all(fd, text, sizeof text - 1), 0);
 	assert_int_equal(users_read(fd, &users, &line, error), 0);
-	assert_string_equal(users_find(&users, "box")->hash, "$6$b$c");
+	assert_string_equal(users_find(&users, "box")->hash, "$6$b$" X86);
 	assert_null(users_find(&users, "Box"));
 	users_done(&users);
 	users_done(&users);
