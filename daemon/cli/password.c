@@ -3,6 +3,7 @@
 #include <crypt.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <termios.h>
 #include <unistd.h>
@@ -25,23 +26,32 @@ static bool set_echo(bool wanted)
 	return tcsetattr(0, TCSAFLUSH, &settings) == 0;
 }
 
-static bool read_line(const char *prompt, char line[PASSWORD_MAX + 2])
+/* The first line, without its end. */
+static bool read_line(const char *prompt, char line[PASSWORD_MAX + 1])
 {
+	char *whole = NULL;
+	size_t room = 0;
 	if (*prompt)
 		fprintf(stderr, "%s", prompt);
-	bool good = fgets(line, PASSWORD_MAX + 2, stdin) != NULL;
+	ssize_t got = getline(&whole, &room, stdin);
 	if (*prompt)
 		fputc('\n', stderr);
-	size_t size = good ? strcspn(line, "\r\n") : 0;
-	if (!good || (size == PASSWORD_MAX + 1 && line[size] == '\0'))
-		return false;
-	line[size] = '\0';
-	return true;
+	while (got > 0 && (whole[got - 1] == '\r' || whole[got - 1] == '\n'))
+		got--;
+	bool good = got >= 0 && got <= PASSWORD_MAX && !memchr(whole, '\0', (size_t)got);
+	if (good) {
+		memcpy(line, whole, (size_t)got);
+		line[got] = '\0';
+	}
+	if (whole)
+		explicit_bzero(whole, room);
+	free(whole);
+	return good;
 }
 
-static bool ask_twice(char line[PASSWORD_MAX + 2])
+static bool ask_twice(char line[PASSWORD_MAX + 1])
 {
-	char again[PASSWORD_MAX + 2] = "";
+	char again[PASSWORD_MAX + 1] = "";
 	bool hidden = set_echo(false);
 	bool good = read_line("Password: ", line) && read_line("Again: ", again);
 	if (hidden)
@@ -86,7 +96,7 @@ static int print_hash(const char *name, const char *password)
 int verb_password(const struct options *options)
 {
 	const char *name = options->operands_count ? options->operands[0] : NULL;
-	char line[PASSWORD_MAX + 2] = "";
+	char line[PASSWORD_MAX + 1] = "";
 	if (name && !users_is_name(name)) {
 		fputs("letterchute: a name has at most 63 characters, and no blanks, colons or commas\n",
 		      stderr);

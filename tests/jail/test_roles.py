@@ -96,12 +96,12 @@ def test_standard_input(place):
 
 @needs_root
 def test_limits_of_a_child(place):
-    """Its courier is stopped, so that it can't get on."""
+    """Its courier is stopped, so that it can't get on. The mail is so big that it can be found at work."""
     with busy(place) as (one, found, _):
         device = Device(one.port)
         device.envelope()
         device.say("DATA")
-        device.send(mail(part(pdf(20000000))) + b".\r\n")
+        device.send(mail(part(pdf(45000000))) + b".\r\n")
         (child,) = wait_for(lambda: roles(one).get("child"), 10, "nobody reads it")
         os.kill(found["courier"], signal.SIGSTOP)
         try:
