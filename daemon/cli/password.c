@@ -29,12 +29,18 @@ static bool read_line(const char *prompt, char line[PASSWORD_MAX + 2])
 {
 	if (*prompt)
 		fprintf(stderr, "%s", prompt);
-	bool good = fgets(line, PASSWORD_MAX + 2, stdin) != NULL;
+	size_t size = 0;
+	int c;
+	/* a NUL is a control character like any other */
+	while ((c = getc(stdin)) != EOF && c != '\n' && size <= PASSWORD_MAX)
+		line[size++] = c ? (char)c : '\x01';
 	if (*prompt)
 		fputc('\n', stderr);
-	size_t size = good ? strcspn(line, "\r\n") : 0;
-	if (!good || (size == PASSWORD_MAX + 1 && line[size] == '\0'))
+	bool good = size > 0 || c == '\n';
+	if (!good || size > PASSWORD_MAX)
 		return false;
+	if (size > 0 && line[size - 1] == '\r')
+		size--;
 	line[size] = '\0';
 	return true;
 }
