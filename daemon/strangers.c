@@ -28,8 +28,11 @@ static void find_listeners(const struct config *config, const struct rules_route
 {
 	for (size_t i = 0; i < config->listeners_count; i++) {
 		const struct config_listener *listener = &config->listeners[i];
-		const struct reach_source source = { .name = listener->name,
-						     .peers = &listener->peers };
+		const struct reach_source source = {
+			.name = listener->name,
+			.login = listener->auth == CONFIG_AUTH_REQUIRE,
+			.peers = &listener->peers,
+		};
 		if (reach_is_open(route, &source))
 			add_name(names, "smtp", listener->name);
 	}
@@ -77,13 +80,15 @@ bool strangers_reach(const struct config *config, size_t index, char text_out[ST
 	size_t used = strlen(text_out);
 	snprintf(text_out + used, STRANGERS_MAX - used, ", and the route asks for no proof%s",
 		 word_on_from(route));
-	snprintf(remedy_out, STRANGERS_MAX, "%s%s%s",
-		 mailboxes.used ? "auth = results, if the mail server stamps Authentication-Results"
-				: "",
-		 mailboxes.used && listeners.used ? "; " : "",
-		 listeners.used
-			 ? "give the route `peers`, the addresses of your devices, or a `login`"
-			 : "");
+	snprintf(
+		remedy_out, STRANGERS_MAX, "%s%s%s",
+		mailboxes.used
+			? "auth = results, if the mail server stamps Authentication-Results, else auth = dkim"
+			: "",
+		mailboxes.used && listeners.used ? "; " : "",
+		listeners.used
+			? "give the route `peers`, the addresses of your devices, or a `login`"
+			: "");
 	return true;
 }
 

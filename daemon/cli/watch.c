@@ -46,7 +46,10 @@ static int take_seat(const struct watch *watch, const char *source, int *fd_out)
 		return error;
 	snprintf(request.source, sizeof request.source, "%s", source);
 	memcpy(request.peer, watch->peer.address, sizeof request.peer);
-	if (send(fd, &request, sizeof request, MSG_NOSIGNAL) < 0)
+	/* who is turned away may find the connection closed already: that is seen when it is read
+	 */
+	ssize_t put = send(fd, &request, sizeof request, MSG_NOSIGNAL);
+	if (put < 0 && errno != EPIPE && errno != ECONNRESET)
 		return -errno;
 	*fd_out = take_fd(&fd);
 	return 0;

@@ -1,9 +1,6 @@
 /* diagnosis.c: follows a session and puts its end in words. Never replies and never decides what
  * happens. */
 #include "daemon/smtp/diagnosis.h"
-#include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include "daemon/smtp/reply.h"
@@ -214,7 +211,7 @@ static void refuse(struct course *course, int code, const char *text, size_t siz
 	if (course->stage == STAGE_PROMPTED && course->gave_up)
 		return;
 	if (course->stage == STAGE_PROMPTED)
-		course->stage = STAGE_EHLO;
+		course->stage = course->greeted;
 	/* a device that takes no notice goes on with its name and password */
 	bool rest = trouble == TROUBLE_UNKNOWN && course->wary && is_about_login(course->trouble);
 	if (trouble == TROUBLE_NONE || rest)
@@ -236,13 +233,10 @@ static void accept(struct course *course, const char *text, size_t size)
 {
 	const char *chunk = reply_text(REPLY_CHUNK);
 	switch (course->verb) {
-	case LINE_HELO: course->stage = STAGE_HELO; break;
-	case LINE_EHLO:
-	case LINE_AUTH: course->stage = STAGE_EHLO; break;
+	case LINE_HELO: course->stage = course->greeted = STAGE_HELO; break;
+	case LINE_EHLO: course->stage = course->greeted = STAGE_EHLO; break;
 	case LINE_RSET:
-		if (course->stage > STAGE_EHLO)
-			course->stage = STAGE_EHLO;
-		break;
+	case LINE_AUTH: course->stage = course->greeted; break;
 	case LINE_STARTTLS: course->stage = STAGE_TLS; break;
 	case LINE_MAIL: begin_mail(course); break;
 	case LINE_QUIT: course_end(course, ENDING_QUIT); break;
@@ -310,51 +304,37 @@ bool course_failed(const struct course *course, bool *silent_out)
 	return !(quit && course->stage <= STAGE_HELO);
 }
 
-/* A text that grows; what does not fit is cut. */
-struct words {
-	char *text;
-	size_t used;
-};
-
-static void say(struct words *words, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void say(struct words *words, const char *format, ...)
+/* What else a row tells. A reply_line holds more than a diagnosis may. */
+static void say_reply(struct reply_line *words, const struct course *course)
 {
-	size_t room = DIAGNOSIS_MAX - words->used;
-	va_list arguments;
-	va_start(arguments, format);
-	int length = vsnprintf(words->text + words->used, room, format, arguments);
-	va_end(arguments);
-	if (length > 0)
-		words->used += (size_t)length < room ? (size_t)length : room - 1;
+	reply_add(words, "; we said: ");
+	reply_add(words, course->reply);
 }
 
-/* What else a row tells. */
-static void say_reply(struct words *words, const struct course *course)
+static void say_octets(struct reply_line *words, const struct course *course)
 {
-	say(words, "; we said: %s", course->reply);
+	reply_add(words, ", after ");
+	reply_add_number(words, course->octets);
+	reply_add(words, " octets of it");
 }
 
-static void say_octets(struct words *words, const struct course *course)
-{
-	say(words, ", after %" PRIu64 " octets of it", course->octets);
-}
-
-static void say_word(struct words *words, const struct course *course)
+static void say_word(struct reply_line *words, const struct course *course)
 {
 	if (*course->word)
-		say(words, ": %s", course->word);
+		reply_add(words, ": ");
+	reply_add(words, course->word);
 }
 
-static void say_missing(struct words *words, const struct course *course)
+static void say_missing(struct reply_line *words, const struct course *course)
 {
 	if (!course->tls_offered && !course->auth_offered)
-		say(words, ", which offers no STARTTLS and no login");
+		reply_add(words, ", which offers no STARTTLS and no login");
 	else if (!course->tls_offered)
-		say(words, ", which offers no STARTTLS");
+		reply_add(words, ", which offers no STARTTLS");
 	else if (!course->auth_offered)
-		say(words, ", which offers no login before TLS, or none at all");
-	say(words, ": it may insist on that, switch it off at the device, or see tls and auth of "
-		   "this listener");
+		reply_add(words, ", which offers no login before TLS, or none at all");
+	reply_add(words, ": it may insist on that, switch it off at the device, or see tls and "
+			 "auth of this listener");
 }
 
 /* RFC 8446 section 6.2: what the device says against us. */
@@ -387,26 +367,26 @@ static bool is_about_certificate(int alert)
 }
 
 /* The hello says most; then the device's alert; then the library. */
-static void say_handshake(struct words *words, const struct course *course)
+static void say_handshake(struct reply_line *words, const struct course *course)
 {
 	char found[HELLO_WORDS_MAX];
 	const char *alert = alert_words(course->alert);
 	if (course->has_hello && hello_judge(&course->hello, &course->port, found)) {
-		say(words, "%s", found);
+		reply_add(words, found);
 		return;
 	}
-	if (alert)
-		say(words, "%s in the TLS handshake", alert);
-	else
-		say(words, "the TLS handshake failed%s%s", *course->handshake ? ": " : "",
-		    course->handshake);
+	reply_add(words, alert ? alert : "the TLS handshake failed");
+	reply_add(words, alert ? " in the TLS handshake" : *course->handshake ? ": " : "");
+	if (!alert)
+		reply_add(words, course->handshake);
 	if (is_about_certificate(course->alert))
-		say(words,
-		    ": switch the check off at the device, or let it import the certificate");
-	if (course->has_hello) {
-		hello_describe(&course->hello, found);
-		say(words, "; it %s", found);
-	}
+		reply_add(words, ": switch the check off at the device, or let it import the "
+				 "certificate");
+	if (!course->has_hello)
+		return;
+	hello_describe(&course->hello, found);
+	reply_add(words, "; it ");
+	reply_add(words, found);
 }
 
 #define ANY (-1)
@@ -416,7 +396,7 @@ static void say_handshake(struct words *words, const struct course *course)
 static const struct row {
 	int trouble, stage, ending; /* of the enums, or ANY */
 	const char *words;
-	void (*more)(struct words *words, const struct course *course);
+	void (*more)(struct reply_line *words, const struct course *course);
 } rows[] = {
 	{ ANY, STAGE_DATA, ENDING_HUNG_UP, "hung up inside the mail, before its end: a time limit of its own, or the network", say_octets },
 	{ ANY, STAGE_DATA, ENDING_LOST, "the connection broke inside the mail: a time limit of the device, or the network", say_octets },
@@ -473,23 +453,31 @@ static bool fits(int wanted, int found)
 	return wanted == ANY || wanted == found;
 }
 
-void course_diagnose(const struct course *course, char words_out[DIAGNOSIS_MAX])
+/* How it ended, where not all went well. */
+static void say_trouble(struct reply_line *words, const struct course *course)
 {
-	struct words words = { .text = words_out };
 	const struct row *row = rows;
-	bool silent;
-	words_out[0] = '\0';
-	if (course->delivered > 0)
-		say(&words, "delivered %u mail%s", course->delivered,
-		    course->delivered > 1 ? "s" : "");
-	if (course->delivered > 0 && !course_failed(course, &silent))
-		return;
-	if (course->delivered > 0)
-		say(&words, "; but: ");
 	while (!fits(row->trouble, (int)course->trouble) || !fits(row->stage, (int)course->stage) ||
 	       !fits(row->ending, (int)course->ending))
 		row++;
-	say(&words, "%s", row->words);
+	reply_add(words, row->words);
 	if (row->more)
-		row->more(&words, course);
+		row->more(words, course);
+}
+
+void course_diagnose(const struct course *course, char words_out[DIAGNOSIS_MAX])
+{
+	struct reply_line words = { .size = 0 };
+	bool silent, failed = course_failed(course, &silent);
+	if (course->delivered > 0) {
+		reply_add(&words, "delivered ");
+		reply_add_number(&words, course->delivered);
+		reply_add(&words, course->delivered > 1 ? " mails" : " mail");
+		reply_add(&words, failed ? "; but: " : "");
+	}
+	if (course->delivered == 0 || failed)
+		say_trouble(&words, course);
+	size_t size = words.size < DIAGNOSIS_MAX - 1 ? words.size : DIAGNOSIS_MAX - 1;
+	memcpy(words_out, words.text, size);
+	words_out[size] = '\0';
 }

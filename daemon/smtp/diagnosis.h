@@ -65,7 +65,7 @@ enum ending {
 
 struct course {
 	enum trouble trouble;
-	enum stage stage;
+	enum stage stage, greeted; /* now; after HELO or EHLO, and again after RSET */
 	enum ending ending;
 	enum line_verb verb; /* the command in hand */
 	bool ended;

@@ -179,18 +179,23 @@ static void hear(void *context, const struct dialogue *dialogue, const char *tex
 	audience_tell(&l->audience, &told, text);
 }
 
+/* Nobody reads a report by the millisecond. */
+#define REPORT_MS 1000
+
+static void note_time(struct listener *l, int64_t *time_ms)
+{
+	int64_t now_ms = wall_ms();
+	if (now_ms >= *time_ms && now_ms - *time_ms < REPORT_MS)
+		return;
+	*time_ms = now_ms;
+	status_write(l->status_fd, &l->status, STATUS_UP);
+}
+
 static void hear_settled(void *context, const struct relay_link *link)
 {
 	struct listener *l = context;
-	l->status.delivery_ms = wall_ms();
-	status_write(l->status_fd, &l->status, STATUS_UP);
+	note_time(l, &l->status.delivery_ms);
 	failures_forgive(&l->failures, link->origin.peer);
-}
-
-static void note_contact(struct listener *l)
-{
-	l->status.contact_ms = wall_ms();
-	status_write(l->status_fd, &l->status, STATUS_UP);
 }
 
 /* Of a connection that had no session. Only of strangers something is kept: of others there may be
@@ -334,7 +339,7 @@ static void serve(struct listener *l, int accepted_fd, const struct facts_peer *
 		refuse(l, device_fd, peer, SESSION_REFUSE_MANY);
 		return;
 	}
-	note_contact(l);
+	note_time(l, &l->status.contact_ms);
 	if (start_session(l, &device_fd, peer) != 0)
 		refuse(l, device_fd, peer, SESSION_REFUSE_BUSY);
 }

@@ -2,14 +2,18 @@
  * never shows a secret. */
 #define _GNU_SOURCE
 #include "daemon/smtp/transcript.h"
-#include <inttypes.h>
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include "daemon/fdio.h"
+#include "daemon/smtp/reply.h"
 
-#define HIDDEN "(not shown)"
+/* Octets of the note in the middle, with its head; kept free for it. */
+#define NOTE_ROOM 128
+
+static_assert(sizeof((struct transcript *)0)->text + NOTE_ROOM <= DIALOGUE_TEXT_MAX, "no room");
 
 void transcript_init(struct transcript *transcript, int link_fd, const volatile uint32_t *watched,
 		     const struct hello_port *port)
@@ -27,39 +31,42 @@ static bool is_watched(const struct transcript *transcript)
 	return transcript->link_fd >= 0 && transcript->watched && *transcript->watched > 0;
 }
 
+#define PIECES 3
+
 /* False: not now. */
-static bool send_dialogue(const struct transcript *transcript, struct dialogue *dialogue,
-			  const char *text, size_t size)
+static bool send_pieces(const struct transcript *transcript, struct dialogue *dialogue,
+			const struct iovec pieces[PIECES])
 {
-	dialogue->size = (uint32_t)size;
-	struct iovec parts[2] = { { dialogue, sizeof *dialogue },
-				  { (void *)(uintptr_t)text, size } };
-	const struct msghdr head = { .msg_iov = parts, .msg_iovlen = 2 };
+	struct iovec parts[1 + PIECES] = { { dialogue, sizeof *dialogue } };
+	const struct msghdr head = { .msg_iov = parts, .msg_iovlen = 1 + PIECES };
+	dialogue->size = 0;
+	for (size_t i = 0; i < PIECES; i++) {
+		parts[i + 1] = pieces[i];
+		dialogue->size += (uint32_t)pieces[i].iov_len;
+	}
 	return sendmsg(transcript->link_fd, &head, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
 }
 
 /* What is kept, whole: with a word about what is missing. */
-static size_t put_together(const struct transcript *transcript, char text[DIALOGUE_TEXT_MAX])
+static bool send_kept(struct transcript *transcript, struct dialogue *dialogue)
 {
-	char words[64];
-	size_t used = transcript->begin, rest = transcript->used - transcript->begin;
-	memcpy(text, transcript->text, used);
+	char gap[NOTE_ROOM];
+	size_t gap_size = 0;
 	if (transcript->dropped > 0) {
-		int size = snprintf(words, sizeof words, "%" PRIu32 " lines are left out here",
-				    transcript->dropped);
-		struct dialogue_line line = { .voice = DIALOGUE_NOTE, .text = words };
-		line.size = (uint16_t)size;
-		dialogue_put(text, DIALOGUE_TEXT_MAX, &used, &line);
+		struct reply_line words = { .size = 0 };
+		reply_add_number(&words, transcript->dropped);
+		reply_add(&words, " lines are left out here");
+		const struct dialogue_line line = { .voice = DIALOGUE_NOTE,
+						    .size = (uint16_t)words.size,
+						    .text = words.text };
+		dialogue_put(gap, sizeof gap, &gap_size, &line);
 	}
-	memcpy(text + used, transcript->text + transcript->begin, rest);
-	return used + rest;
-}
-
-static bool send_kept(const struct transcript *transcript, struct dialogue *dialogue)
-{
-	char text[DIALOGUE_TEXT_MAX];
-	size_t size = put_together(transcript, text);
-	return send_dialogue(transcript, dialogue, text, size);
+	const struct iovec pieces[PIECES] = {
+		{ transcript->text, transcript->begin },
+		{ gap, gap_size },
+		{ transcript->text + transcript->begin, transcript->used - transcript->begin },
+	};
+	return send_pieces(transcript, dialogue, pieces);
 }
 
 /* The line that was added last, or all that is kept if who watches has come since. */
@@ -70,8 +77,9 @@ static void tell(struct transcript *transcript, size_t line_at)
 	if (!transcript->told)
 		sent = send_kept(transcript, &dialogue);
 	else
-		sent = send_dialogue(transcript, &dialogue, transcript->text + line_at,
-				     transcript->used - line_at);
+		sent = send_pieces(transcript, &dialogue,
+				   (struct iovec[PIECES]){ { transcript->text + line_at,
+							     transcript->used - line_at } });
 	transcript->told |= sent;
 	transcript->unsent = sent ? 0 : transcript->unsent + 1;
 }
@@ -127,15 +135,16 @@ void transcript_note(struct transcript *transcript, const char *words)
 
 void transcript_hear(struct transcript *transcript, const char **text_io, size_t *size_io)
 {
-	static char shown[DIALOGUE_LINE_MAX + sizeof HIDDEN];
+	static const char hidden[] = " (not shown)";
+	static char shown[DIALOGUE_LINE_MAX + sizeof hidden];
 	size_t visible = course_visible(&transcript->course, *text_io, *size_io);
 	course_hear(&transcript->course, *text_io, *size_io);
 	if (visible < *size_io) {
 		visible = visible < DIALOGUE_LINE_MAX / 2 ? visible : DIALOGUE_LINE_MAX / 2;
 		memcpy(shown, *text_io, visible);
-		*size_io = visible + (size_t)snprintf(shown + visible, sizeof shown - visible,
-						      "%s" HIDDEN, visible > 0 ? " " : "");
-		*text_io = shown;
+		memcpy(shown + visible, hidden, sizeof hidden);
+		*text_io = visible > 0 ? shown : shown + 1;
+		*size_io = visible + sizeof hidden - 1 - (visible == 0);
 	}
 	add(transcript, DIALOGUE_DEVICE, *text_io, *size_io);
 }
@@ -153,10 +162,12 @@ void transcript_secret(struct transcript *transcript)
 
 void transcript_mail(struct transcript *transcript, uint64_t octets)
 {
-	char words[64];
+	struct reply_line words = { .size = 0 };
 	course_mail(&transcript->course, octets);
-	int size = snprintf(words, sizeof words, "(%" PRIu64 " octets of a mail)", octets);
-	add(transcript, DIALOGUE_DEVICE, words, (size_t)size);
+	reply_add(&words, "(");
+	reply_add_number(&words, octets);
+	reply_add(&words, " octets of a mail)");
+	add(transcript, DIALOGUE_DEVICE, words.text, words.size);
 }
 
 /* --- TLS -------------------------------------------------------------------------------------- */
@@ -227,5 +238,5 @@ void transcript_close(struct transcript *transcript)
 	if (failed)
 		send_kept(transcript, &dialogue);
 	else
-		send_dialogue(transcript, &dialogue, NULL, 0);
+		send_pieces(transcript, &dialogue, (struct iovec[PIECES]){ { NULL, 0 } });
 }

@@ -46,7 +46,7 @@ void wire_init(struct wire *wire, int in_fd, int out_fd, int watch_fd, uint64_t 
 void wire_forgive(struct wire *wire)
 {
 	wire->waited_ms = 0;
-	wire->paced_at = wire->received;
+	wire->paced = 0;
 	wire->end_ms = monotonic_ms() + IDLES_MAX * wire->idle_ms;
 }
 
@@ -126,6 +126,7 @@ static enum wire_event take_what_came(struct wire *wire)
 		return WIRE_END;
 	}
 	wire->in_used += (size_t)got;
+	wire->paced += (size_t)got;
 	return WIRE_OK;
 }
 
@@ -158,8 +159,8 @@ static enum wire_event fill_within(struct wire *wire, int64_t deadline_ms)
 	int64_t left_of_pace_ms = wire->idle_ms / 6 * 5 - wire->waited_ms;
 	enum wire_event event = fill(wire, earlier(deadline_ms, since_ms + left_of_pace_ms));
 	wire->waited_ms += monotonic_ms() - since_ms;
-	if (wire->received - wire->paced_at >= PACE_OCTETS) {
-		wire->paced_at = wire->received;
+	if (wire->paced >= PACE_OCTETS) {
+		wire->paced = 0;
 		wire->waited_ms = 0;
 	}
 	return event;

@@ -40,10 +40,10 @@ struct wire {
 	bool ended;        /* end of file was read */
 	bool drips;        /* the last line came in pieces, with pauses in between */
 	int64_t idle_ms;
-	int64_t waited_ms;                /* in the middle of something, since `paced_at` */
+	int64_t waited_ms;                /* in the middle of something, for the `paced` octets */
 	int64_t end_ms;                   /* of all waiting, on the monotonic clock */
 	uint64_t received;                /* octets read from the connection so far */
-	uint64_t paced_at;                /* how many when the last kB was whole */
+	size_t paced;                     /* what has come of the next kB, without TLS around it */
 	struct tls *tls;                  /* owned; NULL: in clear */
 	struct tls_io io;                 /* of `tls` */
 	struct wire_handshake *handshake; /* borrowed, while it is made */

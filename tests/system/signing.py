@@ -182,26 +182,40 @@ class Names(threading.Thread):
         return question[:2] + struct.pack(">HHHHH", 0x8180, 1, len(found), 0, 0) + question[12:] + out
 
 
+def free_port():
+    """For datagrams and for streams, as far as one can know."""
+    with socket.socket(type=socket.SOCK_DGRAM) as datagrams, socket.socket() as streams:
+        datagrams.bind(("127.0.0.1", 0))
+        streams.bind(datagrams.getsockname())
+        return datagrams.getsockname()[1]
+
+
+def is_answering(port, name):
+    with socket.socket(type=socket.SOCK_DGRAM) as client, contextlib.suppress(OSError):
+        client.settimeout(0.2)
+        client.connect(("127.0.0.1", port))
+        client.send(b"\0\1\1\0\0\1\0\0\0\0\0\0" + labels(name) + struct.pack(">HH", TXT, 1))
+        return bool(client.recv(4096))
+    return False
+
+
 def dnsmasq(place, name, text):
     """A real one, with one record; ADDRESS:PORT."""
-    with socket.socket(type=socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     pieces = ",".join(text[at:at + 250] for at in range(0, len(text), 250))
-    process = subprocess.Popen(["dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--pid-file=", f"--port={port}",
-                                "--listen-address=127.0.0.1", "--bind-interfaces", "--no-resolv", "--no-hosts", "--local=/#/",
-                                f"--txt-record={name},{pieces}"], stderr=subprocess.PIPE)
-    place.later(process.wait)
-    place.later(process.kill)
-
-    def answers():
-        with socket.socket(type=socket.SOCK_DGRAM) as client, contextlib.suppress(OSError):
-            client.settimeout(0.2)
-            client.connect(("127.0.0.1", port))
-            client.send(b"\0\1\1\0\0\1\0\0\0\0\0\0" + labels(name) + struct.pack(">HH", TXT, 1))
-            return client.recv(4096)
-    wait_for(answers, 10, "dnsmasq does not answer")
-    return f"127.0.0.1:{port}"
+    for _ in range(5):
+        try:
+            port = free_port()
+        except OSError:
+            continue  # somebody streams there
+        process = subprocess.Popen(["dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--pid-file=", f"--port={port}",
+                                    "--listen-address=127.0.0.1", "--bind-interfaces", "--no-resolv", "--no-hosts",
+                                    "--local=/#/", f"--txt-record={name},{pieces}"], stderr=subprocess.DEVNULL)
+        place.later(process.wait)
+        place.later(process.kill)
+        if wait_for(lambda: is_answering(port, name) or process.poll() is not None, 10, "dnsmasq does not answer") and \
+                process.poll() is None:
+            return f"127.0.0.1:{port}"
+    raise AssertionError("dnsmasq gets no port")
 
 
 # --- the prover by itself ----------------------------------------------------------------------------------------------

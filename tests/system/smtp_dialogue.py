@@ -41,6 +41,7 @@ path = {state}
 message = {message}
 [smtp lan]
 listen = 127.0.0.1:0
+tls = off
 {listener}
 [route all]
 to = *@example.test, "john doe"@example.test, postmaster
@@ -186,22 +187,24 @@ class Gateway:
         if receiving:
             fds[5] = self.receiving
         self.socket = None
+        nothing = open(os.devnull, "rb")  # no keeper
         if mode == "listen":
             self.socket = socket.create_server((host, 0), backlog=512)
             self.address = self.socket.getsockname()
-            fds[6] = self.socket.fileno()
+            fds[6], fds[7] = nothing.fileno(), self.socket.fileno()
         elif mode == "door":
             self.address = os.path.join(state, "gateway.sock")
             self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             self.socket.bind(self.address)
             self.socket.listen(16)
-            fds[6] = self.socket.fileno()
+            fds[6], fds[7] = nothing.fileno(), self.socket.fileno()
         if stdio:
             fds[0], fds[1] = stdio
         self.log_file = tempfile.TemporaryFile()
         self.start(fds, [mode] + ([name] if mode != "door" else []), debug)
         ours.close()
         config.close()
+        nothing.close()
         self.courier = Courier(theirs, state) if courier else None
 
     def start(self, fds, arguments, debug):
@@ -1534,7 +1537,7 @@ def session_is_locked_in():
             assert "NoNewPrivs:\t1" in status
             assert SANDBOX == "off" or "Seccomp:\t2" in status
             if os.geteuid() == 0:
-                equal(sorted(int(n) for n in os.listdir("/proc/%d/fd" % pid)), [0, 1, 2, 3, 4, 5])
+                equal(sorted(int(n) for n in os.listdir("/proc/%d/fd" % pid)), list(range(7)))
 
 
 # --- the other modes ----------------------------------------------------------------------------------------------------------------

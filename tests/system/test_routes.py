@@ -1,6 +1,7 @@
 """Where a mail goes: by recipient, by tag, by subject, by source and peer; and what is said about routes that are open."""
 
 import json
+import os
 
 from harness import equal, require, scan, send, wait_for
 
@@ -84,6 +85,9 @@ OPEN = [
     ("peers = 0.0.0.0/0", "login = scanner", "", False),
     ("peers = 0.0.0.0/0", "peers = 192.168.1.0/24", "", False),
     ("peers = 0.0.0.0/0", "source = drop", "", False),
+    ("peers = 0.0.0.0/0\nauth = require\nusers = {users}", "", "", False),
+    ("peers = 0.0.0.0/0\nauth = optional\nusers = {users}", "", "", True),
+    ("peers = 0.0.0.0/0\nauth = accept-any", "", "", True),
     ("", "", "[maildir post]\npath = /nowhere\n", True),
     ("", "source = lan", "[maildir post]\npath = /nowhere\n", False),
     ("", "from = a@b", "[imap box]\nhost = 127.0.0.1\nport = 9\nuser = x\npassword = x\n", True),
@@ -92,7 +96,10 @@ OPEN = [
 
 
 def test_open_routes_are_told(place):
+    users = place.file("users", "scanner:$6$x$" + "0" * 86 + "\n")
+    os.chmod(users, 0o600)
     for number, (smtp, route, text, is_open) in enumerate(OPEN):
+        smtp = smtp.replace("{users}", users)
         config = place.config(text=text, smtp=smtp, route=f"types = pdf\n{route}", name=f"{number}.conf")
         done = place.run("check", "--offline", "--json", "-c", config)
         found = [one for one in map(json.loads, done.stdout.splitlines())

@@ -7,13 +7,17 @@ import os
 import signal
 import socket
 import subprocess
-import threading
 import time
 
-from harness import (EXE, IS_SANITIZED, PATIENCE, Device, equal, mail, needs_root, part, processes, require, rows, scan, send,
+from harness import (EXE, IS_SANITIZED, Device, equal, mail, needs_root, part, processes, require, rows, scan, send,
                      wait_for)
 
 PLACES = 40  # of failed sessions, 8 kB each
+
+
+def config_of(gateway):
+    at = gateway.arguments.index("-c", gateway.arguments.index("run"))
+    return gateway.arguments[at:at + 2]
 
 
 class Watcher:
@@ -23,13 +27,14 @@ class Watcher:
         self.out_path = os.path.join(place.folder, f"watch{id(self)}.out")
         self.error_path = os.path.join(place.folder, f"watch{id(self)}.err")
         with open(self.out_path, "wb") as out, open(self.error_path, "wb") as error:
-            self.process = subprocess.Popen([*wrapper, place.program, "watch-device", *gateway.arguments[-2:], *options],
+            self.process = subprocess.Popen([*wrapper, place.program, "watch-device", *config_of(gateway), *options],
                                             stdout=out, stderr=error)
         place.later(self.kill)
         self.wait_welcome(len(sources))
 
     def wait_welcome(self, count):
         wait_for(lambda: self.process.poll() is not None or self.errors().count("-- watching") >= count, 20, self.errors)
+        equal(self.process.poll(), None, self.errors())
 
     def text(self):
         with open(self.out_path, errors="replace") as out:
@@ -58,7 +63,7 @@ def watch_gateway(place, smtp="", config="", **more):
 
 
 def status(place, gateway, source="lan"):
-    result = place.run("status", "--json", *gateway.arguments[-2:])
+    result = place.run("status", "--json", *config_of(gateway))
     equal(result.returncode, 0, result.stderr)
     for line in result.stdout.decode().splitlines():
         found = json.loads(line)
@@ -141,7 +146,7 @@ def test_secrets(place, lines):
     device.close()
     watcher.wait_text("failed")
     require("(not shown)" in watcher.text(), watcher.text)
-    kept = json.dumps(failed(place, gateway)) + place.run("watch-device", "--last", *gateway.arguments[-2:]).stdout.decode()
+    kept = json.dumps(failed(place, gateway)) + place.run("watch-device", "--last", *config_of(gateway)).stdout.decode()
     require("EHLO camera" in kept, kept)
     with open(os.path.join(place.state, "spool", "sources", "lan"), "rb") as state:
         kept += state.read().decode("latin-1")
@@ -204,7 +209,7 @@ def test_diagnosis(place, lines, ends, words):
     require(found["diagnosis"] in watcher.text(), watcher.text)
     equal(found["peer"], "127.0.0.1")
     equal(found["delivered_since"], None)
-    text = place.run("status", *gateway.arguments[-2:]).stdout.decode()
+    text = place.run("status", *config_of(gateway)).stdout.decode()
     require(f"127.0.0.1: {found['diagnosis']}" in text, text)
     gateway.stop()
 
@@ -217,7 +222,7 @@ def test_refused_mail(place):
     # and when it works again, that is told too
     require(send(gateway.port, scan()).startswith("250"))
     wait_for(lambda: status(place, gateway)["failed"][0]["delivered_since"], 10, "the delivery is not told")
-    require("; delivered since" in place.run("status", *gateway.arguments[-2:]).stdout.decode())
+    require("; delivered since" in place.run("status", *config_of(gateway)).stdout.decode())
     gateway.stop()
 
 
@@ -272,7 +277,7 @@ def test_restart(place):
     for ends in (gateway.stop, gateway.kill, None):
         if ends:
             ends()
-            stopped = place.run("status", *gateway.arguments[-2:]).stdout.decode()
+            stopped = place.run("status", *config_of(gateway)).stdout.decode()
             require("no gateway runs" in stopped and first[0]["diagnosis"] in stopped, stopped)
             gateway.start()
         else:
@@ -352,7 +357,7 @@ def test_hostile_text(place):
     watcher.wait_text("failed")
     failed(place, gateway)
     for verb in (("status",), ("status", "--json"), ("watch-device", "--last"), ("watch-device", "--last", "--json")):
-        out = place.run(*verb, *gateway.arguments[-2:]).stdout
+        out = place.run(*verb, *config_of(gateway)).stdout
         require(b"\x1b" not in out and b"\x07" not in out, out)
         require("--json" in verb or "\u202e".encode() not in out, out)
     with open(watcher.out_path, "rb") as raw:
@@ -372,10 +377,10 @@ def test_peer_filter(place):
     every.wait_text("failed", 2)
     one.wait_text("failed")
     require("EHLO 127.0.0.2" in one.text() and "127.0.0.3" not in one.text(), one.text)
-    last = place.run("watch-device", "--last", "--peer", "127.0.0.3", *gateway.arguments[-2:]).stdout.decode()
+    last = place.run("watch-device", "--last", "--peer", "127.0.0.3", *config_of(gateway)).stdout.decode()
     require("EHLO 127.0.0.3" in last and "127.0.0.2" not in last, last)
     for options, wanted in ((("--peer", "127.0.0.0/8"), 64), (("--peer", "x"), 64), (("--source", "nobody"), 78)):
-        equal(place.run("watch-device", *options, *gateway.arguments[-2:]).returncode, wanted)
+        equal(place.run("watch-device", *options, *config_of(gateway)).returncode, wanted)
     gateway.stop()
 
 
@@ -490,7 +495,7 @@ def test_many_watchers(place):
     """Sixteen watch; the next is told that it can't, until one leaves."""
     gateway = watch_gateway(place)
     watchers = [Watcher(place, gateway) for _ in range(16)]
-    late = place.run("watch-device", *gateway.arguments[-2:])
+    late = place.run("watch-device", *config_of(gateway))
     equal(late.returncode, 69)
     require(b"16 at a time" in late.stderr, late.stderr)
     watchers[3].end()
@@ -523,7 +528,7 @@ def test_who_may(place):
     for name in ("daemon", "games"):
         watcher = Watcher(place, gateway, wrapper=as_user(name))
         require("watching lan" in watcher.errors(), watcher.errors)
-    result = subprocess.run([*as_user("sys"), place.program, "watch-device", *gateway.arguments[-2:]], capture_output=True,
+    result = subprocess.run([*as_user("sys"), place.program, "watch-device", *config_of(gateway)], capture_output=True,
                             timeout=30)
     equal(result.returncode, 69)
     require(b"does not let us" in result.stderr, result.stderr)

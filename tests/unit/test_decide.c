@@ -408,8 +408,11 @@ static void random_rules(struct rules *rules)
 		"auth = peer",        "auth = login",        "auth = login, peer",
 	};
 	char text[2000];
+	static const char *const logins[] = { "", "@lan a a@x, *@y\n", "@lan a\n@lan b b@x\n",
+					      "@office a b@*\n@lan b a@x\n" };
 	unsigned count = random_below(5);
-	snprintf(text, sizeof text, "[limits]\nmessage = %u\n" SHARE, 1 + random_below(100));
+	snprintf(text, sizeof text, "[limits]\nmessage = %u\n" SHARE "%s", 1 + random_below(100),
+		 PICK(logins));
 	for (unsigned i = 0; i < count; i++) {
 		snprintf(text + strlen(text), sizeof text - strlen(text), "[route r%u]\n", i);
 		for (unsigned key = 0; key < 6; key++) /* of each kind one at most */
