@@ -31,6 +31,7 @@
 #include "daemon/spool.h"
 #include "daemon/status.h"
 #include "daemon/strangers.h"
+#include "daemon/tls_server.h"
 
 #define BACKOFF_LEAST_MS 100
 #define BACKOFF_MOST_MS  10000
@@ -695,6 +696,22 @@ static bool prepare(struct boss *boss)
 	return !error;
 }
 
+/* What its owner has allowed and should not forget. */
+static void warn(const struct config *config)
+{
+	strangers_warn(config);
+	for (size_t i = 0; i < config->listeners_count; i++) {
+		const struct config_listener *listener = &config->listeners[i];
+		bool ancient = listener->tls_compat == TLS_ANCIENT;
+		if (listener->tls == CONFIG_TLS_OFF || listener->tls_compat == TLS_MODERN)
+			continue;
+		log_say(LOG_WARNING, "old-tls",
+			"source %s: tls_compat = %s takes TLS 1.0%s, which is known to be weak: it is for "
+			"devices that know nothing better",
+			listener->name, ancient ? "ancient" : "legacy", ancient ? " and 3DES" : "");
+	}
+}
+
 static void reload(struct boss *boss,
 		   int (*again)(const void *context, struct config *config_out, char *error_out),
 		   const void *context)
@@ -743,7 +760,7 @@ static void reload(struct boss *boss,
 	config_done(&boss->config);
 	*boss = fresh;
 	start_wanted(boss);
-	strangers_warn(&boss->config);
+	warn(&boss->config);
 	sources_tell_ready(&boss->sources, boss->config.gateway.sandbox);
 	log_say(LOG_INFO, "reload", "the new configuration holds");
 }
@@ -987,7 +1004,7 @@ static int start(struct boss *boss)
 	want_children(boss);
 	start_wanted(boss);
 	if (!boss->once)
-		strangers_warn(&boss->config);
+		warn(&boss->config);
 	sources_tell_ready(&boss->sources, boss->config.gateway.sandbox);
 	if (!boss->once)
 		activation_notify("READY=1");

@@ -19,6 +19,7 @@
 #include "daemon/spool.h"
 #include "daemon/strangers.h"
 #include "daemon/tls_server.h"
+#include "policy/reach.h"
 
 struct findings {
 	bool as_json, failed;
@@ -262,11 +263,15 @@ static void warn_of_listener(const struct config_listener *listener, const char 
 			findings, what, false,
 			"nobody can log in: there is no TLS, and without it no login is taken",
 			"tls = starttls, or plaintext_auth = yes if the network is yours");
-	if (listener->tls_compat != TLS_MODERN && listener->peers.count == 0)
-		print_finding(findings, what, true, "an old TLS is taken from every peer",
+	if (!reach_is_wide(&listener->peers))
+		return;
+	if (listener->tls_compat != TLS_MODERN)
+		print_finding(findings, what, true,
+			      "an old TLS is taken from more than your own network",
 			      "name the old devices in `peers` of a listener of their own");
-	if (listener->plaintext_auth && listener->peers.count == 0)
-		print_finding(findings, what, true, "passwords come in clear from every peer",
+	if (listener->plaintext_auth)
+		print_finding(findings, what, true,
+			      "passwords come in clear from more than your own network",
 			      "name the devices in `peers`");
 }
 

@@ -515,7 +515,8 @@ static void let_in(size_t place, const struct vault_visitor *who, int fd)
 	keeper.visitors_count++;
 }
 
-static void hear_listener(size_t index)
+/* True: there may be more to hear. */
+static bool hear_one(size_t index)
 {
 	struct place *place = &keeper.places[index];
 	struct vault_visitor who;
@@ -523,15 +524,23 @@ static void hear_listener(size_t index)
 	size_t count = 1;
 	ssize_t got = receive_fds(place->link_fd, &who, sizeof who, &fd, &count, MSG_DONTWAIT);
 	if (got == -EAGAIN || got == -EINTR)
-		return;
+		return false;
 	if (got == sizeof who && count == 1) {
 		let_in(index, &who, fd);
-		return;
+		return true;
 	}
 	if (count == 1)
 		close(fd);
 	/* all ends of it are closed: the gateway has another configuration, or ends */
 	close_fd(&place->link_fd);
+	return false;
+}
+
+/* All who came, since the next hash may be long. */
+static void hear_listener(size_t index)
+{
+	for (int i = 0; i < EVENTS_MAX && hear_one(index); i++)
+		;
 }
 
 static void hear_visitor(struct visitor *visitor)

@@ -143,6 +143,16 @@ def test_old_tls_is_warned_of(place):
                     f"nothing about {compat}:\n{gateway.log()}")
 
 
+@rows([("this machine alone", "", False), ("own network", "peers = private", False), ("everybody", "peers = 0.0.0.0/0", True)])
+def test_check_warns_of_old_tls(place, peers, warned):
+    """And of passwords in clear: where more than the own network may come."""
+    users = users_file(place, users_line("cam", "Secret-16-letter"))
+    smtp = f"{peers}\ntls_compat = legacy\nusers = {users}\nplaintext_auth = yes"
+    done = place.run("check", "--offline", "-c", place.config(tls="starttls", smtp=smtp))
+    for words in (b"an old TLS is taken from more", b"passwords come in clear from more"):
+        equal(words in done.stdout, warned, done.stdout.decode())
+
+
 # --- what is offered, and what a session is ---------------------------------------------------------------------------
 
 def test_offer(place):
