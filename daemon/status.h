@@ -1,7 +1,8 @@
 /* status.h: where a source stands. Ground of daemon: the source writes it, the verb `status` reads.
  *
- * A file spool/sources/<source> of one struct, written over at each change. It is a report: nobody
- * decides by it, and it is not synced. */
+ * A file spool/sources/<source> of one struct, written over at each change; that of a listener also
+ * holds its failed sessions (daemon/failures.h). It is a report: nobody decides by it, and it is
+ * not synced. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
