@@ -84,8 +84,8 @@ static int print_hash(const char *name, const char *password)
 		fprintf(stderr, "letterchute: no hash can be made: %s\n", strerror(errno));
 		return EXIT_BUG;
 	}
-	const char *hash = crypt_r(password, salt, &room);
-	if (!hash || *hash == '*') {
+	const char *hash = crypt_rn(password, salt, &room, sizeof room);
+	if (!hash) {
 		fprintf(stderr, "letterchute: no hash can be made: %s\n", strerror(errno));
 		return EXIT_BUG;
 	}

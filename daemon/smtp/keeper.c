@@ -389,8 +389,8 @@ static bool is_right(const struct users *users, const struct vault_question *que
 	digest_end(&digest, sum);
 	const struct users_entry *found = users_find(users, name);
 	const char *hash = found ? found->hash : stand_in(users, sum)->hash;
-	const char *got = crypt_r(password, hash, &room);
-	bool same = got && *got != '*' && is_same_text(got, hash);
+	const char *got = crypt_rn(password, hash, &room, sizeof room);
+	bool same = got && is_same_text(got, hash);
 	explicit_bzero(&room, sizeof room);
 	return found && same;
 }

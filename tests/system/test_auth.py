@@ -452,6 +452,18 @@ def test_login_without_addresses(place):
         device.quit()
 
 
+def test_addresses_of_others_are_theirs(place):
+    """Who has no list of his own may send as anybody, but not as somebody who has."""
+    users = [users_line("free", SECRET), users_line("scanner", SECRET, "scanner@example.org")]
+    with with_users(place, *users) as gateway:
+        device = logged_in(gateway.port, "free", SECRET)
+        for envelope, sender, code in (("x@example.org", "x@example.org", "250"), ("scanner@example.org", "x@example.org", "550 5.7.1"),
+                                       ("x@example.org", "scanner@example.org", "550 5.7.1")):
+            reply = device.deliver(scan(sender=sender), sender=envelope)
+            require(reply.startswith(code), f"{envelope}, {sender}: {reply}")
+        device.quit()
+
+
 def test_second_mail_of_a_session(place):
     """Each mail is looked at anew."""
     with with_users(place, users_line("cam", SECRET, "cam@example.org")) as gateway:
@@ -668,6 +680,34 @@ def test_failures_of_one_lock_nobody_out(place):
             stop.set()
             for thread in threads:
                 thread.join()
+
+
+@needs_root
+def test_who_guesses_from_elsewhere_waits(place):
+    """Each wrong password beyond the tenth makes the next one of that address wait longer; other addresses do not."""
+    network = Network(place)
+    users = users_file(place, users_line("cam", SECRET), users_line("door", SECRET))
+    config = place.config(listen="0.0.0.0:2525", smtp=f"{IN_CLEAR}{users}\npeers = 192.0.2.0/24, 198.51.100.0/24")
+
+    def ask(address, name, password):
+        device = Connected(network.connect(gateway.port, address, timeout=60))
+        try:
+            device.say("EHLO x")
+            started = time.monotonic()
+            return device.login(name, password)[:3], time.monotonic() - started
+        finally:
+            device.close()
+    with place.gateway(config=config, wrapper=network.inside) as gateway:
+        equal(ask("192.0.2.1", "cam", SECRET)[0], "235")
+        took = [ask("192.0.2.1", "cam", f"wrong{number}") for number in range(13)]
+        equal({code for code, _ in took}, {"535"})
+        require(took[12][1] > took[0][1] + 1, took)
+        code, seconds = ask("198.51.100.1", "door", SECRET)
+        equal(code, "235")
+        require(seconds < 1 * PATIENCE, seconds)
+        code, seconds = ask("192.0.2.1", "cam", SECRET)
+        equal(code, "235", "what was right a moment ago is right still")
+        require(seconds < 1 * PATIENCE, seconds)
 
 
 def test_guesses_cost_little(place):
