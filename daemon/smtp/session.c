@@ -1030,8 +1030,9 @@ static void greet(struct session *s)
 		return;
 	const char *early;
 	struct reply_line line = { .size = 0 };
-	size_t size = wire_early(&s->wire, &early, WIRE_INPUT);
-	if (size > 0 && !s->encrypted && line_is_tls(early, size)) {
+	/* behind a handshake nobody is taken for somebody else, however soon he speaks */
+	size_t size = s->encrypted ? 0 : wire_early(&s->wire, &early, WIRE_INPUT);
+	if (size > 0 && line_is_tls(early, size)) {
 		tell_foreign(s);
 		return;
 	}
