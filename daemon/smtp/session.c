@@ -1,80 +1,26 @@
 /* session.c: the dialogue with a device. Never touches the share, never decides about a message:
  * policy and the courier do. */
 #define _GNU_SOURCE
-#include "daemon/smtp/session.h"
+#include "daemon/smtp/session_inner.h"
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
 #include <time.h>
-#include "daemon/ask.h"
-#include "daemon/base64.h"
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
-#include "daemon/smtp/custody.h"
-#include "daemon/smtp/intake.h"
-#include "daemon/smtp/line.h"
-#include "daemon/smtp/record.h"
-#include "daemon/smtp/reply.h"
-#include "daemon/smtp/transcript.h"
-#include "daemon/smtp/vault.h"
-#include "daemon/smtp/wire.h"
-#include "daemon/spill.h"
 
 #define ERRORS_MAX   20   /* 5xx replies since the last delivery */
 #define COMMANDS_MAX 1000 /* since the last message */
 #define LINGER_MS    2000
-#define LOGINS_MAX   10    /* wrong passwords */
-#define LOGIN_MS     60000 /* the keeper lets who was wrong often wait */
-
-/* For the first octets of a handshake, before our greeting. */
-#define AWAIT_UNKNOWN_MS 50
-#define AWAIT_TLS_MS     500
-#define AWAIT_PORT_MS    10000 /* where nothing else may come first */
 
 /* A device that sends beyond the limit is heard out so far, then cut. */
 #define DISCARD_EXTRA (64 * 1024 * 1024)
 
-enum state {
-	STATE_NEW = 1,     /* greeted by us, not by the device */
-	STATE_READY = 2,   /* between messages */
-	STATE_MAIL = 4,    /* a sender */
-	STATE_RCPT = 8,    /* and at least one recipient */
-	STATE_CHUNKS = 16, /* in the middle of a message that comes by BDAT */
-	STATE_ANY = 31
-};
-
-/* What every session touches comes first, what big mails touch last: a page that is never touched
- * costs nothing. */
-struct session {
-	const struct session_settings *settings;
-	unsigned state; /* enum state */
-	bool open;
-	bool abrupt; /* it is us who end it: the device may still be talking */
-	struct intake_flaws flaws;
-	bool encrypted;
-	bool taken_on_trust; /* auth = accept-any */
-	bool told;           /* the log has a line of what went wrong */
-	unsigned errors, commands, wrong_passwords;
-	struct vault vault;
-	struct tls_signer signer;
-	char login[ASK_SOURCE_MAX + 1]; /* "": none */
-	uint64_t declared;              /* SIZE= (octets) */
-	int64_t heard_ms;               /* when the last byte of what we answer came; monotonic */
-	struct spill spill;
-	struct custody custody;
-	char sender[LINE_ADDRESS_MAX + 1];
-	struct wire wire;
-	size_t recipients_count, recipients_used;
-	struct transcript transcript;
-	const char *recipients[ASK_RECIPIENTS_MAX];
-	char recipients_text[ASK_RECIPIENTS_MAX * (LINE_ADDRESS_MAX + 1)];
-};
-
 /* --- what is said, and what is logged --------------------------------------------------------- */
 
-static struct record record_of(const struct session *s)
+struct record session_record(const struct session *s)
 {
 	return (struct record){
 		.source = s->settings->source,
@@ -88,16 +34,8 @@ static struct record record_of(const struct session *s)
 	};
 }
 
-static size_t word_length(const char *text, size_t size)
-{
-	size_t length = 0;
-	while (length < size && text[length] != ' ' && text[length] != '\t')
-		length++;
-	return length;
-}
-
 /* The transcript comes first: it blanks what the log must not show either. */
-static void show(struct session *s, bool in, const char *text, size_t size)
+void session_show(struct session *s, bool in, const char *text, size_t size)
 {
 	if (in)
 		transcript_hear(&s->transcript, &text, &size);
@@ -105,27 +43,27 @@ static void show(struct session *s, bool in, const char *text, size_t size)
 		transcript_say(&s->transcript, text, size);
 	if (!log_is_debug())
 		return;
-	struct record record = record_of(s);
+	struct record record = session_record(s);
 	record_dialogue(&record, in ? "in" : "out", text, size);
 }
 
 static void log_verdict(struct session *s, enum reason reason, const char *words)
 {
-	struct record record = record_of(s);
+	struct record record = session_record(s);
 	s->told = true;
 	record_verdict(&record, reason, words);
 }
 
 static void log_unfinished(struct session *s, const char *words)
 {
-	struct record record = record_of(s);
+	struct record record = session_record(s);
 	s->told = true;
 	record_unfinished(&record, words);
 }
 
-static void log_stranger(struct session *s, const char *words)
+void session_log_stranger(struct session *s, const char *words)
 {
-	struct record record = record_of(s);
+	struct record record = session_record(s);
 	s->told = true;
 	record_peer(&record, LOG_WARNING, "not-smtp", words);
 }
@@ -134,12 +72,12 @@ static void put_line(struct session *s, const char *text, size_t size)
 {
 	wire_put(&s->wire, text, size);
 	wire_put(&s->wire, "\r\n", 2);
-	show(s, false, text, size);
+	session_show(s, false, text, size);
 	if (*text == '5')
 		s->errors++;
 }
 
-static void reply(struct session *s, enum reply which)
+void session_reply(struct session *s, enum reply which)
 {
 	put_line(s, reply_text(which), strlen(reply_text(which)));
 }
@@ -154,9 +92,9 @@ static void reply_verdict(struct session *s, enum reason reason, const char *enh
 }
 
 /* The last reply of a session that we end. */
-static void close_with(struct session *s, enum reply which)
+void session_close(struct session *s, enum reply which)
 {
-	reply(s, which);
+	session_reply(s, which);
 	s->abrupt = true;
 	s->open = false;
 }
@@ -177,7 +115,7 @@ void session_refuse(int fd, enum session_refusal why)
 
 /* --- the envelope ----------------------------------------------------------------------------- */
 
-static void forget_message(struct session *s)
+void session_forget(struct session *s)
 {
 	spill_done(&s->spill);
 	spill_init(&s->spill, -1, 0, 0);
@@ -220,7 +158,7 @@ static struct verdict decide_now(const struct session *s, const char *const *rec
 static void refuse_early(struct session *s, const char *const *recipient, enum reason reason)
 {
 	const struct verdict_row *row = verdict_row(reason);
-	struct record record = record_of(s);
+	struct record record = session_record(s);
 	bool no_mailbox = recipient && reason == REASON_ROUTE;
 	reply_verdict(s, reason, no_mailbox ? "5.1.1" : row->enhanced, row->words);
 	record.to = recipient;
@@ -238,7 +176,7 @@ static bool lacks_something(struct session *s)
 	if (!tls && !login)
 		return false;
 	enum reply which = tls ? REPLY_TLS_FIRST : REPLY_LOGIN_FIRST;
-	reply(s, which);
+	session_reply(s, which);
 	log_verdict(s, REASON_LOGIN, reply_words(which));
 	return true;
 }
@@ -252,11 +190,11 @@ static void run_mail(struct session *s, const struct line_command *command)
 	struct verdict verdict = decide_now(s, NULL);
 	if (verdict.reason != REASON_NONE) {
 		refuse_early(s, NULL, verdict.reason);
-		forget_message(s);
+		session_forget(s);
 		return;
 	}
 	s->state = STATE_MAIL;
-	reply(s, REPLY_SENDER);
+	session_reply(s, REPLY_SENDER);
 }
 
 static bool is_known_recipient(const struct session *s, const char *address)
@@ -281,11 +219,11 @@ static void run_rcpt(struct session *s, const struct line_command *command)
 {
 	const char *address = command->address;
 	if (is_known_recipient(s, address)) {
-		reply(s, REPLY_RECIPIENT);
+		session_reply(s, REPLY_RECIPIENT);
 		return;
 	}
 	if (s->recipients_count == ASK_RECIPIENTS_MAX) {
-		reply(s, REPLY_MANY_RECIPIENTS);
+		session_reply(s, REPLY_MANY_RECIPIENTS);
 		return;
 	}
 	struct verdict verdict = decide_now(s, &address);
@@ -294,7 +232,7 @@ static void run_rcpt(struct session *s, const struct line_command *command)
 		return;
 	}
 	add_recipient(s, address);
-	reply(s, REPLY_RECIPIENT);
+	session_reply(s, REPLY_RECIPIENT);
 }
 
 /* --- the message ------------------------------------------------------------------------------ */
@@ -315,7 +253,7 @@ static void refuse_message(struct session *s, enum reason reason)
 /* Whoever reads such a message elsewhere may see other lines in it: ambiguous. */
 static void refuse_line_ends(struct session *s, enum reply which)
 {
-	reply(s, which);
+	session_reply(s, which);
 	log_verdict(s, REASON_AMBIGUOUS, reply_words(which));
 }
 
@@ -406,13 +344,13 @@ static void end_message(struct session *s)
 		s->abrupt = true;
 		s->open = false;
 	}
-	forget_message(s);
+	session_forget(s);
 }
 
 /* How long the rest of a hello is waited for (milliseconds). */
 #define HELLO_MS 1000
 
-static void note_habit(struct session *s, enum session_habit habit)
+void session_note_habit(struct session *s, enum session_habit habit)
 {
 	uint8_t *known = s->settings->habit;
 	if (known && *known != SESSION_TLS)
@@ -432,8 +370,8 @@ static void tell_foreign(struct session *s)
 		size = wire_pending(&s->wire, &bytes);
 	transcript_tls_hello(&s->transcript, bytes, size);
 	transcript_tls_at_once(&s->transcript);
-	note_habit(s, SESSION_TLS);
-	log_stranger(
+	session_note_habit(s, SESSION_TLS);
+	session_log_stranger(
 		s,
 		none ? "The device speaks TLS at once on a port without it: switch TLS/SSL off there"
 		     : "The device spoke TLS, but late: the next time it is given a moment to begin");
@@ -452,7 +390,7 @@ static void note_end(struct session *s, enum wire_event event)
 }
 
 /* Between two commands: what we say where the device can still hear it. */
-static void end_of_input(struct session *s, enum wire_event event)
+void session_end_of_input(struct session *s, enum wire_event event)
 {
 	static const enum reply last_words[] = {
 		[WIRE_ENDLESS] = REPLY_LONG, [WIRE_TIMEOUT] = REPLY_IDLE, [WIRE_STOP] = REPLY_STOP
@@ -461,7 +399,7 @@ static void end_of_input(struct session *s, enum wire_event event)
 	if (event == WIRE_FOREIGN)
 		tell_foreign(s);
 	else if (event != WIRE_END && event != WIRE_LOST)
-		close_with(s, last_words[event]);
+		session_close(s, last_words[event]);
 	s->open = false;
 	if (s->state == STATE_CHUNKS)
 		log_unfinished(s, "The mail was begun by BDAT and not ended");
@@ -483,7 +421,7 @@ static void break_off(struct session *s, enum wire_event event)
 	else
 		log_unfinished(s, words[event]);
 	if (event == WIRE_STOP || event == WIRE_TIMEOUT)
-		close_with(s, event == WIRE_STOP ? REPLY_STOP : REPLY_IDLE);
+		session_close(s, event == WIRE_STOP ? REPLY_STOP : REPLY_IDLE);
 	s->open = false;
 }
 
@@ -498,7 +436,7 @@ static void run_data(struct session *s, const struct line_command *command)
 {
 	(void)command;
 	begin_message(s);
-	reply(s, REPLY_DATA);
+	session_reply(s, REPLY_DATA);
 	enum wire_event event =
 		intake_data(&s->wire, s->settings->lenient, discard_max(s), &s->spill, &s->flaws);
 	if (event == WIRE_OK)
@@ -537,335 +475,15 @@ static void run_bdat(struct session *s, const struct line_command *command)
 	}
 	enum wire_event event = intake_chunk(&s->wire, command->chunk, in_order ? &s->spill : NULL);
 	if (event != WIRE_OK && !in_order)
-		end_of_input(s, event);
+		session_end_of_input(s, event);
 	else if (event != WIRE_OK)
 		break_off(s, event);
 	else if (!in_order)
-		reply(s, order_reply(s, LINE_BDAT));
+		session_reply(s, order_reply(s, LINE_BDAT));
 	else if (command->last || s->spill.too_big || s->spill.error)
 		end_message(s);
 	else
-		reply(s, REPLY_CHUNK);
-}
-
-/* --- TLS -------------------------------------------------------------------------------------- */
-
-static void tell_tls(struct session *s, enum log_level level, const char *words)
-{
-	struct record record = record_of(s);
-	record_peer(&record, level, "tls", words);
-}
-
-/* The handshake; what was said before it is forgotten, but that the device has greeted us. */
-static void encrypt(struct session *s, const struct tls_public *key)
-{
-	static struct wire_handshake handshake;
-	int64_t deadline_ms = monotonic_ms() + s->wire.idle_ms;
-	s->vault.deadline_ms = deadline_ms;
-	s->signer = (struct tls_signer){ .context = &s->vault,
-					 .sign = vault_sign,
-					 .decrypt = vault_decrypt };
-	bool good = wire_encrypt(&s->wire, key, &s->signer, deadline_ms, &handshake);
-	transcript_tls_hello(&s->transcript, handshake.hello, handshake.hello_size);
-	if (!good) {
-		transcript_tls_failed(&s->transcript, handshake.words, handshake.alert);
-		tell_tls(s, LOG_WARNING, handshake.words);
-		s->open = false;
-		return;
-	}
-	transcript_tls_done(&s->transcript, handshake.words);
-	if (log_is_debug())
-		tell_tls(s, LOG_DEBUG, handshake.words);
-	s->encrypted = true;
-	s->login[0] = '\0';
-	s->taken_on_trust = false;
-	forget_message(s);
-}
-
-static const struct tls_public *find_key(struct session *s)
-{
-	static struct tls_public key;
-	s->vault.deadline_ms = monotonic_ms() + s->wire.idle_ms;
-	return vault_chain(&s->vault, &key) == VAULT_YES ? &key : NULL;
-}
-
-static void run_starttls(struct session *s, const struct line_command *command)
-{
-	const char *bytes;
-	size_t left = wire_pending(&s->wire, &bytes);
-	bool possible = s->settings->tls != CONFIG_TLS_OFF && s->vault.fd >= 0;
-	if (command->argument_size > 0) {
-		reply(s, REPLY_ARGUMENT);
-		return;
-	}
-	if (!possible || s->encrypted) {
-		reply(s, s->encrypted ? REPLY_TLS_ON : REPLY_NO_TLS);
-		return;
-	}
-	/* somebody between us and the device could have put it there (RFC 3207 section 6) */
-	if (left > 0 && !line_is_tls(bytes, left)) {
-		log_stranger(s, "Commands in clear came behind STARTTLS");
-		close_with(s, REPLY_TLS_CLEAR);
-		return;
-	}
-	const struct tls_public *key = find_key(s);
-	reply(s, key ? REPLY_TLS : REPLY_TLS_LATER);
-	if (key)
-		encrypt(s, key);
-}
-
-/* The device begins with TLS. */
-static void encrypt_at_once(struct session *s)
-{
-	const struct tls_public *key = find_key(s);
-	note_habit(s, SESSION_TLS);
-	if (key) {
-		encrypt(s, key);
-		return;
-	}
-	tell_tls(s, LOG_ERROR, "There is no certificate, or nobody who has its key");
-	s->open = false;
-}
-
-/* A device in clear waits for us, and we for it. */
-static void tell_port(struct session *s)
-{
-	transcript_no_tls(&s->transcript);
-	log_stranger(s,
-		     "The device does not begin with TLS on a port that has `tls = implicit`: set "
-		     "SSL/TLS there, not STARTTLS or none");
-	close_with(s, REPLY_TLS_PORT);
-}
-
-/* What the device says before our greeting: TLS is begun, where we have it. */
-static void begin(struct session *s)
-{
-	const struct session_settings *settings = s->settings;
-	const char *early;
-	bool implicit = settings->tls == CONFIG_TLS_IMPLICIT;
-	uint8_t habit = settings->habit ? *settings->habit : SESSION_CLEAR;
-	if (settings->tls == CONFIG_TLS_OFF)
-		return;
-	if (implicit)
-		wire_await(&s->wire, AWAIT_PORT_MS);
-	else if (habit != SESSION_CLEAR)
-		wire_await(&s->wire, habit == SESSION_TLS ? AWAIT_TLS_MS : AWAIT_UNKNOWN_MS);
-	size_t size = wire_early(&s->wire, &early, 16);
-	if (size > 0 && line_is_tls(early, size))
-		encrypt_at_once(s);
-	else if (implicit && !s->wire.ended)
-		tell_port(s);
-}
-
-/* --- AUTH ------------------------------------------------------------------------------------- */
-
-/* Name and password as the device says them. */
-struct claim {
-	char name[VAULT_NAME_MAX + 1], password[VAULT_PASSWORD_MAX + 1];
-};
-
-enum claim_result { CLAIM_OK, CLAIM_CANCELLED, CLAIM_GARBLED, CLAIM_OTHER, CLAIM_BROKEN };
-
-/* Is AUTH taken now, as far as the line and the listener are concerned? */
-static bool may_log_in(const struct session *s)
-{
-	const struct session_settings *settings = s->settings;
-	if (settings->auth == CONFIG_AUTH_OFF)
-		return false;
-	if (settings->tls == CONFIG_TLS_REQUIRE && !s->encrypted)
-		return false;
-	/* where any password will do none is worth hiding */
-	if (settings->auth == CONFIG_AUTH_ANY)
-		return true;
-	return settings->has_logins && (s->encrypted || settings->plaintext_auth);
-}
-
-/* There is one login a session, if the device does not begin anew by STARTTLS (RFC 4954 section 4).
- */
-static bool has_logged_in(const struct session *s)
-{
-	return *s->login || s->taken_on_trust;
-}
-
-static bool decode(const char *text, size_t size, char *out, size_t room, size_t *size_out)
-{
-	/* an empty answer behind the mechanism (RFC 4954 section 4) */
-	if (size == 1 && *text == '=')
-		size = 0;
-	while (size > 0 && text[size - 1] == ' ')
-		size--;
-	if (memchr(text, ' ', size) || !base64_read(text, size, out, room - 1, size_out))
-		return false;
-	out[*size_out] = '\0';
-	return true;
-}
-
-/* One line of the device, for which it is asked; nobody is shown it. */
-static enum claim_result read_claim(struct session *s, enum reply question, char *out, size_t room,
-				    size_t *size_out)
-{
-	const char *text;
-	size_t size;
-	reply(s, question);
-	enum wire_event event = wire_line(&s->wire, &text, &size);
-	if (event == WIRE_LONG)
-		return CLAIM_GARBLED;
-	if (event != WIRE_OK) {
-		end_of_input(s, event);
-		return CLAIM_BROKEN;
-	}
-	show(s, true, text, size);
-	if (size == 1 && *text == '*')
-		return CLAIM_CANCELLED;
-	return decode(text, size, out, room, size_out) ? CLAIM_OK : CLAIM_GARBLED;
-}
-
-/* A NUL is the end of it, if anything. */
-static bool is_text(const char *text, size_t size)
-{
-	const char *end = memchr(text, '\0', size);
-	return !end || end + 1 == text + size;
-}
-
-/* [identity] NUL name NUL password (RFC 4616) */
-static enum claim_result split_plain(const char *text, size_t size, struct claim *claim)
-{
-	const char *end = text + size;
-	const char *name = memchr(text, '\0', size);
-	const char *password = name ? memchr(name + 1, '\0', (size_t)(end - name - 1)) : NULL;
-	if (!password)
-		return CLAIM_GARBLED;
-	name++;
-	password++;
-	size_t name_size = strlen(name), password_size = (size_t)(end - password);
-	if (name_size > VAULT_NAME_MAX || password_size > VAULT_PASSWORD_MAX ||
-	    !is_text(password, password_size))
-		return CLAIM_GARBLED;
-	memcpy(claim->name, name, name_size + 1);
-	memcpy(claim->password, password, password_size);
-	claim->password[password_size] = '\0';
-	/* to act for somebody else is nobody's business */
-	return *text && strcmp(text, name) != 0 ? CLAIM_OTHER : CLAIM_OK;
-}
-
-static enum claim_result claim_plain(struct session *s, const char *first, size_t size,
-				     struct claim *claim)
-{
-	char text[VAULT_NAME_MAX * 2 + VAULT_PASSWORD_MAX + 4];
-	size_t got = 0;
-	enum claim_result result =
-		size > 0 ? decode(first, size, text, sizeof text, &got) ? CLAIM_OK : CLAIM_GARBLED
-			 : read_claim(s, REPLY_ASK_BOTH, text, sizeof text, &got);
-	if (result == CLAIM_OK)
-		result = split_plain(text, got, claim);
-	explicit_bzero(text, sizeof text);
-	return result;
-}
-
-static enum claim_result claim_login(struct session *s, const char *first, size_t size,
-				     struct claim *claim)
-{
-	size_t got = 0;
-	enum claim_result result =
-		size > 0 ? decode(first, size, claim->name, sizeof claim->name, &got)
-				   ? CLAIM_OK
-				   : CLAIM_GARBLED
-			 : read_claim(s, REPLY_ASK_NAME, claim->name, sizeof claim->name, &got);
-	if (result != CLAIM_OK)
-		return result;
-	bool good = is_text(claim->name, got);
-	result = read_claim(s, REPLY_ASK_PASSWORD, claim->password, sizeof claim->password, &got);
-	return result == CLAIM_OK && !(good && is_text(claim->password, got)) ? CLAIM_GARBLED
-									      : result;
-}
-
-static void log_login(struct session *s, const char *event, const char *name, enum log_level level)
-{
-	struct record record = record_of(s);
-	record_login(&record, level, event, name);
-}
-
-static void refuse_login(struct session *s, const char *name)
-{
-	log_login(s, "wrong-password", name, LOG_WARNING);
-	s->told = true;
-	if (++s->wrong_passwords >= LOGINS_MAX)
-		close_with(s, REPLY_LOGIN_MANY);
-	else
-		reply(s, REPLY_LOGIN_WRONG);
-}
-
-static void judge_claim(struct session *s, const struct claim *claim)
-{
-	/* a name that is taken on trust proves nothing: it is none for the rules */
-	if (s->settings->auth == CONFIG_AUTH_ANY) {
-		log_login(s, "any-password", claim->name, LOG_INFO);
-		s->taken_on_trust = true;
-		reply(s, REPLY_LOGIN);
-		return;
-	}
-	s->vault.deadline_ms = monotonic_ms() + LOGIN_MS;
-	switch (vault_login(&s->vault, claim->name, claim->password)) {
-	case VAULT_YES:
-		/* no known name is longer */
-		snprintf(s->login, sizeof s->login, "%.63s", claim->name);
-		reply(s, REPLY_LOGIN);
-		break;
-	case VAULT_NO: refuse_login(s, claim->name); break;
-	case VAULT_LATER: reply(s, REPLY_LOGIN_LATER); break;
-	case VAULT_NEVER: reply(s, REPLY_NO_LOGIN); break;
-	}
-}
-
-static const struct mechanism {
-	const char *name;
-	enum claim_result (*run)(struct session *s, const char *first, size_t size,
-				 struct claim *claim);
-} mechanisms[] = { { "PLAIN", claim_plain }, { "LOGIN", claim_login } };
-
-static const struct mechanism *find_mechanism(const char *name, size_t size)
-{
-	for (size_t i = 0; i < sizeof mechanisms / sizeof mechanisms[0]; i++) {
-		if (strlen(mechanisms[i].name) == size &&
-		    strncasecmp(mechanisms[i].name, name, size) == 0)
-			return &mechanisms[i];
-	}
-	return NULL;
-}
-
-/* Why nobody logs in here and now. */
-static enum reply login_fault(const struct session *s)
-{
-	const struct session_settings *settings = s->settings;
-	bool any = settings->auth == CONFIG_AUTH_ANY;
-	if (settings->auth == CONFIG_AUTH_OFF || (!any && !settings->has_logins))
-		return REPLY_NO_LOGIN;
-	return settings->tls == CONFIG_TLS_REQUIRE ? REPLY_TLS_FIRST : REPLY_LOGIN_CLEAR;
-}
-
-static void run_auth(struct session *s, const struct line_command *command)
-{
-	const char *text = command->argument, *end = text + command->argument_size;
-	size_t name = word_length(text, command->argument_size);
-	const struct mechanism *mechanism = find_mechanism(text, name);
-	if (!may_log_in(s) || has_logged_in(s) || !mechanism) {
-		reply(s, has_logged_in(s) ? REPLY_LOGIN_ON
-			 : !may_log_in(s) ? login_fault(s)
-					  : REPLY_MECHANISM);
-		return;
-	}
-	const char *first = text + name;
-	while (first < end && (*first == ' ' || *first == '\t'))
-		first++;
-	struct claim claim = { .name = "" };
-	switch (mechanism->run(s, first, (size_t)(end - first), &claim)) {
-	case CLAIM_OK: judge_claim(s, &claim); break;
-	case CLAIM_OTHER: refuse_login(s, claim.name); break;
-	case CLAIM_CANCELLED: reply(s, REPLY_LOGIN_CANCELLED); break;
-	case CLAIM_GARBLED: reply(s, REPLY_LOGIN_GARBLED); break;
-	case CLAIM_BROKEN: break;
-	}
-	explicit_bzero(&claim, sizeof claim);
+		session_reply(s, REPLY_CHUNK);
 }
 
 /* --- the other commands ----------------------------------------------------------------------- */
@@ -878,7 +496,7 @@ static void put_extensions(struct session *s)
 	put_line(s, "250-PIPELINING", 14);
 	if (s->settings->tls != CONFIG_TLS_OFF && !s->encrypted && s->vault.fd >= 0)
 		put_line(s, "250-STARTTLS", 12);
-	if (may_log_in(s) && !has_logged_in(s)) {
+	if (session_offers_login(s)) {
 		put_line(s, "250-AUTH PLAIN LOGIN", 20);
 		/* as it was before there was a standard: some look for nothing else */
 		put_line(s, "250-AUTH=PLAIN LOGIN", 20);
@@ -897,7 +515,7 @@ static void run_hello(struct session *s, const struct line_command *command)
 	struct reply_line line = { .size = 0 };
 	bool extended = command->verb == LINE_EHLO;
 	s->state = STATE_READY;
-	forget_message(s);
+	session_forget(s);
 	reply_add(&line, extended ? "250-" : "250 ");
 	reply_add(&line, s->settings->host);
 	put_line(s, line.text, line.size);
@@ -908,14 +526,14 @@ static void run_hello(struct session *s, const struct line_command *command)
 static void run_rset(struct session *s, const struct line_command *command)
 {
 	(void)command;
-	forget_message(s);
-	reply(s, REPLY_OK);
+	session_forget(s);
+	session_reply(s, REPLY_OK);
 }
 
 static void run_quit(struct session *s, const struct line_command *command)
 {
 	(void)command;
-	reply(s, REPLY_BYE);
+	session_reply(s, REPLY_BYE);
 	s->open = false;
 }
 
@@ -923,8 +541,8 @@ static void run_quit(struct session *s, const struct line_command *command)
 static void run_http(struct session *s, const struct line_command *command)
 {
 	(void)command;
-	log_stranger(s, "A web request came to the mail port");
-	close_with(s, REPLY_WEB);
+	session_log_stranger(s, "A web request came to the mail port");
+	session_close(s, REPLY_WEB);
 }
 
 /* The text of a mail, or of a web request, that nobody asked for: a device did not hear our no to
@@ -932,8 +550,9 @@ static void run_http(struct session *s, const struct line_command *command)
 static void run_field(struct session *s, const struct line_command *command)
 {
 	(void)command;
-	log_stranger(s, "Header fields came as commands: our reply before them was not read");
-	close_with(s, REPLY_FIELD);
+	session_log_stranger(s,
+			     "Header fields came as commands: our reply before them was not read");
+	session_close(s, REPLY_FIELD);
 }
 
 /* A row either runs something or says one thing. */
@@ -955,8 +574,8 @@ static const struct row {
 	[LINE_VRFY] = { STATE_ANY, NULL, REPLY_VRFY, false },
 	[LINE_HELP] = { STATE_ANY, NULL, REPLY_HELP, false },
 	[LINE_QUIT] = { STATE_ANY, run_quit, REPLY_OK, false },
-	[LINE_AUTH] = { STATE_NEW | STATE_READY, run_auth, REPLY_OK, false },
-	[LINE_STARTTLS] = { STATE_NEW | STATE_READY, run_starttls, REPLY_OK, false },
+	[LINE_AUTH] = { STATE_NEW | STATE_READY, session_auth, REPLY_OK, false },
+	[LINE_STARTTLS] = { STATE_NEW | STATE_READY, session_starttls, REPLY_OK, false },
 	[LINE_NEVER] = { STATE_ANY, NULL, REPLY_NEVER, false },
 	[LINE_HTTP] = { STATE_ANY, run_http, REPLY_OK, false },
 	[LINE_FIELD] = { STATE_ANY, run_field, REPLY_OK, false },
@@ -982,15 +601,15 @@ static void run_command(struct session *s, const char *text, size_t size)
 	enum line_result result = line_parse(text, size, &command);
 	const struct row *row = &rows[command.verb];
 	if (!(row->states & s->state))
-		reply(s, order_reply(s, command.verb));
+		session_reply(s, order_reply(s, command.verb));
 	else if (result != LINE_OK && row->fatal)
-		close_with(s, argument_reply(result, command.verb));
+		session_close(s, argument_reply(result, command.verb));
 	else if (result != LINE_OK)
-		reply(s, argument_reply(result, command.verb));
+		session_reply(s, argument_reply(result, command.verb));
 	else if (row->run)
 		row->run(s, &command);
 	else
-		reply(s, row->says);
+		session_reply(s, row->says);
 }
 
 static void next_command(struct session *s)
@@ -1000,18 +619,18 @@ static void next_command(struct session *s)
 	enum wire_event event = wire_line(&s->wire, &text, &size);
 	s->heard_ms = monotonic_ms();
 	if (event != WIRE_OK && event != WIRE_LONG) {
-		end_of_input(s, event);
+		session_end_of_input(s, event);
 		return;
 	}
 	if (s->custody.count > 0 && wire_acknowledged(&s->wire))
 		custody_settle(&s->custody, wire_taken(&s->wire));
 	if (s->errors >= ERRORS_MAX || ++s->commands > COMMANDS_MAX) {
-		close_with(s, s->errors >= ERRORS_MAX ? REPLY_ERRORS : REPLY_COMMANDS);
+		session_close(s, s->errors >= ERRORS_MAX ? REPLY_ERRORS : REPLY_COMMANDS);
 	} else if (event == WIRE_LONG) {
-		reply(s, REPLY_LONG);
+		session_reply(s, REPLY_LONG);
 	} else {
-		note_habit(s, SESSION_CLEAR);
-		show(s, true, text, size);
+		session_note_habit(s, SESSION_CLEAR);
+		session_show(s, true, text, size);
 		run_command(s, text, size);
 	}
 }
@@ -1025,7 +644,7 @@ static bool is_dialogue(const struct session *s, const char *early, size_t size)
 
 static void greet(struct session *s)
 {
-	begin(s);
+	session_begin(s);
 	if (!s->open)
 		return;
 	const char *early;
@@ -1037,13 +656,13 @@ static void greet(struct session *s)
 		return;
 	}
 	if (size > 0 && !line_is_command(early, size)) {
-		log_stranger(s, "Something that is no mail device talks to the mail port");
-		close_with(s, REPLY_NOT_SMTP);
+		session_log_stranger(s, "Something that is no mail device talks to the mail port");
+		session_close(s, REPLY_NOT_SMTP);
 		return;
 	}
 	if (size > 0 && is_dialogue(s, early, size)) {
-		log_stranger(s, "Several commands came before the greeting");
-		close_with(s, REPLY_EARLY);
+		session_log_stranger(s, "Several commands came before the greeting");
+		session_close(s, REPLY_EARLY);
 		return;
 	}
 	reply_add(&line, "220 ");
@@ -1088,7 +707,7 @@ static void log_failure(struct session *s)
 	bool silent, failed = course_failed(&s->transcript.course, &silent);
 	if (!failed || silent || s->told)
 		return;
-	struct record record = record_of(s);
+	struct record record = session_record(s);
 	course_diagnose(&s->transcript.course, words);
 	record_peer(&record, LOG_WARNING, "failed", words);
 }
