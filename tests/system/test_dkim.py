@@ -11,7 +11,7 @@ import struct
 import sys
 import time
 
-from harness import (BUILD, COUNT, HERE, Device, PATIENCE, PDF, equal, mail, needs_root, part, require, rows, send, status_of,
+from harness import (BUILD, COUNT, HERE, Device, PATIENCE, PDF, children, equal, mail, needs_root, part, require, rows, send, status_of,
                      tree, wait_for)
 from signing import (DIED, LOOK, NO_SUCH_NAME, NOTHING, REFUSED, RELATED, SERVER_FAILED, SIGNED, Names, Prover, dnsmasq,
                      ed25519, field, keys, record, rsa, scan, signed)
@@ -683,7 +683,7 @@ def test_memory(place):
         with prover.send(head + line * (size // len(line))) as answer:
             peak = 0
             while not readable(answer):
-                for pid, _ in tree(prover.process.pid):
+                for pid in children(prover.process.pid):
                     with contextlib.suppress(OSError, ValueError):
                         peak = max(peak, peak_kb(pid))
             answer.settimeout(30)
