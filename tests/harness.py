@@ -344,10 +344,11 @@ def children(pid):
 
 
 def status_of(pid, field):
-    """The first word of a line of /proc/PID/status; None: it has ended."""
+    """The first word of a line of /proc/PID/status; None: it has ended, and is perhaps not buried yet."""
     with contextlib.suppress(OSError):
         with open(f"/proc/{pid}/status") as status:
-            return re.search(rf"^{field}:\s+(\S+)", status.read(), re.M).group(1)
+            found = re.search(rf"^{field}:\s+(\S+)", status.read(), re.M)
+            return found and found.group(1)
     return None
 
 
