@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/sendfile.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -74,6 +75,7 @@ struct boss {
 	int prove_fds[2]; /* of questions who signed a message: the couriers' end, the prover's */
 	int receiving_fd, kept_fd, sources_fd, tokens_fd, tls_fd; /* folders of `state` */
 	int report_fd; /* borrowed: of `check`, where those who pull say what they find; -1 */
+	struct keys_start *keys;   /* owned; NULL: no listener needs any */
 	struct activation *handed; /* sockets from whoever started us */
 	struct sources sources;
 	struct child *children;
@@ -250,14 +252,35 @@ static int start_door(struct boss *boss, const struct source *source, pid_t *pid
 	return role_start(&start, pid_out);
 }
 
+/* As it is now: whoever starts with it later, or again, shall not find half of another one. Its
+ * octets do not come into our memory. */
+static int copy_for_keys(const char *path, int *fd_out)
+{
+	auto_close int from = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	auto_close int copy = -1;
+	struct stat found;
+	if (from < 0 || fstat(from, &found) < 0)
+		return -errno;
+	int error = memory_file("keys", &copy);
+	for (off_t left = S_ISREG(found.st_mode) ? found.st_size : 0; !error && left > 0;) {
+		ssize_t sent = sendfile(copy, from, NULL, (size_t)left);
+		if (sent < 0 && errno != EINTR)
+			error = -errno;
+		if (sent == 0)
+			break;
+		left -= sent > 0 ? sent : 0;
+	}
+	return error ? error : reopen_read_only(copy, fd_out);
+}
+
 /* A file for root alone may be among them: we open it, and another reads it. */
 static int open_for_keys(const char *name, const char *path)
 {
-	int fd = open(*path ? path : "/dev/null", O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd >= 0)
-		return fd;
-	log_say(LOG_ERROR, "tls", "source %s: %s: %s", name, path, strerror(errno));
-	return open("/dev/null", O_RDONLY | O_CLOEXEC);
+	int fd = -1;
+	int error = *path ? copy_for_keys(path, &fd) : 0;
+	if (error)
+		log_say(LOG_ERROR, "tls", "source %s: %s: %s", name, path, strerror(-error));
+	return fd >= 0 ? fd : open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
 /* What whoever has the keys of listeners is started with. */
@@ -303,21 +326,37 @@ static int start_keys_role(const struct config *config, const struct keys_start 
 	return role_start(&start, pid_out);
 }
 
-static int start_keys(struct boss *boss, pid_t *pid_out)
+/* Once for this configuration: it is what holds, whatever becomes of the files. */
+static void take_keys(struct boss *boss)
 {
-	static struct keys_start how;
-	how = (struct keys_start){ .arguments = { "keeper" }, .fds = { boss->tls_fd }, .count = 1 };
-	bool fits = true;
+	struct keys_start *how = calloc(1, sizeof *how);
+	if (!how)
+		abort();
+	*how = (struct keys_start){ .arguments = { "keeper" },
+				    .fds = { boss->tls_fd },
+				    .count = 1 };
 	for (size_t i = 0; i < boss->sources.count; i++) {
 		const struct source *source = &boss->sources.list[i];
-		if (source->keeps[1] >= 0)
-			fits = fits &&
-			       add_keys(&how, config_find_listener(&boss->config, source->name),
-					source->keeps[1]);
+		if (source->keeps[1] >= 0 &&
+		    !add_keys(how, config_find_listener(&boss->config, source->name),
+			      source->keeps[1]))
+			log_say(LOG_ERROR, "tls", "there are too many listeners, %s has no keys",
+				source->name);
 	}
-	int error = fits ? start_keys_role(&boss->config, &how, boss->config_fd, pid_out) : -E2BIG;
-	close_keys(&how);
-	return error;
+	boss->keys = how;
+}
+
+static void forget_keys(struct boss *boss)
+{
+	if (boss->keys)
+		close_keys(boss->keys);
+	free(boss->keys);
+	boss->keys = NULL;
+}
+
+static int start_keys(const struct boss *boss, pid_t *pid_out)
+{
+	return start_keys_role(&boss->config, boss->keys, boss->config_fd, pid_out);
 }
 
 /* Who pulls gets a new pair for its questions about passwords: an answer to who was before it must
@@ -493,8 +532,10 @@ static bool needs_keys(const struct boss *boss)
 
 static void want_children(struct boss *boss)
 {
-	if (needs_keys(boss))
+	if (needs_keys(boss)) {
+		take_keys(boss);
 		add_child(boss, ROLE_SMTP, NULL, false)->keys = true;
+	}
 	add_child(boss, ROLE_COURIER, NULL, true);
 	for (uint64_t i = 0; i < config_couriers(&boss->config); i++)
 		add_child(boss, ROLE_COURIER, NULL, false);
@@ -658,6 +699,7 @@ static void drain_children(struct boss *boss)
 
 static void close_folders(struct boss *boss)
 {
+	forget_keys(boss);
 	close_fd(&boss->receiving_fd);
 	close_fd(&boss->kept_fd);
 	close_fd(&boss->sources_fd);

@@ -11,7 +11,7 @@ import time
 
 from devices import (BCRYPT, PASSWORD, SHA512, USERNAME, WELCOME, YESCRYPT, Connected, Network, TlsDevice, b64, hash_of,
                      log_says, logged_in, plain, start_all, users_file, users_line)
-from harness import COUNT, PATIENCE, PDF, equal, mail, needs_root, part, require, rows, scan, send, tree, wait_for
+from harness import COUNT, PATIENCE, PDF, command_line, equal, mail, needs_root, part, require, rows, scan, send, tree, wait_for
 
 SECRET = "k3YsafeK3ysafe16"
 IN_CLEAR = "plaintext_auth = yes\nusers = "
@@ -889,6 +889,17 @@ def test_bad_reload(place):
         reload(gateway, "the old configuration stays")
         require(f"{users}:2:" in gateway.log(), gateway.log())
         equal(answer(gateway.port, "cam", SECRET), WELCOME)
+
+
+def test_keeper_begins_anew_with_what_held(place):
+    """Whatever has become of the file meanwhile: nobody has asked for a reload."""
+    with with_users(place, users_line("cam", SECRET)) as gateway:
+        equal(answer(gateway.port, "cam", SECRET), WELCOME)
+        users_file(place, users_line("cam", "other"), "nonsense\n")
+        (keeper,) = [pid for pid, _ in gateway.children() if b"letterchute-smtp keeper" in command_line(pid).encode()]
+        os.kill(keeper, signal.SIGKILL)
+        wait_for(lambda: "keys died of signal 9" in gateway.log(), 10, "it lives")
+        wait_for(lambda: answer(gateway.port, "cam", SECRET) == WELCOME, 10, gateway.log)
 
 
 def test_listeners_have_users_of_their_own(place):
