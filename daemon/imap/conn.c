@@ -42,6 +42,7 @@ struct conn {
 	char separator; /* of the hierarchy of mailboxes; 0: none, or not asked for yet */
 	bool separator_known;
 	bool below_inbox; /* other mailboxes lie below INBOX */
+	bool news;        /* conn_take_news */
 	char why[WHY_MAX];
 };
 
@@ -181,13 +182,32 @@ static void log_command(const struct conn *conn, const char *text)
 	log_send(LOG_DEBUG, &line);
 }
 
-/* One command in `octets` and the usual time; `doing` says in the log what it was for. */
+/* One command in `octets` and `ms`; `doing` says in the log what it was for. */
+static enum conn_result command_within(struct conn *conn, const char *text, int64_t ms,
+				       uint64_t octets, const char *doing)
+{
+	struct mailimap_selection_info *info = conn->session->imap_selection_info;
+	if (info)
+		info->sel_has_exists = 0;
+	log_command(conn, text);
+	stream_allow(&conn->stream, ms, octets);
+	int code = mailimap_custom_command(conn->session, text);
+	info = conn->session->imap_selection_info;
+	conn->news |= info && info->sel_has_exists;
+	return judge(conn, code, doing);
+}
+
 static enum conn_result command(struct conn *conn, const char *text, uint64_t octets,
 				const char *doing)
 {
-	log_command(conn, text);
-	stream_allow(&conn->stream, COMMAND_MS, octets);
-	return judge(conn, mailimap_custom_command(conn->session, text), doing);
+	return command_within(conn, text, COMMAND_MS, octets, doing);
+}
+
+bool conn_take_news(struct conn *conn)
+{
+	bool news = conn->news;
+	conn->news = false;
+	return news;
 }
 
 /* --- connecting ------------------------------------------------------------------------------- */
@@ -798,12 +818,10 @@ enum conn_result conn_fetch(struct conn *conn, uint32_t uid, uint64_t from, uint
 	struct taking taking = { .take = take, .context = context, .most = size };
 	snprintf(text, sizeof text, "UID FETCH %u (UID BODY.PEEK[]<%llu.%u>)", uid,
 		 (unsigned long long)from, size);
-	log_command(conn, text);
-	stream_allow(&conn->stream, COMMAND_MS + size / FETCH_OCTETS_MS, size + FETCH_SLACK);
 	mailimap_set_msg_body_handler(conn->session, take_body, &taking);
-	int code = mailimap_custom_command(conn->session, text);
+	enum conn_result result = command_within(conn, text, COMMAND_MS + size / FETCH_OCTETS_MS,
+						 size + FETCH_SLACK, "FETCH");
 	mailimap_set_msg_body_handler(conn->session, NULL, NULL);
-	enum conn_result result = judge(conn, code, "FETCH");
 	if (result == CONN_OK && taking.bytes > 0 && !is_body_of(conn, uid))
 		return fail(conn, CONN_LOST, "the server gave another message than was asked for",
 			    NULL);

@@ -111,6 +111,10 @@ enum conn_result conn_copy(struct conn *conn, const uint32_t *uids, size_t count
 
 enum conn_result conn_noop(struct conn *conn);
 
+/* Has a command's answer told of mail (EXISTS) since this was asked last? IDLE does not say it
+ * again. */
+bool conn_take_news(struct conn *conn);
+
 /* IDLE (RFC 2177): returns when the server says anything, when `until_ms` (monotonic) has passed,
  * or when we are woken: CONN_OK in each case, and the caller looks what there is. CONN_NO: it can't
  * idle. CONN_WOKEN never. */

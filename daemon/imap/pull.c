@@ -28,6 +28,7 @@
 #define ACT_AT     32          /* so many decided messages are acted on at once */
 #define ANSWER_MS  20000 /* for couriers, before the server is asked whether it is still there */
 #define LOOK_MS    2000  /* whether somebody has signed in meanwhile */
+#define NEWS_MOST  5     /* looks in a row because the server told of mail */
 
 enum exit { EXIT_DONE = 0, EXIT_UNREACHED = 69, EXIT_WAITS = 75, EXIT_LOGIN = 77 };
 
@@ -45,6 +46,7 @@ struct puller {
 	struct conn *conn;
 	uint32_t stays; /* ASK_STAYS_… of this server */
 	bool idles;
+	unsigned looks; /* up to NEWS_MOST */
 
 	int64_t delay_ms; /* the last wait between failures */
 	struct patience patience;
@@ -415,6 +417,7 @@ static enum conn_result pass(struct puller *puller, bool *more_out)
 {
 	auto_free uint32_t *uids = NULL;
 	size_t count = 0;
+	conn_take_news(puller->conn);
 	enum conn_result result = conn_search(puller->conn, box_criterion(puller->account),
 					      puller->account->after.name, &uids, &count);
 	if (result != CONN_OK)
@@ -474,6 +477,10 @@ static int64_t rest_until(const struct puller *puller)
 
 static enum conn_result rest(struct puller *puller)
 {
+	/* told with the answer to the last SEARCH, or behind it */
+	if (conn_take_news(puller->conn) && puller->looks++ < NEWS_MOST)
+		return CONN_OK;
+	puller->looks = 0;
 	int64_t until_ms = rest_until(puller);
 	touch(puller);
 	if (puller->idles) {

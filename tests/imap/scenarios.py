@@ -170,6 +170,26 @@ def told_at_the_end(session, call):
     session.end(call, session.surprise(), "OK idle done")
 
 
+def is_the_question(call):
+    return call.name == "SEARCH" and b"UNDELETED" in call.line
+
+
+def told_behind(session, call):
+    """Mail comes after SEARCH has looked, and is told with its answer: nobody says it again."""
+    untagged, text = session.perform(call)
+    if not re.search(rb"\* SEARCH \d", untagged):
+        untagged += session.surprise()
+    session.end(call, untagged, text)
+
+
+def always_news(session, call):
+    """There is always somebody who has just come, who says so and isn't there."""
+    if [one.name for one in session.server.calls[-100:]] == ["SEARCH"] * 100:
+        session.violate(call, "I was asked a hundred times in a row")
+    untagged, text = session.perform(call)
+    session.end(call, untagged + b"* %d EXISTS\r\n" % len(session.view), text)
+
+
 def still_here(session, call):
     session.send(b"+ idling\r\n")
     for _ in range(10):
@@ -299,6 +319,9 @@ TABLE = [
              lambda s, c: s.idle(c, before=b"* OK hello\r\n* 0 RECENT\r\n* FLAGS (\\Seen)\r\n"), lasts=True, **PATIENT),
     Scenario("mail told late, in two packets", "IDLE", idle_then(None), spares=3, lasts=True, **PATIENT),
     Scenario("mail told with the answer to DONE", "DONE", told_at_the_end, spares=2, lasts=True),
+    Scenario("mail told behind the answer to SEARCH", "SEARCH", told_behind, spares=3, lasts=True,
+             when=is_the_question, **PATIENT),
+    Scenario("each SEARCH tells news that are none", "SEARCH", always_news, lasts=True, **PATIENT),
     Scenario("mail that is never told", "IDLE", idle_untold, spares=2, lasts=True),
     Scenario("still here, again and again", "IDLE", still_here, spares=2, lasts=True, **PATIENT),
     Scenario("IDLE tells a flag, then mail", "IDLE", idle_then(b"* 1 FETCH (FLAGS (\\Seen))\r\n", None), spares=2,

@@ -276,6 +276,12 @@ enum conn_result conn_noop(struct conn *conn)
 	return CONN_OK;
 }
 
+bool conn_take_news(struct conn *conn)
+{
+	(void)conn;
+	return false;
+}
+
 /* Nothing ever happens. */
 enum conn_result conn_idle(struct conn *conn, int64_t until_ms)
 {
