@@ -44,6 +44,27 @@ struct jail_call {
 		.call = SYS_##name, .why = (reason), .only = { __VA_ARGS__ } \
 	}
 
+/* A socket whose protocol is the usual one: there are others for the same family and type, which
+ * the rules for TCP do not know. */
+#define JAIL_SOCKET(family, type, reason)                                                      \
+	JAIL_ONLY(socket, reason, { 0, JAIL_WORD, (family) }, { 1, JAIL_SOCKET_TYPE, (type) }, \
+		  { 2, JAIL_WORD, 0 })
+#define JAIL_SOCKET_TYPE 0xF /* a mask: the rest of an int are flags (linux/net.h) */
+
+/* getsockopt or setsockopt. */
+#define JAIL_OPTION(name, level, option, reason) \
+	JAIL_ONLY(name, reason, { 1, JAIL_WORD, (level) }, { 2, JAIL_WORD, (option) })
+
+/* What a sanitizer needs for its reports, and to end; no row without one. */
+#ifdef __SANITIZE_ADDRESS__
+#define JAIL_SANITIZER                                                                \
+	JAIL_CALL(sigaltstack, "the sanitizer"), JAIL_CALL(rt_sigaction, "the same"), \
+		JAIL_CALL(readlink, "the same"), JAIL_CALL(gettid, "the same"),       \
+		JAIL_CALL(sched_yield, "the same"),
+#else
+#define JAIL_SANITIZER
+#endif
+
 /* Rights on a tree, as much of them as the kernel knows. */
 enum {
 	JAIL_READ = 1,  /* read files and list folders */

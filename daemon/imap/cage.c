@@ -16,21 +16,12 @@
 #define FILES_MAX  1024
 #define PORT_NAMES 53
 
-/* Sockets whose protocol is the usual one: there are others for the same family and type, which the
- * rules for TCP do not know. */
-#define SOCKET(family, type, reason)                                                      \
-	JAIL_ONLY(socket, reason, { 0, JAIL_WORD, (family) }, { 1, SOCKET_TYPE, (type) }, \
-		  { 2, JAIL_WORD, 0 })
-#define OPTION(name, level, option, reason) \
-	JAIL_ONLY(name, reason, { 1, JAIL_WORD, (level) }, { 2, JAIL_WORD, (option) })
-#define SOCKET_TYPE 0xF /* the rest of an int are flags (linux/net.h) */
-
 static const struct jail_call calls[] = {
-	SOCKET(AF_INET, SOCK_STREAM, "the server; names, where an answer is long"),
-	SOCKET(AF_INET6, SOCK_STREAM, "the same"),
-	SOCKET(AF_INET, SOCK_DGRAM, "names; which address we would have to whom"),
-	SOCKET(AF_INET6, SOCK_DGRAM, "the same"),
-	SOCKET(AF_NETLINK, SOCK_RAW, "names: which addresses this machine has"),
+	JAIL_SOCKET(AF_INET, SOCK_STREAM, "the server; names, where an answer is long"),
+	JAIL_SOCKET(AF_INET6, SOCK_STREAM, "the same"),
+	JAIL_SOCKET(AF_INET, SOCK_DGRAM, "names; which address we would have to whom"),
+	JAIL_SOCKET(AF_INET6, SOCK_DGRAM, "the same"),
+	JAIL_SOCKET(AF_NETLINK, SOCK_RAW, "names: which addresses this machine has"),
 	/* nscd is looked for; but who may have a local socket may knock at the gateway's door */
 	{ .call = SYS_socket,
 	  .why = "names without nscd",
@@ -40,15 +31,15 @@ static const struct jail_call calls[] = {
 	JAIL_CALL(bind, "names: a netlink socket; no port of TCP (Landlock)"),
 	JAIL_CALL(getsockname, "names: which address we would have"),
 	/* not SO_ATTACH_FILTER and its like, which bring programs into the kernel */
-	OPTION(setsockopt, SOL_SOCKET, SO_KEEPALIVE, "a server that is gone"),
-	OPTION(setsockopt, IPPROTO_TCP, TCP_KEEPIDLE, "the same"),
-	OPTION(setsockopt, IPPROTO_TCP, TCP_KEEPINTVL, "the same"),
-	OPTION(setsockopt, IPPROTO_TCP, TCP_KEEPCNT, "the same"),
-	OPTION(setsockopt, IPPROTO_TCP, TCP_USER_TIMEOUT, "the same"),
-	OPTION(setsockopt, IPPROTO_TCP, TCP_NODELAY, "short commands"),
-	OPTION(setsockopt, IPPROTO_IP, IP_RECVERR, "names: nobody is there"),
-	OPTION(setsockopt, IPPROTO_IPV6, IPV6_RECVERR, "the same"),
-	OPTION(getsockopt, SOL_SOCKET, SO_ERROR, "has it connected?"),
+	JAIL_OPTION(setsockopt, SOL_SOCKET, SO_KEEPALIVE, "a server that is gone"),
+	JAIL_OPTION(setsockopt, IPPROTO_TCP, TCP_KEEPIDLE, "the same"),
+	JAIL_OPTION(setsockopt, IPPROTO_TCP, TCP_KEEPINTVL, "the same"),
+	JAIL_OPTION(setsockopt, IPPROTO_TCP, TCP_KEEPCNT, "the same"),
+	JAIL_OPTION(setsockopt, IPPROTO_TCP, TCP_USER_TIMEOUT, "the same"),
+	JAIL_OPTION(setsockopt, IPPROTO_TCP, TCP_NODELAY, "short commands"),
+	JAIL_OPTION(setsockopt, IPPROTO_IP, IP_RECVERR, "names: nobody is there"),
+	JAIL_OPTION(setsockopt, IPPROTO_IPV6, IPV6_RECVERR, "the same"),
+	JAIL_OPTION(getsockopt, SOL_SOCKET, SO_ERROR, "has it connected?"),
 	/* with MSG_FASTOPEN they would be a connect that Landlock does not see */
 	JAIL_ONLY(sendto, "the server in clear; names by netlink", { 3, MSG_FASTOPEN, 0 }),
 	JAIL_ONLY(sendmsg, "the server in TLS; questions", { 2, MSG_FASTOPEN, 0 }),
@@ -103,13 +94,7 @@ static const struct jail_call calls[] = {
 	JAIL_CALL(stat, "names, to an older libc"),
 	JAIL_CALL(time, "TLS"),
 #endif
-#ifdef __SANITIZE_ADDRESS__ /* its reports, and how it ends */
-	JAIL_CALL(sigaltstack, "the sanitizer"),
-	JAIL_CALL(rt_sigaction, "the sanitizer"),
-	JAIL_CALL(readlink, "the sanitizer"),
-	JAIL_CALL(gettid, "the sanitizer"),
-	JAIL_CALL(sched_yield, "the sanitizer"),
-#endif
+	JAIL_SANITIZER
 };
 
 static struct names_sight seen;

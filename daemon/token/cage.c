@@ -9,9 +9,6 @@
 
 #define FILES_MAX 64
 
-/* Without the flags SOCK_CLOEXEC and SOCK_NONBLOCK. */
-#define SOCKET_TYPE 0xF
-
 static const struct cage_call {
 	enum cage from;
 	struct jail_call call;
@@ -52,7 +49,7 @@ static const struct cage_call {
 	    .only = { { 0, JAIL_WORD, AF_UNIX } },
 	    .refuse = EAFNOSUPPORT } },
 	{ CAGE_NETWORK, JAIL_ONLY(socketpair, "libcurl wakes itself", { 0, JAIL_WORD, AF_UNIX },
-				  { 1, SOCKET_TYPE, SOCK_STREAM }) },
+				  { 1, JAIL_SOCKET_TYPE, SOCK_STREAM }) },
 	{ CAGE_NETWORK, JAIL_CALL(fstat, "files") },
 	{ CAGE_NETWORK, JAIL_CALL(newfstatat, "files") },
 	/* libraries that look up names are loaded when they are needed */
