@@ -365,16 +365,14 @@ static int start_puller(struct boss *boss, struct source *source, pid_t *pid_out
 {
 	const char *mode = boss->report_fd >= 0 ? "check" : boss->once ? "once" : "run";
 	const char *arguments[] = { mode, source->name, NULL };
-	int pair[2];
-	auto_close int status_fd = -1;
+	auto_close int status_fd = -1, ours = -1, theirs = -1;
 	int error = status_open(boss->sources_fd, source->name, &status_fd);
 	if (!error)
-		error = socket_pair(pair);
+		error = socket_pair(&ours, &theirs);
 	if (error)
 		return error;
-	auto_close int theirs = pair[0];
 	close_fd(&source->secret_fd);
-	source->secret_fd = pair[1];
+	source->secret_fd = take_fd(&ours);
 	const int fds[] = { source->asks[0], boss->receiving_fd, boss->kept_fd,  status_fd,
 			    theirs,          boss->tokens_fd,    boss->report_fd };
 	const struct role_start start = { .role = ROLE_PULL,
@@ -731,7 +729,7 @@ static bool prepare(struct boss *boss)
 	}
 	error = config_write(&boss->config, &boss->config_fd);
 	if (!error)
-		error = socket_pair(boss->prove_fds);
+		error = socket_pair(&boss->prove_fds[0], &boss->prove_fds[1]);
 	if (error)
 		log_say(LOG_ERROR, "start", "the configuration can't be handed on: %s",
 			strerror(-error));
@@ -1136,14 +1134,11 @@ int boss_check_accounts(const struct config *config, int report_fd)
 
 int boss_start_prover(const struct config *config, int *asks_out)
 {
-	int pair[2];
 	pid_t pid;
-	auto_close int config_fd = -1;
-	int error = socket_pair(pair);
+	auto_close int config_fd = -1, ours = -1, theirs = -1;
+	int error = socket_pair(&ours, &theirs);
 	if (error)
 		return error;
-	auto_close int ours = pair[0];
-	auto_close int theirs = pair[1];
 	if (config_wants_dkim(config)) {
 		error = config_write(config, &config_fd);
 		if (!error)

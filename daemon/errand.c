@@ -73,15 +73,14 @@ static int64_t limit_of(const struct errand *errand)
 /* Sends the question of an errand anew. */
 static int send_question(const struct errands *errands, struct errand *errand)
 {
-	int pair[2];
+	auto_close int ours = -1, theirs = -1;
 	ssize_t size = ask_write(&errand->head, "", NULL, question);
-	int error = size < 0 ? (int)size : socket_pair(pair);
+	int error = size < 0 ? (int)size : socket_pair(&ours, &theirs);
 	if (error)
 		return error;
 	close_fd(&errand->answer_fd);
 	close_fd(&errand->mark_fd);
-	errand->answer_fd = pair[0];
-	auto_close int theirs = pair[1];
+	errand->answer_fd = take_fd(&ours);
 	const int fds[] = { errand->message_fd, theirs };
 	errand->tries++;
 	errand->limit_ms = limit_of(errand);
@@ -190,14 +189,12 @@ bool errands_take(struct errands *errands, int64_t until_ms, int wake_fd,
 /* A question that nobody waits for the answer of. */
 static void tell(const struct errands *errands, const struct ask_head *head, int fd)
 {
-	int pair[2];
+	auto_close int ours = -1, theirs = -1;
 	ssize_t size = ask_write(head, "", NULL, question);
-	if (size < 0 || socket_pair(pair) != 0)
+	if (size < 0 || socket_pair(&ours, &theirs) != 0)
 		return;
-	auto_close int theirs = pair[1];
 	const int fds[] = { fd, theirs };
 	pass_fds_now(errands->ask_fd, question, (size_t)size, fds, 2);
-	close(pair[0]);
 }
 
 void errand_settle(const struct errands *errands, int mark_fd)

@@ -61,12 +61,10 @@ int extractor_start(struct extractor *extractor, char why_out[EXTRACTOR_ERROR_MA
 {
 	if (extractor->control_fd >= 0)
 		return 0;
-	int pair[2];
-	int error = socket_pair(pair);
+	auto_close int ours = -1, theirs = -1;
+	int error = socket_pair(&ours, &theirs);
 	if (error)
 		return error;
-	auto_close int ours = pair[0];
-	auto_close int theirs = pair[1];
 	/* run by root, as by `letterchute extract`, it becomes nobody: it needs no file of
 	 * anybody's */
 	struct role_start start = { .role = ROLE_EXTRACT,

@@ -272,14 +272,13 @@ int memory_file(const char *label, int *fd_out)
 	return 0;
 }
 
-int socket_pair(int pair_out[2])
+int socket_pair(int *ours_out, int *theirs_out)
 {
-	int pair[2];
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return -errno;
-	pair_out[0] = pair[0];
-	pair_out[1] = pair[1];
-	return 0;
+	int pair[2] = { -1, -1 };
+	int error = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0 ? -errno : 0;
+	*ours_out = pair[0];
+	*theirs_out = pair[1];
+	return error;
 }
 
 void raise_file_limit(void)

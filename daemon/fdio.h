@@ -73,8 +73,8 @@ int reopen_read_only(int fd, int *fd_out);
 /* A nameless file in memory. */
 int memory_file(const char *label, int *fd_out);
 
-/* A connected pair of seqpacket sockets, close-on-exec. */
-int socket_pair(int pair_out[2]);
+/* A connected pair of seqpacket sockets, close-on-exec; -1 both when there is none. */
+int socket_pair(int *ours_out, int *theirs_out);
 
 /* Raises the soft limit of open files to the hard one. */
 void raise_file_limit(void);

@@ -44,12 +44,10 @@ bool prove_answer_valid(const void *message, size_t size)
 static int send_question(int prover_fd, const struct prove_question *question, int message_fd,
 			 int *ours_out)
 {
-	int pair[2];
-	int error = socket_pair(pair);
+	auto_close int ours = -1, theirs = -1;
+	int error = socket_pair(&ours, &theirs);
 	if (error)
 		return error;
-	auto_close int ours = pair[0];
-	auto_close int theirs = pair[1];
 	const int fds[] = { theirs, message_fd };
 	/* where so many wait already that it can't be said, nobody waits for longer than this */
 	error = pass_fds_now(prover_fd, question, sizeof *question, fds, message_fd < 0 ? 1 : 2);

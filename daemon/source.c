@@ -124,8 +124,8 @@ static struct source *add_source(struct sources *sources, const char *name, enum
 		.name = strdup(name),
 		.kind = kind,
 	};
-	if (!source->name || socket_pair(source->asks) != 0 ||
-	    (kind == SOURCE_LISTENER && socket_pair(source->watch) != 0)) {
+	if (!source->name || socket_pair(&source->asks[0], &source->asks[1]) != 0 ||
+	    (kind == SOURCE_LISTENER && socket_pair(&source->watch[0], &source->watch[1]) != 0)) {
 		close_source(source);
 		return NULL;
 	}
@@ -222,7 +222,7 @@ static bool open_listener(struct sources *sources, const struct config_listener 
 	char item[128];
 	bool fits, good = source != NULL;
 	if (good && config_needs_keeper(listener))
-		good = socket_pair(source->keeps) == 0;
+		good = socket_pair(&source->keeps[0], &source->keeps[1]) == 0;
 	while (good && value_next(&cursor, item, sizeof item, &fits)) {
 		struct listening *listening = &source->sockets[source->sockets_count];
 		if (source->sockets_count == SOCKETS_MAX) {

@@ -20,12 +20,10 @@
 static int start_keys(const struct config *config, const char *name)
 {
 	const struct config_listener *listener = config_find_listener(config, name);
-	int pair[2];
+	auto_close int ours = -1, theirs = -1;
 	pid_t pid;
-	if (!listener || !config_needs_keeper(listener) || socket_pair(pair) != 0)
+	if (!listener || !config_needs_keeper(listener) || socket_pair(&ours, &theirs) != 0)
 		return -1;
-	auto_close int ours = pair[0];
-	auto_close int theirs = pair[1];
 	int error = boss_start_keys(config, listener, theirs, &pid);
 	if (error)
 		fprintf(stderr, "letterchute: there will be no TLS and no login: %s\n",

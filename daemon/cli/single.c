@@ -20,7 +20,7 @@
 int single_start(const struct config *config, const char *mode, struct single *single_out)
 {
 	char path[4096];
-	int pair[2];
+	auto_close int ours = -1, theirs = -1;
 	*single_out = (struct single){ .ask_fd = -1 };
 	bool dry = strcmp(mode, "explain") == 0;
 	int error = dry ? 0 : spool_make(config->gateway.state, config->uid, config->gid, path);
@@ -29,17 +29,15 @@ int single_start(const struct config *config, const char *mode, struct single *s
 			path, strerror(-error));
 		return EXIT_LATER;
 	}
-	error = socket_pair(pair);
+	error = socket_pair(&ours, &theirs);
 	if (error)
 		return EXIT_LATER;
-	error = boss_start_courier(config, mode, pair[1], &single_out->pid);
-	close(pair[1]);
+	error = boss_start_courier(config, mode, theirs, &single_out->pid);
 	if (error) {
-		close(pair[0]);
 		fprintf(stderr, "letterchute: a courier can't be started: %s\n", strerror(-error));
 		return EXIT_LATER;
 	}
-	single_out->ask_fd = pair[0];
+	single_out->ask_fd = take_fd(&ours);
 	return EXIT_OK;
 }
 
@@ -133,12 +131,10 @@ int single_ask(const struct single *single, const struct ask_head *head, const c
 	       const char *const *recipients, int message_fd, int report_fd,
 	       struct ask_answer *answer_out, int *mark_out)
 {
-	int pair[2];
-	int error = socket_pair(pair);
+	auto_close int ours = -1, theirs = -1;
+	int error = socket_pair(&ours, &theirs);
 	if (error)
 		return error;
-	auto_close int ours = pair[0];
-	auto_close int theirs = pair[1];
 	auto_close int mark = -1;
 	const int fds[] = { message_fd, theirs, report_fd };
 	error = send_question(single, head, sender, recipients, fds, report_fd < 0 ? 2 : 3);
@@ -161,12 +157,11 @@ int single_settle(struct single *single, const struct ask_head *head, int mark_f
 {
 	struct ask_head settle = *head;
 	struct ask_answer answer;
-	int pair[2];
-	int error = socket_pair(pair);
+	/* nothing but the exit comes after the answer: these stay open */
+	int ours, theirs, none = -1;
+	int error = socket_pair(&ours, &theirs);
 	if (error)
 		return error;
-	/* nothing but the exit comes after the answer: these stay open */
-	int ours = pair[0], theirs = pair[1], none = -1;
 	const int fds[] = { mark_fd, theirs };
 	bool own = single->pid > 0;
 	settle.kind = own ? ASK_FAREWELL : ASK_SETTLE;

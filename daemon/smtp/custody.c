@@ -67,17 +67,15 @@ static enum custody_result ask_once(const struct custody *custody, size_t size, 
 				    int64_t *deadline_ms, struct ask_answer *answer_out,
 				    int *mark_out)
 {
-	int pair[2];
-	if (socket_pair(pair) != 0)
+	auto_close int ours = -1, theirs = -1;
+	if (socket_pair(&ours, &theirs) != 0)
 		return CUSTODY_DIED;
-	auto_close int answer_fd = pair[0];
-	auto_close int theirs = pair[1];
 	int fds[2] = { message_fd, theirs };
 	int error = send_question(custody, size, fds, 2, *deadline_ms);
 	if (error)
 		return error == -ETIMEDOUT ? CUSTODY_DEADLINE : CUSTODY_DIED;
 	close_fd(&theirs);
-	return await_answer(custody, answer_fd, deadline_ms, answer_out, mark_out);
+	return await_answer(custody, ours, deadline_ms, answer_out, mark_out);
 }
 
 enum custody_result custody_ask(struct custody *custody, const struct ask_head *head,
@@ -120,12 +118,11 @@ static bool ask_to_settle(const struct custody *custody, struct custody_mark *ma
 {
 	struct ask_head head = { .kind = ASK_SETTLE, .origin = custody->origin };
 	ssize_t size = ask_write(&head, "", NULL, question);
-	int pair[2];
-	if (mark->asked++ == ASK_TRIES || socket_pair(pair) != 0)
+	auto_close int ours = -1, theirs = -1;
+	if (mark->asked++ == ASK_TRIES || socket_pair(&ours, &theirs) != 0)
 		return false;
 	close_fd(&mark->answer_fd);
-	mark->answer_fd = pair[0];
-	auto_close int theirs = pair[1];
+	mark->answer_fd = take_fd(&ours);
 	const int fds[] = { mark->fd, theirs };
 	mark->deadline_ms = monotonic_ms() + ASK_SETTLE_MS;
 	return send_question(custody, (size_t)size, fds, 2, mark->deadline_ms) == 0;

@@ -142,12 +142,10 @@ static void run_child(struct listener *l, int device_fd, int link_fd, int keeper
 /* The connection is the link's then, as long as its session lives. */
 static int start_session(struct listener *l, int *device_fd, const struct facts_peer *peer)
 {
-	int pair[2];
-	int error = socket_pair(pair);
+	auto_close int ours = -1, theirs = -1;
+	int error = socket_pair(&ours, &theirs);
 	if (error)
 		return error;
-	auto_close int ours = pair[0];
-	auto_close int theirs = pair[1];
 	auto_close int keeper_fd =
 		config_needs_keeper(l->section) ? vault_visit(FD_KEEPER, peer) : -1;
 	l->settings.habit = l->habits ? habit_of(l, peer) : NULL;

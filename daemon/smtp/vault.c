@@ -11,11 +11,9 @@
 int vault_visit(int link_fd, const struct facts_peer *peer)
 {
 	const struct vault_visitor visitor = { .peer = *peer };
-	int pair[2];
-	if (socket_pair(pair) != 0)
+	auto_close int ours = -1, theirs = -1;
+	if (socket_pair(&ours, &theirs) != 0)
 		return -1;
-	auto_close int ours = pair[0];
-	auto_close int theirs = pair[1];
 	return pass_fds_now(link_fd, &visitor, sizeof visitor, &theirs, 1) == 0 ? take_fd(&ours)
 										: -1;
 }

@@ -175,7 +175,7 @@ static void forget(const char *source, size_t octets)
 	int pair[2], fds[2];
 	strcpy(head.origin.source, source);
 	head.origin.kind = ASK_SOURCE_IMAP;
-	if (memory_file("uids", &fds[0]) != 0 || socket_pair(pair) != 0 ||
+	if (memory_file("uids", &fds[0]) != 0 || socket_pair(&pair[0], &pair[1]) != 0 ||
 	    (octets > 0 && pwrite(fds[0], "", 1, (off_t)octets - 1) != 1))
 		abort();
 	fds[1] = pair[1];

@@ -31,7 +31,7 @@ static int set_up(void **state)
 {
 	int pair[2];
 	(void)state;
-	if (socket_pair(pair) != 0)
+	if (socket_pair(&pair[0], &pair[1]) != 0)
 		return 1;
 	errands_init(&errands, pair[0]);
 	couriers_fd = pair[1];

@@ -125,7 +125,7 @@ static void answers(void **state)
 		struct prove_answer answer;
 		const struct prove_question question = { .kind = PROVE_LOOK,
 							 .deadline_ms = monotonic_ms() + 300 };
-		assert_int_equal(socket_pair(pair), 0);
+		assert_int_equal(socket_pair(&pair[0], &pair[1]), 0);
 		pid_t pid = start_prover(rows[i].acts, rows[i].count, &rows[i].answer, pair[1]);
 		close(pair[1]);
 		if (rows[i].count == 0)

@@ -387,7 +387,8 @@ static int run(const enum reason *said, bool once, int64_t within_ms, int status
 	int asks[2], secrets[2], told[2], wake[2];
 	assert_non_null(mkdtemp(folder));
 	int kept_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	assert_int_equal(socket_pair(asks) | socket_pair(secrets), 0);
+	assert_int_equal(socket_pair(&asks[0], &asks[1]) | socket_pair(&secrets[0], &secrets[1]),
+			 0);
 	assert_int_equal(pipe2(told, O_CLOEXEC) | pipe2(wake, O_CLOEXEC), 0);
 	reasons = said;
 	server.wake_fd = wake[1];

@@ -43,7 +43,8 @@ static int set_up(void **state)
 	};
 	(void)state;
 	heard_count = settled_count = 0;
-	if (socket_pair(queue) || socket_pair(ends) || relay_init(&relay, &config, queue[0], 4))
+	if (socket_pair(&queue[0], &queue[1]) || socket_pair(&ends[0], &ends[1]) ||
+	    relay_init(&relay, &config, queue[0], 4))
 		return 1;
 	relay.ears = (struct relay_ears){ &config, hear, hear_settled };
 	return relay_add(&relay, ends[0], -1, &origin);

@@ -22,7 +22,7 @@ static int set_up(void **state)
 {
 	(void)state;
 	said = (struct secret_answer){ .kind = SECRET_PASSWORD, .text = "word" };
-	return socket_pair(pair);
+	return socket_pair(&pair[0], &pair[1]);
 }
 
 static int tear_down(void **state)

@@ -209,7 +209,7 @@ static void run_row(const struct row *row)
 	int device[2], queue[2], report[2];
 	char codes[512], replies[8192], seen[1024], wanted[512];
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, device), 0);
-	assert_int_equal(socket_pair(queue), 0);
+	assert_int_equal(socket_pair(&queue[0], &queue[1]), 0);
 	assert_int_equal(pipe(report), 0);
 	if (row->early)
 		say_all(device[0], row);

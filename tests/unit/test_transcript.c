@@ -22,7 +22,7 @@ static struct transcript *begin(void)
 	static const struct hello_port port = { .tls = HELLO_TLS_OFF };
 	struct transcript *t = calloc(1, sizeof *t);
 	watched = 0;
-	assert_int_equal(socket_pair(ends), 0);
+	assert_int_equal(socket_pair(&ends[0], &ends[1]), 0);
 	transcript_init(t, ends[0], &watched, &port);
 	return t;
 }
