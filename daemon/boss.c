@@ -1206,10 +1206,11 @@ static int look_at_keys(const struct config *config, const struct config_listene
 	close_fd(&out);
 	if (error)
 		return error;
+	int status = 0;
 	ssize_t got = read_all(in, why, size - 1);
 	why[got > 0 ? got : 0] = '\0';
-	waitpid(pid, NULL, 0);
-	return 0;
+	waitpid(pid, &status, 0);
+	return *why || status == 0 ? 0 : -EIO;
 }
 
 int boss_check_keys(const struct config *config, char error_out[CONFIG_ERROR_MAX])

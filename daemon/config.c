@@ -602,8 +602,11 @@ static bool resolve_logins(struct loading *loading, size_t at)
 	if (error)
 		return fail(loading, at, "`users = %.160s`: %s, a file of logins is expected", path,
 			    strerror(-error));
-	bool fits = write_logins(&users, &text);
+	bool fits = write_logins(&users, &text), nobody = users.count == 0;
 	users_done(&users);
+	if (nobody)
+		return fail(loading, at, "`users = %.160s` has nobody in it, a login is expected",
+			    path);
 	if (!fits)
 		return fail(loading, at, "`users = %.160s` has too many lines, fewer are expected",
 			    path);
@@ -849,7 +852,8 @@ static bool check_listener(struct loading *loading, const struct config_listener
 {
 	if (!check_listen(loading, listener))
 		return false;
-	if (listener->auth == CONFIG_AUTH_REQUIRE && !*listener->users)
+	/* in a role it may be empty: the file was not for whoever resolved it to read */
+	if (!loading->resolved && listener->auth == CONFIG_AUTH_REQUIRE && !*listener->users)
 		return fail(
 			loading, listener->at,
 			"[smtp %s] has `auth = require` and nobody can log in, `users` is expected",

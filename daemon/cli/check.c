@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "daemon/boss.h"
+#include "daemon/cli/telling.h"
 #include "daemon/cli/verbs.h"
 #include "daemon/fdio.h"
 #include "daemon/json.h"
@@ -40,9 +41,7 @@ static void print_finding(struct findings *findings, const char *what, bool ok, 
 	json_put_bool(json, "ok", ok);
 	json_put_text(json, "text", text);
 	json_put_text(json, "remedy", remedy);
-	auto_free char *line = json_line(json);
-	json_free(json);
-	puts(line);
+	telling_json(json);
 }
 
 /* One line of the courier's: what, 0 or 1, text, remedy. */

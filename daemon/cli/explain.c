@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "daemon/cli/single.h"
+#include "daemon/cli/telling.h"
 #include "daemon/fdio.h"
 #include "daemon/json.h"
 #include "daemon/keep.h"
@@ -30,9 +31,7 @@ static int list_types(bool as_json)
 		json_put_text(json, "type", types[i].name);
 		json_put_text(json, "extension", types[i].extension);
 		json_put_text(json, "help", types[i].help);
-		auto_free char *line = json_line(json);
-		json_free(json);
-		puts(line);
+		telling_json(json);
 	}
 	return EXIT_OK;
 }
@@ -53,9 +52,7 @@ static int list_reasons(bool as_json)
 		json_put_number(json, "code", row->code);
 		json_put_text(json, "enhanced", row->enhanced);
 		json_put_text(json, "text", row->words);
-		auto_free char *line = json_line(json);
-		json_free(json);
-		puts(line);
+		telling_json(json);
 	}
 	return EXIT_OK;
 }

@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 #include "daemon/aside.h"
 #include "daemon/cli/retry.h"
+#include "daemon/cli/telling.h"
 #include "daemon/cli/verbs.h"
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
@@ -16,7 +16,6 @@
 #include "daemon/spool.h"
 
 #define TEXT_MAX 400 /* octets of one value, for people */
-#define TIME_MAX 40
 
 /* The quarantine of a configuration, opened. */
 struct ward {
@@ -38,13 +37,9 @@ static const char *sender_of(const struct aside *aside)
 	return sender ? sender : json_text(aside->facts, "from");
 }
 
-static void print_time(const struct aside *aside, char text[TIME_MAX])
+static const char *time_of(const struct aside *aside, char text[TELLING_TIME_MAX])
 {
-	time_t seconds = (time_t)(aside->time_ms / 1000);
-	struct tm time;
-	if (!localtime_r(&seconds, &time) ||
-	    !strftime(text, TIME_MAX, "%Y-%m-%dT%H:%M:%S%z", &time))
-		snprintf(text, TIME_MAX, "-");
+	return telling_time(aside->time_ms, text) ? text : "-";
 }
 
 static void print_line(struct json *json)
@@ -59,17 +54,15 @@ static void list_json(const struct aside *aside)
 {
 	static const char *const texts[] = { "source", "reason", "text", "subject", "name" };
 	struct json *json = json_object_new();
-	char time[TIME_MAX];
-	print_time(aside, time);
+	char time[TELLING_TIME_MAX];
 	json_put_text(json, "id", aside->id);
-	json_put_text(json, "time", time);
+	json_put_text(json, "time", telling_time(aside->time_ms, time));
 	json_put_text(json, "kind", kind_of(aside));
 	json_put_text(json, "from", sender_of(aside));
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
 		json_put_text(json, texts[i], json_text(aside->facts, texts[i]));
 	json_put_number(json, "bytes", (int64_t)aside->bytes);
-	print_line(json);
-	json_free(json);
+	telling_json(json);
 }
 
 /* Anybody's text, for a column of a table. */
@@ -82,10 +75,9 @@ static void print_column(const char *text, int width)
 
 static void list_row(const struct aside *aside)
 {
-	char time[TIME_MAX], why[TEXT_MAX];
+	char time[TELLING_TIME_MAX], why[TEXT_MAX];
 	const char *text = json_text(aside->facts, "text");
-	print_time(aside, time);
-	printf("%s  %-24s  %-7s  %10llu  ", aside->id, time, kind_of(aside),
+	printf("%s  %-24s  %-7s  %10llu  ", aside->id, time_of(aside, time), kind_of(aside),
 	       (unsigned long long)aside->bytes);
 	print_column(json_text(aside->facts, "source"), 8);
 	print_column(json_text(aside->facts, "reason"), 10);
@@ -190,12 +182,11 @@ static void print_path(const struct ward *ward, const struct aside *aside, char 
 
 static void show_json(const struct ward *ward, const struct aside *aside)
 {
-	char path[PATH_MAX + 64], time[TIME_MAX];
+	char path[PATH_MAX + 64], time[TELLING_TIME_MAX];
 	print_path(ward, aside, path);
-	print_time(aside, time);
 	json_put_text(aside->facts, "id", aside->id);
 	json_put_text(aside->facts, "kind", kind_of(aside));
-	json_put_text(aside->facts, "time", time);
+	json_put_text(aside->facts, "time", telling_time(aside->time_ms, time));
 	json_put_text(aside->facts, "path", path);
 	json_put_number(aside->facts, "kept_bytes", (int64_t)aside->bytes);
 	print_line(aside->facts);
@@ -229,12 +220,12 @@ static void show_facts(const struct ward *ward, const struct aside *aside)
 	static const char *const texts[] = { "reason", "text",   "job",      "source", "peer",
 					     "login",  "sender", "from",     "date",   "subject",
 					     "name",   "folder", "extension" };
-	char path[PATH_MAX + 64], time[TIME_MAX];
+	char path[PATH_MAX + 64], time[TELLING_TIME_MAX];
 	const struct json *to = json_get(aside->facts, "to");
 	print_path(ward, aside, path);
-	print_time(aside, time);
 	printf("%-9s %s\n%-9s %s, %llu bytes\n%-9s %s\n%-9s %s\n", "id", aside->id, "kind",
-	       kind_of(aside), (unsigned long long)aside->bytes, "path", path, "time", time);
+	       kind_of(aside), (unsigned long long)aside->bytes, "path", path, "time",
+	       time_of(aside, time));
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
 		show_text(texts[i], json_text(aside->facts, texts[i]));
 	for (size_t i = 0; i < json_count(to); i++)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include "daemon/aside.h"
 #include "daemon/cli/single.h"
+#include "daemon/cli/telling.h"
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
 #include "daemon/spool.h"
@@ -45,9 +46,7 @@ static void print_outcome(const struct trial *trial, const struct ask_answer *an
 	json_put_text(json, "reason", answer->reason ? row->name : NULL);
 	json_put_text(json, "text", answer->text);
 	json_put_number(json, "parts", answer->parts);
-	auto_free char *line = json_line(json);
-	json_free(json);
-	puts(line);
+	telling_json(json);
 }
 
 /* The entry is gone for good, so nobody will ask again: the mark is not needed. One that stays is a

@@ -3,17 +3,14 @@
 #include "daemon/status.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include "daemon/aside.h"
 #include "daemon/boss.h"
 #include "daemon/cli/telling.h"
 #include "daemon/cli/verbs.h"
-#include "daemon/failures.h"
 #include "daemon/fdio.h"
 #include "daemon/json.h"
 #include "daemon/keep.h"
@@ -31,13 +28,6 @@ struct report {
 	int sources_fd;
 };
 
-static void print_json(struct json *json)
-{
-	auto_free char *line = json_line(json);
-	json_free(json);
-	puts(line);
-}
-
 /* --- sources ---------------------------------------------------------------------------------- */
 
 static const char *const state_words[] = {
@@ -46,31 +36,7 @@ static const char *const state_words[] = {
 	[STATUS_WAITING] = "waiting",
 };
 
-/* What is kept of sessions that failed, the last first. */
-struct failed {
-	struct dialogue dialogue;
-	char text[DIALOGUE_TEXT_MAX];
-};
-
-static int compare_failed(const void *a, const void *b)
-{
-	const struct failed *left = a, *right = b;
-	return (left->dialogue.began_ms < right->dialogue.began_ms) -
-	       (left->dialogue.began_ms > right->dialogue.began_ms);
-}
-
-static size_t read_failed(const struct report *report, const char *name,
-			  struct failed failed[FAILURES_MAX])
-{
-	auto_close int fd = openat(report->sources_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	size_t count = 0;
-	for (size_t i = 0; i < FAILURES_MAX; i++)
-		count += failures_read(fd, i, &failed[count].dialogue, failed[count].text);
-	qsort(failed, count, sizeof *failed, compare_failed);
-	return count;
-}
-
-static void print_failed(const struct failed *failed)
+static void print_failed(const struct telling_failed *failed)
 {
 	char peer[46], time[TELLING_TIME_MAX], words[2 * DIALOGUE_WORDS_MAX];
 	const struct dialogue *dialogue = &failed->dialogue;
@@ -97,7 +63,7 @@ static void put_source(const char *name, const char *kind, const struct status *
 	json_put_text(json, "next_try", telling_time(status->until_ms, text));
 	if (failed)
 		json_put(json, "failed", failed);
-	print_json(json);
+	telling_json(json);
 }
 
 static void print_source(const char *name, const char *kind, const struct status *status)
@@ -152,15 +118,15 @@ static void tell_source(const struct report *report, const char *name, const cha
 
 static void tell_listener(const struct report *report, const char *name)
 {
-	static struct failed failed[FAILURES_MAX];
+	static struct telling_failed failed[FAILURES_MAX];
 	struct status status = status_of(report, name, true);
-	size_t count = read_failed(report, name, failed);
-	if (!report->options->json)
+	size_t count = telling_read_failed(report->sources_fd, name, failed);
+	if (!report->options->json) {
 		print_source(name, "smtp", &status);
-	for (size_t i = 0; !report->options->json && i < count; i++)
-		print_failed(&failed[i]);
-	if (!report->options->json)
+		for (size_t i = 0; i < count; i++)
+			print_failed(&failed[i]);
 		return;
+	}
 	struct json *list = json_array_new();
 	for (size_t i = 0; i < count; i++)
 		json_put(list, NULL, telling_failure(&failed[i].dialogue, failed[i].text));
@@ -196,7 +162,7 @@ static void tell_share(const struct report *report, const char *name, const char
 	json_put_text(json, "state", state);
 	json_put_number(json, "free_bytes", free_bytes);
 	json_put_text(json, "last_error", *why ? why : NULL);
-	print_json(json);
+	telling_json(json);
 }
 
 /* One line of the courier's: number, up or away, free octets, why. */
@@ -278,7 +244,7 @@ static void tell_aside(const struct report *report)
 	struct json *json = json_object_new();
 	json_put_number(json, "held", 0);
 	json_put_number(json, "quarantined", count);
-	print_json(json);
+	telling_json(json);
 }
 
 int verb_status(const struct options *options)

@@ -1,8 +1,10 @@
-/* telling.c: prints what was said, line by line. Never asks anybody. */
+/* telling.c: objects, times, and what was said, line by line. Never asks anybody. */
 #define _GNU_SOURCE
 #include "daemon/cli/telling.h"
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include "daemon/keep.h"
@@ -14,6 +16,13 @@ static const char *const voices[] = {
 	[DIALOGUE_ANSWER] = "answer",
 	[DIALOGUE_NOTE] = "note",
 };
+
+void telling_json(struct json *json)
+{
+	auto_free char *line = json_line(json);
+	json_free(json);
+	puts(line);
+}
 
 void telling_peer(const struct dialogue *dialogue, char *peer_out)
 {
@@ -48,9 +57,7 @@ static void tell(const struct dialogue *dialogue, int64_t at_ms, const char *who
 		json_put_number(json, "session", (int64_t)dialogue->session);
 		json_put_text(json, "who", who);
 		json_put_text(json, "text", text);
-		auto_free char *line = json_line(json);
-		json_free(json);
-		puts(line);
+		telling_json(json);
 		return;
 	}
 	if (localtime_r(&seconds, &time))
@@ -88,6 +95,24 @@ void telling_end(const struct dialogue *dialogue, int64_t at_ms, bool json)
 {
 	tell(dialogue, at_ms, dialogue->outcome == DIALOGUE_WELL ? "ended" : "failed",
 	     dialogue->diagnosis, json);
+}
+
+static int compare_failed(const void *a, const void *b)
+{
+	const struct telling_failed *left = a, *right = b;
+	return (left->dialogue.began_ms < right->dialogue.began_ms) -
+	       (left->dialogue.began_ms > right->dialogue.began_ms);
+}
+
+size_t telling_read_failed(int sources_fd, const char *source,
+			   struct telling_failed failed_out[FAILURES_MAX])
+{
+	auto_close int fd = openat(sources_fd, source, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	size_t count = 0;
+	for (size_t i = 0; i < FAILURES_MAX; i++)
+		count += failures_read(fd, i, &failed_out[count].dialogue, failed_out[count].text);
+	qsort(failed_out, count, sizeof *failed_out, compare_failed);
+	return count;
 }
 
 struct json *telling_failure(const struct dialogue *dialogue, const char *text)

@@ -2,15 +2,12 @@
  * is told by the listeners (daemon/smtp/audience.h). */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 #include "daemon/cli/telling.h"
 #include "daemon/cli/verbs.h"
-#include "daemon/failures.h"
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
 #include "daemon/source.h"
@@ -33,6 +30,19 @@ static bool is_wanted(const struct watch *watch, const struct config_listener *l
 {
 	const char *source = watch->options->source;
 	return !source || strcmp(source, listener->name) == 0;
+}
+
+static bool has_listener(const struct watch *watch)
+{
+	const char *source = watch->options->source;
+	if (source && !config_find_listener(&watch->config, source))
+		fprintf(stderr, "letterchute: there is no [smtp %s] in the configuration\n",
+			source);
+	else if (watch->config.listeners_count == 0)
+		fputs("letterchute: there is no [smtp] section in the configuration\n", stderr);
+	else
+		return true;
+	return false;
 }
 
 /* --- a seat at each listener ------------------------------------------------------------------ */
@@ -152,6 +162,8 @@ static int follow(struct watch *watch)
 			fputs("-- the listener is gone; waiting for it\n", stderr);
 			read_again(watch);
 		}
+		if (!has_listener(watch))
+			return EXIT_CONFIGURATION;
 		before = true;
 		nap_ms(RETRY_MS);
 	}
@@ -159,17 +171,17 @@ static int follow(struct watch *watch)
 
 /* --- what is kept ----------------------------------------------------------------------------- */
 
-static void tell_kept(const struct watch *watch, int fd)
+static void tell_kept(const struct watch *watch, int sources_fd, const char *source)
 {
-	static char text[DIALOGUE_TEXT_MAX];
-	struct dialogue dialogue;
-	for (size_t i = 0; i < FAILURES_MAX; i++) {
-		if (!failures_read(fd, i, &dialogue, text) ||
-		    (watch->peer.known &&
-		     memcmp(dialogue.peer, watch->peer.address, sizeof dialogue.peer) != 0))
+	static struct telling_failed failed[FAILURES_MAX];
+	size_t count = telling_read_failed(sources_fd, source, failed);
+	while (count-- > 0) {
+		const struct dialogue *dialogue = &failed[count].dialogue;
+		if (watch->peer.known &&
+		    memcmp(dialogue->peer, watch->peer.address, sizeof dialogue->peer) != 0)
 			continue;
-		telling_lines(&dialogue, text, watch->options->json);
-		telling_end(&dialogue, dialogue.began_ms, watch->options->json);
+		telling_lines(dialogue, failed[count].text, watch->options->json);
+		telling_end(dialogue, dialogue->began_ms, watch->options->json);
 	}
 }
 
@@ -184,10 +196,8 @@ static int tell_last(const struct watch *watch)
 	}
 	for (size_t i = 0; i < watch->config.listeners_count; i++) {
 		const struct config_listener *listener = &watch->config.listeners[i];
-		auto_close int fd =
-			openat(sources_fd, listener->name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-		if (is_wanted(watch, listener) && fd >= 0)
-			tell_kept(watch, fd);
+		if (is_wanted(watch, listener))
+			tell_kept(watch, sources_fd, listener->name);
 	}
 	return EXIT_OK;
 }
@@ -215,15 +225,9 @@ int verb_watch_device(const struct options *options)
 	int status = options_load(options, &watch.config);
 	if (status)
 		return status;
-	if (options->source && !config_find_listener(&watch.config, options->source)) {
-		fprintf(stderr, "letterchute: there is no [smtp %s] in the configuration\n",
-			options->source);
-		status = EXIT_CONFIGURATION;
-	} else if (watch.config.listeners_count == 0) {
-		fputs("letterchute: there is no [smtp] section in the configuration\n", stderr);
-		status = EXIT_CONFIGURATION;
-	} else
-		status = options->last ? tell_last(&watch) : follow(&watch);
+	status = !has_listener(&watch) ? EXIT_CONFIGURATION
+		 : options->last       ? tell_last(&watch)
+				       : follow(&watch);
 	config_done(&watch.config);
 	return status;
 }

@@ -114,6 +114,15 @@ def test_require_without_users(place):
     require(re.search(r"gateway\.conf:\d+: .*users.*expected", done.stderr.decode()), done.stderr)
 
 
+@rows([("empty", ""), ("comments alone", "# nobody yet\n\n")])
+def test_nobody_in_the_file(place, text):
+    """It would take every role of the gateway down, or let nobody in without a word."""
+    for auth in ("require", "optional"):
+        done = place.run("run", "-c", place.config(smtp=f"auth = {auth}\n" + IN_CLEAR + users_file(place, text)))
+        equal(done.returncode, 78, done.stderr)
+        require(re.search(r"gateway\.conf:\d+: .*nobody.*expected", done.stderr.decode()), done.stderr)
+
+
 @needs_root
 def test_file_for_root_alone(place):
     users = users_file(place, users_line("cam", SECRET))
