@@ -72,9 +72,7 @@ static void explain(const struct tls *tls, int error, char *why)
 		snprintf(
 			why, TLS_WHY_MAX,
 			"the server speaks only TLS 1.1 or older, TLS 1.2 is the least that is taken");
-	else if (error == GNUTLS_E_UNEXPECTED_PACKET_LENGTH ||
-		 error == GNUTLS_E_UNEXPECTED_PACKET ||
-		 error == GNUTLS_E_UNSUPPORTED_VERSION_PACKET)
+	else if (error == GNUTLS_E_UNEXPECTED_PACKET_LENGTH || error == GNUTLS_E_UNEXPECTED_PACKET)
 		snprintf(why, TLS_WHY_MAX,
 			 "the server does not speak TLS on this port: is `tls` or `port` another?");
 	else if (error == GNUTLS_E_PREMATURE_TERMINATION || error == GNUTLS_E_PULL_ERROR ||
@@ -102,7 +100,7 @@ static void explain_device(const struct tls *tls, int error, char *why)
 	else if (error == GNUTLS_E_PREMATURE_TERMINATION || error == GNUTLS_E_PULL_ERROR ||
 		 error == GNUTLS_E_PUSH_ERROR)
 		snprintf(why, TLS_WHY_MAX, "the device closed the connection during the handshake");
-	else if (error == GNUTLS_E_PK_SIGN_FAILED || error == GNUTLS_E_DECRYPTION_FAILED)
+	else if (error == GNUTLS_E_PK_SIGN_FAILED)
 		snprintf(why, TLS_WHY_MAX, "the private key could not be used");
 	else if (error == GNUTLS_E_FATAL_ALERT_RECEIVED)
 		snprintf(why, TLS_WHY_MAX,
@@ -128,6 +126,8 @@ int tls_handshake(struct tls *tls, char why_out[TLS_WHY_MAX])
 		explain_device(tls, error, why_out);
 	else
 		explain(tls, error, why_out);
+	/* the other end may show it to somebody; where it is gone nothing comes of it */
+	gnutls_alert_send_appropriate(tls->session, error);
 	return -EPROTO;
 }
 

@@ -272,18 +272,6 @@ void tls_key_public(const struct tls_key *key, struct tls_public *public_out)
 	}
 }
 
-static ssize_t take(int error, gnutls_datum_t *result, uint8_t out[TLS_SIGNATURE_MAX])
-{
-	if (error)
-		return -1;
-	ssize_t size = result->size <= TLS_SIGNATURE_MAX ? (ssize_t)result->size : -1;
-	if (size >= 0)
-		memcpy(out, result->data, result->size);
-	explicit_bzero(result->data, result->size);
-	gnutls_free(result->data);
-	return size;
-}
-
 ssize_t tls_key_sign(const struct tls_key *key, uint32_t algorithm, const void *hash, size_t size,
 		     uint8_t signature_out[TLS_SIGNATURE_MAX])
 {
@@ -296,13 +284,22 @@ ssize_t tls_key_sign(const struct tls_key *key, uint32_t algorithm, const void *
 						   GNUTLS_PRIVKEY_SIGN_FLAG_TLS1_RSA, &in, &result)
 			: gnutls_privkey_sign_hash2(key->key, (gnutls_sign_algorithm_t)algorithm, 0,
 						    &in, &result);
-	return take(error, &result, signature_out);
+	if (error)
+		return -1;
+	ssize_t used = result.size <= TLS_SIGNATURE_MAX ? (ssize_t)result.size : -1;
+	if (used >= 0)
+		memcpy(signature_out, result.data, result.size);
+	gnutls_free(result.data);
+	return used;
 }
 
 ssize_t tls_key_decrypt(const struct tls_key *key, const void *text, size_t size,
-			uint8_t plain_out[TLS_SIGNATURE_MAX])
+			uint8_t plain_out[TLS_SECRET_SIZE])
 {
 	const gnutls_datum_t in = { (unsigned char *)(uintptr_t)text, (unsigned)size };
-	gnutls_datum_t result = { NULL, 0 };
-	return take(gnutls_privkey_decrypt_data(key->key, 0, &in, &result), &result, plain_out);
+	if (gnutls_rnd(GNUTLS_RND_KEY, plain_out, TLS_SECRET_SIZE) != 0)
+		return -1;
+	/* takes the same time whether the padding is right, and leaves the random octets if not */
+	gnutls_privkey_decrypt_data2(key->key, 0, &in, plain_out, TLS_SECRET_SIZE);
+	return TLS_SECRET_SIZE;
 }

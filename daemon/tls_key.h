@@ -27,4 +27,4 @@ void tls_key_public(const struct tls_key *key, struct tls_public *public_out);
 ssize_t tls_key_sign(const struct tls_key *key, uint32_t algorithm, const void *hash, size_t size,
 		     uint8_t signature_out[TLS_SIGNATURE_MAX]);
 ssize_t tls_key_decrypt(const struct tls_key *key, const void *text, size_t size,
-			uint8_t plain_out[TLS_SIGNATURE_MAX]);
+			uint8_t plain_out[TLS_SECRET_SIZE]);

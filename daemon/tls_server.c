@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <gnutls/abstract.h>
+#include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,9 +27,10 @@ int tls_server_prepare(enum tls_compat compat)
 
 /* --- the key that is elsewhere ---------------------------------------------------------------- */
 
-/* What GnuTLS frees. */
+/* What GnuTLS frees, also of what failed. */
 static int give(const uint8_t *octets, ssize_t size, gnutls_datum_t *out)
 {
+	*out = (gnutls_datum_t){ NULL, 0 };
 	if (size < 0)
 		return GNUTLS_E_PK_SIGN_FAILED;
 	out->data = gnutls_malloc((size_t)size + 1);
@@ -56,13 +58,14 @@ static int decrypt(gnutls_privkey_t key, void *context, const gnutls_datum_t *te
 		   gnutls_datum_t *plain)
 {
 	const struct tls *tls = context;
-	uint8_t octets[TLS_SIGNATURE_MAX];
+	uint8_t secret[TLS_SECRET_SIZE];
 	(void)key;
-	int error = give(octets,
-			 tls->signer->decrypt(tls->signer->context, text->data, text->size, octets),
-			 plain);
-	explicit_bzero(octets, sizeof octets);
-	return error ? GNUTLS_E_DECRYPTION_FAILED : 0;
+	if (tls->signer->decrypt(tls->signer->context, text->data, text->size, secret) < 0 &&
+	    gnutls_rnd(GNUTLS_RND_KEY, secret, sizeof secret) != 0)
+		return give(secret, -1, plain);
+	int error = give(secret, sizeof secret, plain);
+	explicit_bzero(secret, sizeof secret);
+	return error;
 }
 
 static int tell_about(gnutls_privkey_t key, unsigned flags, void *context)

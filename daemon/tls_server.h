@@ -16,7 +16,8 @@ enum tls_compat {
 };
 
 #define TLS_CHAIN_MAX     (32 * 1024) /* octets of all certificates */
-#define TLS_SIGNATURE_MAX 1024        /* octets of a signature, or of what is decrypted */
+#define TLS_SIGNATURE_MAX 1024        /* octets of a signature, or of what is to be decrypted */
+#define TLS_SECRET_SIZE   48          /* octets of a pre-master secret */
 
 /* What everybody may know of a key: its kind as GnuTLS numbers it, and its certificates, DER, each
  * behind its length (uint32_t). */
@@ -26,14 +27,15 @@ struct tls_public {
 	uint8_t chain[TLS_CHAIN_MAX];
 };
 
-/* Who has the key. Both return octets, or -1. */
+/* Who has the key. Both return octets, or -1. `decrypt` gives TLS_SECRET_SIZE random ones where the
+ * text holds no pre-master secret: nobody may learn whether it did (RFC 5246 section 7.4.7.1). */
 struct tls_signer {
 	void *context;
 	/* `algorithm`: the signature's, as GnuTLS numbers it */
 	ssize_t (*sign)(void *context, uint32_t algorithm, const void *hash, size_t size,
 			uint8_t signature_out[TLS_SIGNATURE_MAX]);
 	ssize_t (*decrypt)(void *context, const void *text, size_t size,
-			   uint8_t plain_out[TLS_SIGNATURE_MAX]);
+			   uint8_t plain_out[TLS_SECRET_SIZE]);
 };
 
 /* Where records come from and go to. Neither waits: octets, 0 at the end, -1 with errno. */

@@ -58,7 +58,7 @@ static enum vault_verdict ask_short(const struct vault *vault, struct vault_ques
 }
 
 static ssize_t use_key(const struct vault *vault, enum vault_kind kind, uint32_t algorithm,
-		       const void *octets, size_t size, uint8_t *out)
+		       const void *octets, size_t size, uint8_t *out, size_t room)
 {
 	struct vault_question question = { .kind = kind, .algorithm = algorithm };
 	struct vault_answer answer;
@@ -66,7 +66,7 @@ static ssize_t use_key(const struct vault *vault, enum vault_kind kind, uint32_t
 		return -1;
 	memcpy(question.octets, octets, size);
 	question.size = (uint32_t)size;
-	if (ask_short(vault, &question, &answer) != VAULT_YES)
+	if (ask_short(vault, &question, &answer) != VAULT_YES || answer.size > room)
 		return -1;
 	ssize_t used = (ssize_t)answer.size;
 	memcpy(out, answer.octets, answer.size);
@@ -77,13 +77,17 @@ static ssize_t use_key(const struct vault *vault, enum vault_kind kind, uint32_t
 ssize_t vault_sign(void *context, uint32_t algorithm, const void *hash, size_t size,
 		   uint8_t signature_out[TLS_SIGNATURE_MAX])
 {
-	return use_key(context, VAULT_SIGN, algorithm, hash, size, signature_out);
+	return use_key(context, VAULT_SIGN, algorithm, hash, size, signature_out,
+		       TLS_SIGNATURE_MAX);
 }
 
 ssize_t vault_decrypt(void *context, const void *text, size_t size,
-		      uint8_t plain_out[TLS_SIGNATURE_MAX])
+		      uint8_t plain_out[TLS_SECRET_SIZE])
 {
-	return use_key(context, VAULT_DECRYPT, 0, text, size, plain_out);
+	return use_key(context, VAULT_DECRYPT, 0, text, size, plain_out, TLS_SECRET_SIZE) ==
+			       TLS_SECRET_SIZE
+		       ? TLS_SECRET_SIZE
+		       : -1;
 }
 
 enum vault_verdict vault_login(const struct vault *vault, const char *name, const char *password)

@@ -58,6 +58,6 @@ enum vault_verdict vault_chain(const struct vault *vault, struct tls_public *pub
 ssize_t vault_sign(void *context, uint32_t algorithm, const void *hash, size_t size,
 		   uint8_t signature_out[TLS_SIGNATURE_MAX]);
 ssize_t vault_decrypt(void *context, const void *text, size_t size,
-		      uint8_t plain_out[TLS_SIGNATURE_MAX]);
+		      uint8_t plain_out[TLS_SECRET_SIZE]);
 
 enum vault_verdict vault_login(const struct vault *vault, const char *name, const char *password);
