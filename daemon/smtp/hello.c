@@ -518,7 +518,7 @@ static bool judge_suites(const struct hello *hello, const struct hello_port *por
 	if (hello->usable & HELLO_STRONG)
 		return false;
 	if (hello->usable & HELLO_3DES) {
-		if (port->compat == HELLO_ANCIENT)
+		if (port->compat == TLS_ANCIENT)
 			return false;
 		say(words, "offers 3DES at best: set tls_compat = ancient for this listener");
 	} else if (hello->usable & HELLO_FOREIGN) {
@@ -540,7 +540,7 @@ bool hello_judge(const struct hello *hello, const struct hello_port *port,
 	struct words words = { .text = words_out };
 	const char *version = hello_version(hello->newest);
 	words_out[0] = '\0';
-	if (port->at_once && port->tls == HELLO_TLS_OFF)
+	if (port->at_once && !port->tls)
 		say(&words, "speaks TLS at once on a port without it: switch TLS/SSL off at the "
 			    "device, or set tls = implicit for this listener");
 	else if (port->at_once)
@@ -556,7 +556,7 @@ bool hello_judge(const struct hello *hello, const struct hello_port *port,
 	} else if (hello->newest <= HELLO_SSL3)
 		say(&words, "speaks %s only, which is not available: " WITHOUT, version);
 	else if (!judge_suites(hello, port, &words) && hello->newest < HELLO_TLS12 &&
-		 port->compat == HELLO_MODERN)
+		 port->compat == TLS_MODERN)
 		say(&words, "offers %s %s: set tls_compat = legacy for this listener", version,
 		    hello->newest == HELLO_TLS10 ? "only" : "at most");
 	return words.used > 0;

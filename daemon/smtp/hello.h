@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "daemon/tls_server.h"
 
 #define HELLO_MAX       8192 /* octets; a longer one is not read */
 #define HELLO_SUITES    10   /* that are named */
@@ -68,15 +69,9 @@ const char *hello_version(uint16_t version);
 void hello_describe(const struct hello *hello, char words_out[HELLO_WORDS_MAX]);
 
 /* What a port takes: [smtp] tls and tls_compat. */
-enum hello_tls { HELLO_TLS_OFF, HELLO_TLS_STARTTLS, HELLO_TLS_REQUIRE, HELLO_TLS_IMPLICIT };
-enum hello_compat {
-	HELLO_MODERN, /* TLS 1.2 and up */
-	HELLO_LEGACY, /* TLS 1.0 and up */
-	HELLO_ANCIENT /* the same, and 3DES */
-};
 struct hello_port {
-	enum hello_tls tls;
-	enum hello_compat compat;
+	bool tls; /* at all */
+	enum tls_compat compat;
 	bool at_once; /* the hello came unasked, and the port does not take it like that */
 };
 

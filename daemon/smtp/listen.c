@@ -88,6 +88,7 @@ static void close_one_by_one(struct listener *l, int device_fd, int link_fd)
 		close(FD_LISTENING + (int)i);
 	for (size_t i = 0; i < l->waiting_count; i++)
 		close(l->waiting[i].device_fd);
+	l->audience.count = NULL; /* which was not passed on to us */
 	audience_done(&l->audience);
 	close_fd(&l->status_fd);
 	relay_done(&l->relay);
@@ -100,7 +101,10 @@ static int place_child_fds(struct listener *l, int device_fd, int link_fd, int k
 {
 	if (dup3(device_fd, CHILD_DEVICE, O_CLOEXEC) < 0 || dup3(link_fd, CHILD_ASK, O_CLOEXEC) < 0)
 		return -errno;
-	if (keeper_fd >= 0 && dup3(keeper_fd, CHILD_KEEPER, O_CLOEXEC) < 0)
+	/* the link by which the listener tells the keeper of sessions is none of theirs */
+	if (keeper_fd < 0)
+		close(CHILD_KEEPER);
+	else if (dup3(keeper_fd, CHILD_KEEPER, O_CLOEXEC) < 0)
 		return -errno;
 	if (close_range(CHILD_FIRST_FREE, ~0U, 0) < 0)
 		close_one_by_one(l, device_fd, link_fd);
@@ -150,8 +154,10 @@ static int start_session(struct listener *l, int *device_fd, const struct facts_
 		config_needs_keeper(l->section) ? vault_visit(FD_KEEPER, peer) : -1;
 	l->settings.habit = l->habits ? habit_of(l, peer) : NULL;
 	pid_t pid = fork();
-	if (pid == 0)
+	if (pid == 0) {
+		close_fd(&ours);
 		run_child(l, *device_fd, theirs, keeper_fd, peer);
+	}
 	if (pid < 0)
 		return -errno;
 	struct ask_origin origin = { .kind = ASK_SOURCE_SMTP, .peer_known = 1, .peer_allowed = 1 };
@@ -501,27 +507,17 @@ static int prepare(struct listener *l)
 static void prepare_settings(struct listener *l)
 {
 	l->settings = (struct session_settings){
-		.source = l->section->name,
 		.host = l->host,
-		.rules = &l->config->rules,
 		.peer_allowed = true,
-		.tls = (enum config_tls)l->section->tls,
-		.auth = (enum config_auth)l->section->auth,
-		.has_logins = config_has_logins(l->section),
-		.plaintext_auth = l->section->plaintext_auth,
 		.keeper_fd = -1,
-		.lenient = l->section->line_ends == CONFIG_LINES_LENIENT,
-		.idle_s = l->section->idle_s,
-		.answer_within_s = l->config->gateway.answer_within_s,
 		.in_fd = CHILD_DEVICE,
 		.out_fd = CHILD_DEVICE,
 		.ask_fd = CHILD_ASK,
 		.tell_fd = CHILD_ASK,
 		.watched = l->audience.watched,
-		.port = { .tls = (enum hello_tls)l->section->tls,
-			  .compat = (enum hello_compat)l->section->tls_compat },
 		.receiving_fd = FD_RECEIVING,
 	};
+	session_configure(&l->settings, l->config, l->section);
 }
 
 /* Sessions that wait for their couriers get their answers; the others are told to end. */

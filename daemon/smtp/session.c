@@ -712,6 +712,28 @@ static void log_failure(struct session *s)
 	record_peer(&record, LOG_WARNING, "failed", words);
 }
 
+#define IDLE_S 60 /* where no listener's settings hold */
+
+void session_configure(struct session_settings *settings, const struct config *config,
+		       const struct config_listener *listener)
+{
+	settings->rules = &config->rules;
+	settings->answer_within_s = config->gateway.answer_within_s;
+	settings->source = listener ? listener->name : "session";
+	settings->idle_s = listener ? listener->idle_s : IDLE_S;
+	settings->tls = CONFIG_TLS_OFF;
+	settings->auth = CONFIG_AUTH_OFF;
+	if (!listener)
+		return;
+	settings->tls = (enum config_tls)listener->tls;
+	settings->auth = (enum config_auth)listener->auth;
+	settings->has_logins = config_has_logins(listener);
+	settings->plaintext_auth = listener->plaintext_auth;
+	settings->lenient = listener->line_ends == CONFIG_LINES_LENIENT;
+	settings->port = (struct hello_port){ .tls = listener->tls != CONFIG_TLS_OFF,
+					      .compat = (enum tls_compat)listener->tls_compat };
+}
+
 void session_run(const struct session_settings *settings)
 {
 	static _Alignas(4096) struct session session;

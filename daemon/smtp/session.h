@@ -50,6 +50,10 @@ struct session_settings {
 	int receiving_fd;                 /* folder for nameless scratch; -1: memory only */
 };
 
+/* All that the configuration says. `listener`: NULL where there is none for this session. */
+void session_configure(struct session_settings *settings, const struct config *config,
+		       const struct config_listener *listener);
+
 /* Holds the dialogue and returns when it is over; the descriptors stay open. Once per process:
  * everything it needs is laid out beforehand. notice_prepare() has been called. */
 void session_run(const struct session_settings *settings);

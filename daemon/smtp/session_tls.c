@@ -89,7 +89,6 @@ static void encrypt_at_once(struct session *s)
 /* A device in clear waits for us, and we for it. */
 static void tell_port(struct session *s)
 {
-	transcript_no_tls(&s->transcript);
 	session_log_stranger(
 		s, "The device does not begin with TLS on a port that has `tls = implicit`: set "
 		   "SSL/TLS there, not STARTTLS or none");

@@ -3,7 +3,6 @@
 #define _GNU_SOURCE
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,8 +14,6 @@
 #include "daemon/smtp/session.h"
 #include "daemon/smtp/vault.h"
 #include "daemon/spill.h"
-
-#define IDLE_S 60 /* where no listener's settings hold */
 
 /* Not known: a pipe, a terminal, a local socket. Who can give us those is local. */
 static struct facts_peer find_peer(void)
@@ -41,17 +38,8 @@ static struct session_settings settings_of(const struct config *config,
 					   const struct config_listener *section)
 {
 	struct session_settings settings = {
-		.source = section ? section->name : "session",
-		.rules = &config->rules,
 		.peer = find_peer(),
-		.tls = section ? (enum config_tls)section->tls : CONFIG_TLS_OFF,
-		.auth = section ? (enum config_auth)section->auth : CONFIG_AUTH_OFF,
-		.has_logins = section && config_has_logins(section),
-		.plaintext_auth = section && section->plaintext_auth,
 		.keeper_fd = -1,
-		.lenient = section && section->line_ends == CONFIG_LINES_LENIENT,
-		.idle_s = section ? section->idle_s : IDLE_S,
-		.answer_within_s = config->gateway.answer_within_s,
 		.in_fd = 0,
 		.out_fd = 1,
 		.lent = true,
@@ -59,6 +47,7 @@ static struct session_settings settings_of(const struct config *config,
 		.tell_fd = -1,
 		.receiving_fd = find_scratch(),
 	};
+	session_configure(&settings, config, section);
 	settings.peer_allowed = !settings.peer.known || network_is_loopback(&settings.peer) ||
 				(section && network_match(&section->peers, &settings.peer));
 	return settings;
@@ -81,6 +70,8 @@ int single_run(const struct config *config, const char *name)
 	notice_prepare();
 	if (section && config_needs_keeper(section))
 		settings.keeper_fd = vault_visit(FD_KEEPER, &settings.peer);
+	/* the link by which the keeper is told of sessions is nothing for them */
+	close(FD_KEEPER);
 	if (section && section->tls != CONFIG_TLS_OFF &&
 	    tls_server_prepare((enum tls_compat)section->tls_compat) != 0)
 		return 70;

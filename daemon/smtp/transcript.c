@@ -155,11 +155,6 @@ void transcript_say(struct transcript *transcript, const char *text, size_t size
 	add(transcript, DIALOGUE_ANSWER, text, size);
 }
 
-void transcript_secret(struct transcript *transcript)
-{
-	transcript->course.prompted = true;
-}
-
 void transcript_mail(struct transcript *transcript, uint64_t octets)
 {
 	struct reply_line words = { .size = 0 };
@@ -209,11 +204,6 @@ void transcript_tls_at_once(struct transcript *transcript)
 {
 	transcript->course.port.at_once = true;
 	course_trouble(&transcript->course, TROUBLE_TLS);
-}
-
-void transcript_no_tls(struct transcript *transcript)
-{
-	course_trouble(&transcript->course, TROUBLE_NO_TLS);
 }
 
 /* --- the end ---------------------------------------------------------------------------------- */

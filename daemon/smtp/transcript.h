@@ -41,9 +41,6 @@ void transcript_hear(struct transcript *transcript, const char **text_io, size_t
 /* We said a line, without its end. */
 void transcript_say(struct transcript *transcript, const char *text, size_t size);
 
-/* What the device says next is a secret, whatever we said. */
-void transcript_secret(struct transcript *transcript);
-
 /* Its mail, or a piece of it, is over, or it broke off: octets so far. */
 void transcript_mail(struct transcript *transcript, uint64_t octets);
 
@@ -58,10 +55,8 @@ void transcript_tls_hello(struct transcript *transcript, const void *bytes, size
 void transcript_tls_done(struct transcript *transcript, const char *words);
 void transcript_tls_failed(struct transcript *transcript, const char *words, int alert);
 
-/* TLS where the port does not take it (the hello was given before); no TLS where it begins with it.
- */
+/* TLS where the port does not take it (the hello was given before). */
 void transcript_tls_at_once(struct transcript *transcript);
-void transcript_no_tls(struct transcript *transcript);
 
 /* How the connection ended, the first time it is told. QUIT is seen without. */
 void transcript_end(struct transcript *transcript, enum ending ending);

@@ -23,7 +23,7 @@ static void check_words(const char *words)
 
 static void check_port(const struct hello *hello, unsigned which)
 {
-	const struct hello_port port = { .tls = which & 3,
+	const struct hello_port port = { .tls = (which & 3) != 0,
 					 .compat = (which >> 2) % 3,
 					 .at_once = which & 16 };
 	char words[HELLO_WORDS_MAX];

@@ -1,12 +1,13 @@
 """What a device is told of a handshake that fails, and what nobody is told."""
 import contextlib
+import json
 import os
 import socket
 import ssl
 import subprocess
 
 from devices import TlsDevice, tls_context
-from harness import equal, require, rows, scan
+from harness import equal, require, rows, scan, wait_for
 
 RSA_AES_128_GCM = b"\x00\x9c"
 HANDSHAKE, ALERT, CHANGE_CIPHER_SPEC = 22, 21, 20
@@ -131,3 +132,37 @@ def test_alert(place, offer, words):
             require(words in str(error).replace("_", " ").lower(), error)
         else:
             require(False, "it was let in")
+
+
+TOO_EARLY = [
+    ("in clear where TLS comes first", "implicit", b"EHLO device\r\n", "554 5.7.0", "speaks without TLS"),
+    ("before the greeting", "starttls", b"EHLO device\r\nMAIL FROM:<a@b>\r\n", "554 5.5.1", "an order that can't be"),
+]
+
+
+def diagnosis(place, gateway):
+    """Of the one session that failed."""
+    def found():
+        listed = place.run("status", "--json", *gateway.arguments[-2:]).stdout.decode().splitlines()
+        return next((line["failed"] for line in map(json.loads, listed) if line.get("failed")), None)
+    return wait_for(found, 5, gateway.log)[0]["diagnosis"]
+
+
+@rows(TOO_EARLY)
+def test_too_early(place, tls, said, code, words):
+    """The answer is about the port, and so is the diagnosis."""
+    with place.gateway(tls=tls) as gateway:
+        device = TlsDevice(gateway.port, greet=False)
+        device.send(said)
+        require(device.reply().startswith(code))
+        device.close()
+        require(words in diagnosis(place, gateway), diagnosis(place, gateway))
+
+
+def test_second_starttls(place):
+    with place.gateway(tls="starttls") as gateway:
+        device = TlsDevice(gateway.port)
+        device.hello(tls_context())
+        require(device.say("STARTTLS").startswith("503"))
+        device.close()
+        require("an order that can't be" in diagnosis(place, gateway), diagnosis(place, gateway))

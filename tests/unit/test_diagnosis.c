@@ -95,7 +95,7 @@ static void play(struct course *course, const char *lines)
 
 static void test_rows(void **state)
 {
-	static const struct hello_port port = { .tls = HELLO_TLS_STARTTLS };
+	static const struct hello_port port = { .tls = true };
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		const struct row *row = &rows[i];
@@ -141,7 +141,7 @@ static void test_secrets(void **state)
 		{ ">AUTH LOGIN\n<502 no\n>dXNlcg==\n<500 what\n", "secret", "" },
 		{ ">AUTH LOGIN\n<502 no\n", "QUIT", "QUIT" },
 	};
-	static const struct hello_port port = { .tls = HELLO_TLS_OFF };
+	static const struct hello_port port = { .tls = false };
 	(void)state;
 	for (size_t i = 0; i < sizeof secrets / sizeof secrets[0]; i++) {
 		struct course course;
@@ -171,7 +171,7 @@ static void test_handshake(void **state)
 		{ -1, "the TLS handshake failed: no luck" },
 		{ 200, "the TLS handshake failed: no luck" },
 	};
-	static const struct hello_port port = { .tls = HELLO_TLS_IMPLICIT };
+	static const struct hello_port port = { .tls = true };
 	(void)state;
 	for (size_t i = 0; i < sizeof alerts / sizeof alerts[0]; i++) {
 		struct course course;

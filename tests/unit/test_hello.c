@@ -224,11 +224,11 @@ static const uint8_t openssl_tls13[] = {
 	0x3E,
 };
 
-#define MODERN  { HELLO_TLS_STARTTLS, HELLO_MODERN, false }
-#define LEGACY  { HELLO_TLS_STARTTLS, HELLO_LEGACY, false }
-#define ANCIENT { HELLO_TLS_STARTTLS, HELLO_ANCIENT, false }
-#define PLAIN   { HELLO_TLS_OFF, HELLO_MODERN, true }
-#define EARLY   { HELLO_TLS_REQUIRE, HELLO_MODERN, true }
+#define MODERN  { true, TLS_MODERN, false }
+#define LEGACY  { true, TLS_LEGACY, false }
+#define ANCIENT { true, TLS_ANCIENT, false }
+#define PLAIN   { false, TLS_MODERN, true }
+#define EARLY   { true, TLS_MODERN, true }
 #define HELLO(bytes) bytes, sizeof bytes
 
 static const struct row {
