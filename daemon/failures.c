@@ -39,8 +39,7 @@ bool failures_read(int fd, size_t place, struct dialogue *dialogue_out,
 
 static void remember(struct failures_place *place, const struct dialogue *dialogue)
 {
-	*place = (struct failures_place){ .peer_known = dialogue->peer_known,
-					  .outcome = dialogue->outcome,
+	*place = (struct failures_place){ .outcome = dialogue->outcome,
 					  .began_ms = dialogue->began_ms,
 					  .delivered = dialogue->since_ms != 0 };
 	memcpy(place->peer, dialogue->peer, sizeof place->peer);
@@ -105,9 +104,9 @@ void failures_forgive(struct failures *failures, const uint8_t peer[16])
 {
 	for (size_t i = 0; i < FAILURES_MAX; i++) {
 		struct failures_place *place = &failures->places[i];
-		const int64_t now_ms = wall_ms();
 		if (!is_of(place, peer) || place->delivered)
 			continue;
+		const int64_t now_ms = wall_ms();
 		place->delivered = true;
 		if (pwrite(failures->fd, &now_ms, sizeof now_ms,
 			   offset_of(i) + (off_t)offsetof(struct dialogue, since_ms)) < 0)

@@ -21,7 +21,6 @@ struct failures {
 	int fd; /* borrowed; -1: nothing is kept */
 	struct failures_place {
 		uint8_t peer[16];
-		uint8_t peer_known;
 		uint32_t outcome; /* enum dialogue_outcome; DIALOGUE_WELL: the place is free */
 		int64_t began_ms; /* wall clock */
 		bool delivered;   /* a mail, since then */

@@ -45,6 +45,22 @@ int write_all(int fd, const void *buffer, size_t size)
 	return 0;
 }
 
+int read_whole(int fd, size_t max, char **text_out, size_t *size_out)
+{
+	struct stat found;
+	if (fstat(fd, &found) < 0)
+		return -errno;
+	if (!S_ISREG(found.st_mode) || (uint64_t)found.st_size > max)
+		return -EFBIG;
+	auto_free char *text = calloc(1, (size_t)found.st_size + 1);
+	ssize_t size = text ? pread(fd, text, (size_t)found.st_size, 0) : -1;
+	if (size < 0)
+		return text ? -errno : -ENOMEM;
+	*text_out = take_pointer(&text);
+	*size_out = (size_t)size;
+	return 0;
+}
+
 int read_file_at(int folder_fd, const char *name, size_t max, char **text_out, size_t *size_out)
 {
 	auto_close int fd = openat(folder_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);

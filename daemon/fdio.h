@@ -17,6 +17,10 @@ ssize_t read_all(int fd, void *buffer, size_t size);
 
 int write_all(int fd, const void *buffer, size_t size);
 
+/* A regular file from its beginning, wherever its offset is; NUL-terminated, *text_out is the
+ * caller's to free. -EFBIG above `max`, and for what is no regular file. */
+int read_whole(int fd, size_t max, char **text_out, size_t *size_out);
+
 /* A whole small file below a folder, NUL-terminated; *text_out is the caller's to free. -EFBIG
  * above `max`. */
 int read_file_at(int folder_fd, const char *name, size_t max, char **text_out, size_t *size_out);

@@ -13,20 +13,13 @@ const char proxied_remedy[] =
 	"give the container the host's network (network_mode: host) or one of its own (macvlan), or "
 	"ask for a login";
 
-static int hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static bool read_octets(const char *text, uint8_t octets[16])
 {
+	if (strspn(text, "0123456789abcdef") != 32)
+		return false;
 	for (size_t i = 0; i < 16; i++) {
-		int high = hex(text[2 * i]), low = high < 0 ? -1 : hex(text[2 * i + 1]);
-		if (low < 0)
+		if (sscanf(text + 2 * i, "%2hhx", &octets[i]) != 1)
 			return false;
-		octets[i] = (uint8_t)(high << 4 | low);
 	}
 	return true;
 }
@@ -41,8 +34,7 @@ static bool is_zero(const uint8_t octets[16])
 bool proxied_read_v4(const char *line, struct facts_peer *router_out)
 {
 	uint32_t to, router, mask;
-	unsigned flags;
-	if (sscanf(line, "%*s %x %x %x %*s %*s %*s %x", &to, &router, &flags, &mask) != 4)
+	if (sscanf(line, "%*s %x %x %*s %*s %*s %*s %x", &to, &router, &mask) != 3)
 		return false;
 	if (to != 0 || mask != 0 || router == 0)
 		return false;

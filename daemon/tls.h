@@ -1,5 +1,5 @@
-/* tls.h: a verified TLS client over a connected socket. Ground of daemon; the only file that knows
- * GnuTLS.
+/* tls.h: TLS, and whom a client of it believes, over a connected socket. Ground of daemon; knows
+ * GnuTLS, as tls_server.h and tls_key.h do and nobody else.
  *
  * Nothing here waits: a call that can't go on returns -EAGAIN, and tls_wants says what to poll for.
  * TLS 1.2 is the least that is spoken. Certificates that may sign are read when they are needed and

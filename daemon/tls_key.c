@@ -8,20 +8,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
+#include "daemon/fdio.h"
 #include "daemon/keep.h"
 
-#define PEM_MAX          (256 * 1024)
-#define CERTIFICATES_MAX 10
-#define RSA_BITS         2048
-#define DAY_S            86400
-#define YEARS_S          ((time_t)3650 * DAY_S)
+#define PEM_MAX  (256 * 1024)
+#define RSA_BITS 2048
+#define DAY_S    86400
+#define YEARS_S  ((time_t)3650 * DAY_S)
 
 struct tls_key {
 	gnutls_privkey_t key;
-	gnutls_x509_crt_t list[CERTIFICATES_MAX];
+	gnutls_x509_crt_t list[TLS_CERTIFICATES];
 	unsigned count;
 };
 
@@ -38,20 +36,13 @@ void tls_key_free(struct tls_key *key)
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-/* The text is wiped by whoever frees it, where it is a secret. */
 static int read_pem(int fd, gnutls_datum_t *text_out)
 {
-	struct stat found;
-	if (fstat(fd, &found) < 0)
-		return -errno;
-	if (!S_ISREG(found.st_mode) || found.st_size <= 0 || found.st_size > PEM_MAX)
-		return -EFBIG;
-	auto_free unsigned char *text = calloc(1, (size_t)found.st_size + 1);
-	ssize_t size = text ? pread(fd, text, (size_t)found.st_size, 0) : -1;
-	if (size < 0)
-		return text ? -errno : -ENOMEM;
-	*text_out = (gnutls_datum_t){ take_pointer(&text), (unsigned)size };
-	return 0;
+	char *text = NULL;
+	size_t size = 0;
+	int error = read_whole(fd, PEM_MAX, &text, &size);
+	*text_out = (gnutls_datum_t){ (unsigned char *)text, (unsigned)size };
+	return error;
 }
 
 static void wipe(gnutls_datum_t *text)
@@ -65,7 +56,7 @@ static void wipe(gnutls_datum_t *text)
 static bool load_certificates(struct tls_key *key, int fd, char *why)
 {
 	gnutls_datum_t text = { NULL, 0 };
-	unsigned count = CERTIFICATES_MAX;
+	unsigned count = TLS_CERTIFICATES;
 	int error = read_pem(fd, &text);
 	if (error) {
 		snprintf(

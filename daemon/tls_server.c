@@ -10,8 +10,6 @@
 #include <string.h>
 #include "daemon/tls_inner.h"
 
-#define CERTIFICATES_MAX 10
-
 static gnutls_priority_t priority;
 
 int tls_server_prepare(enum tls_compat compat)
@@ -84,12 +82,12 @@ static int tell_about(gnutls_privkey_t key, unsigned flags, void *context)
 
 /* --- certificates ----------------------------------------------------------------------------- */
 
-/* How many there are; all of them are the caller's to free, also of what fails. -1: not whole. */
+/* How many there are; GnuTLS's then. -1: not whole; what was read is lost, with the session. */
 static int read_chain(const struct tls_public *key, gnutls_pcert_st *list)
 {
 	size_t at = 0;
 	int count = 0;
-	while (at < key->size && count < CERTIFICATES_MAX) {
+	while (at < key->size && count < TLS_CERTIFICATES) {
 		uint32_t size;
 		if (key->size - at < sizeof size)
 			return -1;
@@ -109,7 +107,7 @@ static int read_chain(const struct tls_public *key, gnutls_pcert_st *list)
 /* GnuTLS takes both over if it succeeds. */
 static bool set_key(struct tls *tls, const struct tls_public *key)
 {
-	gnutls_pcert_st list[CERTIFICATES_MAX];
+	gnutls_pcert_st list[TLS_CERTIFICATES];
 	gnutls_privkey_t elsewhere;
 	int count = key->size <= sizeof key->chain ? read_chain(key, list) : -1;
 	if (count < 0 || gnutls_privkey_init(&elsewhere) != 0)

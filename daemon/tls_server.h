@@ -16,6 +16,7 @@ enum tls_compat {
 };
 
 #define TLS_CHAIN_MAX     (32 * 1024) /* octets of all certificates */
+#define TLS_CERTIFICATES  10          /* of one key */
 #define TLS_SIGNATURE_MAX 1024        /* octets of a signature, or of what is to be decrypted */
 #define TLS_SECRET_SIZE   48          /* octets of a pre-master secret */
 
@@ -55,5 +56,5 @@ int tls_server_new(const struct tls_public *key, const struct tls_signer *signer
 /* The alert by which the device ended the handshake (RFC 8446 section 6); -1: it did not. */
 int tls_server_alert(const struct tls *tls);
 
-/* "TLS1.2, ECDHE-RSA, AES-128-GCM": what was agreed on. */
+/* "(TLS1.2)-(ECDHE-SECP256R1)-(RSA-SHA256)-(AES-128-GCM)": what was agreed on. */
 void tls_server_describe(const struct tls *tls, char *text, size_t size);

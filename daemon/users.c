@@ -5,14 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-#include "daemon/keep.h"
+#include "daemon/fdio.h"
 
 void users_done(struct users *users)
 {
 	if (users->text)
-		explicit_bzero(users->text, strlen(users->text));
+		explicit_bzero(users->text, users->size);
 	free(users->text);
 	free(users->list);
 	*users = (struct users){ .text = NULL };
@@ -130,29 +128,13 @@ static int read_line(struct users *users, char *line, char *error_out)
 	return add_entry(users, &entry) ? 0 : -ENOMEM;
 }
 
-static int read_text(int fd, char **text_out)
-{
-	struct stat found;
-	if (fstat(fd, &found) < 0)
-		return -errno;
-	if (!S_ISREG(found.st_mode) || found.st_size > USERS_FILE_MAX)
-		return -EFBIG;
-	auto_free char *text = calloc(1, (size_t)found.st_size + 1);
-	ssize_t size = text ? pread(fd, text, (size_t)found.st_size, 0) : -1;
-	if (size < 0)
-		return text ? -errno : -ENOMEM;
-	if (memchr(text, '\0', (size_t)size))
-		return -EBADMSG;
-	*text_out = text;
-	text = NULL;
-	return 0;
-}
-
 int users_read(int fd, struct users *users_out, unsigned *line_out, char error_out[USERS_ERROR_MAX])
 {
 	struct users users = { .text = NULL };
 	unsigned number = 0;
-	int error = read_text(fd, &users.text);
+	int error = read_whole(fd, USERS_FILE_MAX, &users.text, &users.size);
+	if (!error && memchr(users.text, '\0', users.size))
+		error = -EBADMSG;
 	char *rest = users.text;
 	while (!error && rest) {
 		char *line = strsep(&rest, "\n");

@@ -1,5 +1,5 @@
 /* users.h: the file of logins: `name:hash[:address,address]`, one a line, # for comments. Ground of
- * daemon; pure.
+ * daemon; knows no hash.
  *
  * The configuration takes names and addresses from it, the keeper of the listener the hashes:
  * nobody else ever sees one. */
@@ -18,7 +18,8 @@ struct users_entry {
 };
 
 struct users {
-	char *text;               /* owned; what the entries point into */
+	char *text;               /* owned; what the entries point into; wiped when it goes */
+	size_t size;              /* of it */
 	struct users_entry *list; /* owned */
 	size_t count;
 };

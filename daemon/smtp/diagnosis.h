@@ -9,10 +9,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "daemon/dialogue.h"
 #include "daemon/smtp/hello.h"
 #include "daemon/smtp/line.h"
 
-#define DIAGNOSIS_MAX 400 /* octets, NUL included */
+#define DIAGNOSIS_MAX DIALOGUE_WORDS_MAX
 
 /* What was refused, or went wrong, last. */
 enum trouble {

@@ -5,7 +5,6 @@
 #include <crypt.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -42,8 +41,7 @@ enum { EXIT_BUG = 70, EXIT_CONFIG = 78 };
 struct place {
 	const struct config_listener *section;
 	int link_fd;         /* -1: it has ended */
-	struct tls_key *key; /* NULL: none */
-	bool own_key;        /* shared by all who have no other */
+	struct tls_key *key; /* NULL: none; may be keeper.own_key */
 	struct users users;
 };
 
@@ -55,7 +53,7 @@ struct visitor {
 	size_t place;
 	struct facts_peer peer;
 	enum visitor_state state;
-	int64_t came_ms, due_ms;         /* of its question about a password */
+	int64_t due_ms;                  /* of its question about a password */
 	struct vault_question *question; /* owned; VISITOR_WAITS */
 };
 
@@ -257,9 +255,9 @@ static struct offender *find_offender(const struct facts_peer *peer, int64_t now
 
 static void note_failure(const struct facts_peer *peer, int64_t now_ms)
 {
-	struct offender *offender = may_offend(peer) ? find_offender(peer, now_ms) : NULL;
 	if (!may_offend(peer))
 		return;
+	struct offender *offender = find_offender(peer, now_ms);
 	for (size_t i = 0; !offender && i < PEERS_MAX; i++) {
 		if (keeper.offenders[i].failures == 0)
 			offender = &keeper.offenders[i];
@@ -294,13 +292,18 @@ static int64_t wait_of(const struct facts_peer *peer, int64_t now_ms)
 
 /* --- answers ---------------------------------------------------------------------------------- */
 
-static void end_visit(struct visitor *visitor)
+static void forget_question(struct visitor *visitor)
 {
-	close_fd(&visitor->fd);
 	if (visitor->question)
 		explicit_bzero(visitor->question, sizeof *visitor->question);
 	free(visitor->question);
 	visitor->question = NULL;
+}
+
+static void end_visit(struct visitor *visitor)
+{
+	close_fd(&visitor->fd);
+	forget_question(visitor);
 	keeper.visitors_count--;
 }
 
@@ -316,16 +319,10 @@ static void answer(struct visitor *visitor, enum vault_verdict verdict)
 	send_answer(visitor, &answer, offsetof(struct vault_answer, octets));
 }
 
-static const struct tls_key *key_of(const struct visitor *visitor)
-{
-	const struct place *place = &keeper.places[visitor->place];
-	return place->own_key ? keeper.own_key : place->key;
-}
-
 static void answer_chain(struct visitor *visitor)
 {
 	static struct tls_public public;
-	const struct tls_key *key = key_of(visitor);
+	const struct tls_key *key = keeper.places[visitor->place].key;
 	public.size = 0;
 	if (key)
 		tls_key_public(key, &public);
@@ -335,7 +332,7 @@ static void answer_chain(struct visitor *visitor)
 static void answer_key(struct visitor *visitor, const struct vault_question *question)
 {
 	struct vault_answer answer = { .verdict = VAULT_NO };
-	const struct tls_key *key = key_of(visitor);
+	const struct tls_key *key = keeper.places[visitor->place].key;
 	ssize_t size = -1;
 	if (key && question->kind == VAULT_SIGN)
 		size = tls_key_sign(key, question->algorithm, question->octets, question->size,
@@ -367,15 +364,6 @@ static const struct users_entry *stand_in(const struct users *users, const uint8
 	return &users->list[sum[0] % users->count];
 }
 
-static bool is_same_text(const char *one, const char *other)
-{
-	size_t size = strlen(one);
-	unsigned char differs = strlen(other) != size;
-	for (size_t i = 0; i < size && !differs; i++)
-		differs |= (unsigned char)(one[i] ^ other[i]);
-	return !differs;
-}
-
 static bool is_right(const struct users *users, const struct vault_question *question)
 {
 	static struct crypt_data room;
@@ -390,7 +378,7 @@ static bool is_right(const struct users *users, const struct vault_question *que
 	const struct users_entry *found = users_find(users, name);
 	const char *hash = found ? found->hash : stand_in(users, sum)->hash;
 	const char *got = crypt_rn(password, hash, &room, sizeof room);
-	bool same = got && is_same_text(got, hash);
+	bool same = got && strcmp(got, hash) == 0;
 	explicit_bzero(&room, sizeof room);
 	return found && same;
 }
@@ -417,20 +405,18 @@ static void take_login(struct visitor *visitor, const struct vault_question *que
 	}
 	*visitor->question = *question;
 	visitor->state = VISITOR_WAITS;
-	visitor->came_ms = now_ms;
 	visitor->due_ms = now_ms + wait;
 }
 
 static void look_at_login(struct visitor *visitor)
 {
 	const struct users *users = &keeper.places[visitor->place].users;
-	bool right = is_right(users, visitor->question);
-	int64_t now_ms = monotonic_ms();
 	uint8_t sum[DIGEST_SIZE];
 	sum_login(visitor, visitor->question, sum);
-	explicit_bzero(visitor->question, sizeof *visitor->question);
-	free(visitor->question);
-	visitor->question = NULL;
+	/* the same may have been found right while this one waited */
+	bool right = is_known(sum, monotonic_ms()) || is_right(users, visitor->question);
+	int64_t now_ms = monotonic_ms();
+	forget_question(visitor);
 	if (right) {
 		remember(sum, now_ms);
 		forgive(&visitor->peer, now_ms);
@@ -592,10 +578,14 @@ static bool has_listeners(void)
 	return false;
 }
 
+/* While a password is looked at sessions end and others begin, and those that begin are let in
+ * first. Places that are never used cost nothing. */
+#define SPARE_PLACES 64
+
 static bool make_room(void)
 {
 	for (size_t i = 0; i < keeper.places_count; i++)
-		keeper.visitors_max += keeper.places[i].section->sessions + 1;
+		keeper.visitors_max += keeper.places[i].section->sessions * 4 + SPARE_PLACES;
 	keeper.visitors = calloc(keeper.visitors_max, sizeof *keeper.visitors);
 	keeper.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	bool good = keeper.visitors && keeper.epoll_fd >= 0 &&
@@ -613,9 +603,8 @@ static bool prepare(const struct config *config, char *const *names, size_t coun
 		return false;
 	for (size_t i = 0; i < keeper.places_count; i++) {
 		struct place *place = &keeper.places[i];
-		place->own_key = place->section->tls != CONFIG_TLS_OFF && !place->key;
-		if (place->own_key)
-			own_key();
+		if (place->section->tls != CONFIG_TLS_OFF && !place->key)
+			place->key = own_key();
 	}
 	close(FD_OWN_PAIR);
 	return make_room() &&

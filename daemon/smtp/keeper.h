@@ -7,7 +7,8 @@
  * not, and costs the same work. Who is right is known for some minutes, so that a camera that sends
  * a picture a second is not hashed each time. A peer that has been wrong often waits before he is
  * looked at, and at last is not looked at for a while; this machine itself, which may speak for
- * many, is not held up.
+ * many, is not held up. `letterchute smtp-session` gives each connection a keeper of its own, which
+ * remembers none of that.
  *
  * Descriptors from daemon/role.h, ROLE_FD_FIRST on: the folder of our own pair, then for each
  * listener that is named its link, certificate, key and file of logins; a device without octets

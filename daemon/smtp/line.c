@@ -413,21 +413,21 @@ static const struct verb {
 	enum line_verb verb;
 	enum line_result (*parse)(struct cursor c, struct line_command *command);
 } verbs[] = {
-	{ "MAIL", LINE_MAIL, parse_envelope },    { "RCPT", LINE_RCPT, parse_envelope },
-	{ "DATA", LINE_DATA, parse_none },        { "QUIT", LINE_QUIT, parse_any },
-	{ "EHLO", LINE_EHLO, parse_any },         { "HELO", LINE_HELO, parse_any },
-	{ "RSET", LINE_RSET, parse_any },         { "NOOP", LINE_NOOP, parse_any },
-	{ "BDAT", LINE_BDAT, parse_chunk },       { "VRFY", LINE_VRFY, parse_some },
-	{ "HELP", LINE_HELP, parse_any },         { "AUTH", LINE_AUTH, parse_any },
-	{ "STARTTLS", LINE_STARTTLS, parse_any }, { "EXPN", LINE_NEVER, parse_any },
-	{ "TURN", LINE_NEVER, parse_any },        { "ETRN", LINE_NEVER, parse_any },
-	{ "SEND", LINE_NEVER, parse_any },        { "SOML", LINE_NEVER, parse_any },
-	{ "SAML", LINE_NEVER, parse_any },        { "GET", LINE_HTTP, parse_any },
-	{ "POST", LINE_HTTP, parse_any },         { "HEAD", LINE_HTTP, parse_any },
-	{ "PUT", LINE_HTTP, parse_any },          { "DELETE", LINE_HTTP, parse_any },
-	{ "OPTIONS", LINE_HTTP, parse_any },      { "CONNECT", LINE_HTTP, parse_any },
-	{ "TRACE", LINE_HTTP, parse_any },        { "PATCH", LINE_HTTP, parse_any },
-	{ "PROPFIND", LINE_HTTP, parse_any },     { "PRI", LINE_HTTP, parse_any },
+	{ "MAIL", LINE_MAIL, parse_envelope },     { "RCPT", LINE_RCPT, parse_envelope },
+	{ "DATA", LINE_DATA, parse_none },         { "QUIT", LINE_QUIT, parse_any },
+	{ "EHLO", LINE_EHLO, parse_any },          { "HELO", LINE_HELO, parse_any },
+	{ "RSET", LINE_RSET, parse_any },          { "NOOP", LINE_NOOP, parse_any },
+	{ "BDAT", LINE_BDAT, parse_chunk },        { "VRFY", LINE_VRFY, parse_some },
+	{ "HELP", LINE_HELP, parse_any },          { "AUTH", LINE_AUTH, parse_any },
+	{ "STARTTLS", LINE_STARTTLS, parse_none }, { "EXPN", LINE_NEVER, parse_any },
+	{ "TURN", LINE_NEVER, parse_any },         { "ETRN", LINE_NEVER, parse_any },
+	{ "SEND", LINE_NEVER, parse_any },         { "SOML", LINE_NEVER, parse_any },
+	{ "SAML", LINE_NEVER, parse_any },         { "GET", LINE_HTTP, parse_any },
+	{ "POST", LINE_HTTP, parse_any },          { "HEAD", LINE_HTTP, parse_any },
+	{ "PUT", LINE_HTTP, parse_any },           { "DELETE", LINE_HTTP, parse_any },
+	{ "OPTIONS", LINE_HTTP, parse_any },       { "CONNECT", LINE_HTTP, parse_any },
+	{ "TRACE", LINE_HTTP, parse_any },         { "PATCH", LINE_HTTP, parse_any },
+	{ "PROPFIND", LINE_HTTP, parse_any },      { "PRI", LINE_HTTP, parse_any },
 };
 
 #define VERBS (sizeof verbs / sizeof verbs[0])

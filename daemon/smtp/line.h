@@ -64,7 +64,7 @@ struct line_command {
 /* `text` is a line without its end; it may hold any byte. The verb is set whatever the result. */
 enum line_result line_parse(const char *text, size_t size, struct line_command *command_out);
 
-/* The verb alone. */
+/* The verb alone; what line_parse takes for a field or for HTTP by what follows is LINE_UNKNOWN. */
 enum line_verb line_verb(const char *text, size_t size);
 
 /* Are these the first bytes of a TLS record with a ClientHello? One byte is enough for a yes, but

@@ -47,7 +47,7 @@ struct waiting {
 	int64_t until_ms;
 };
 
-/* How a peer began the last time (session.h). Sessions write it: it is worth no more than a
+/* How a peer has begun (session.h). Sessions write it: it is worth no more than a
  * moment's wait. */
 struct habit {
 	uint8_t peer[16];

@@ -1,8 +1,6 @@
 /* main.c: letterchute-smtp: listen NAME | door | session NAME | keeper NAME... | keeper-look
- * NAME... Never does more than read its configuration and choose. */
+ * NAME. Never does more than read its configuration and choose. */
 #define _GNU_SOURCE
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include "daemon/config.h"
@@ -53,7 +51,8 @@ int main(int argc, char **argv)
 	log_open(false);
 	if (argc < 2 || !is_mode(argv[1])) {
 		log_say(LOG_ERROR, "usage",
-			"letterchute-smtp listen NAME | door | session NAME | keeper NAME...");
+			"letterchute-smtp listen NAME | door | session NAME | keeper NAME... | "
+			"keeper-look NAME");
 		return 64;
 	}
 	int status = role_begin("letterchute-smtp", &config);

@@ -58,22 +58,12 @@ void record_unfinished(const struct record *record, const char *words)
 }
 
 void record_peer(const struct record *record, enum log_level level, const char *event,
-		 const char *words)
+		 const char *key, const char *words)
 {
 	struct log_line line;
 	log_start(&line, event);
 	add_connection(record, &line);
-	log_quote(&line, "text", words);
-	log_send(level, &line);
-}
-
-void record_login(const struct record *record, enum log_level level, const char *event,
-		  const char *name)
-{
-	struct log_line line;
-	log_start(&line, event);
-	add_connection(record, &line);
-	log_quote(&line, "login", name);
+	log_quote(&line, key, words);
 	log_send(level, &line);
 }
 

@@ -26,13 +26,9 @@ void record_verdict(const struct record *record, enum reason reason, const char 
 /* The device broke off: nothing happened, and the sender knows it. */
 void record_unfinished(const struct record *record, const char *words);
 
-/* Something about the connection alone. */
+/* Something about the connection alone. `key`: of the words, "text" or who logs in. */
 void record_peer(const struct record *record, enum log_level level, const char *event,
-		 const char *words);
-
-/* Who logged in, or tried to. */
-void record_login(const struct record *record, enum log_level level, const char *event,
-		  const char *name);
+		 const char *key, const char *words);
 
 /* One line of the dialogue, at debug. `direction`: "in" or "out". `text` may hold any byte. */
 void record_dialogue(const struct record *record, const char *direction, const char *text,

@@ -65,7 +65,7 @@ void session_log_stranger(struct session *s, const char *words)
 {
 	struct record record = session_record(s);
 	s->told = true;
-	record_peer(&record, LOG_WARNING, "not-smtp", words);
+	record_peer(&record, LOG_WARNING, "not-smtp", "text", words);
 }
 
 static void put_line(struct session *s, const char *text, size_t size)
@@ -709,7 +709,7 @@ static void log_failure(struct session *s)
 		return;
 	struct record record = session_record(s);
 	course_diagnose(&s->transcript.course, words);
-	record_peer(&record, LOG_WARNING, "failed", words);
+	record_peer(&record, LOG_WARNING, "failed", "text", words);
 }
 
 #define IDLE_S 60 /* where no listener's settings hold */

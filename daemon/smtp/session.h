@@ -22,8 +22,8 @@
 #include "daemon/smtp/hello.h"
 #include "policy/decide.h"
 
-/* How a peer began the last time: devices that speak TLS at once are given a moment to do so,
- * before a greeting in clear spoils it. */
+/* How a peer has begun: devices that speak TLS at once are given a moment to do so, before a
+ * greeting in clear spoils it. Who did it once is given that moment from then on. */
 enum session_habit { SESSION_UNKNOWN, SESSION_CLEAR, SESSION_TLS };
 
 struct session_settings {

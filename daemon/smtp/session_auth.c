@@ -18,18 +18,18 @@ struct claim {
 
 enum claim_result { CLAIM_OK, CLAIM_CANCELLED, CLAIM_GARBLED, CLAIM_OTHER, CLAIM_BROKEN };
 
-/* Is AUTH taken now, as far as the line and the listener are concerned? */
-static bool may_log_in(const struct session *s)
+/* Is AUTH taken now, as far as the line and the listener are concerned? REPLY_LOGIN: it is; else
+ * why not. */
+static enum reply login_answer(const struct session *s)
 {
 	const struct session_settings *settings = s->settings;
-	if (settings->auth == CONFIG_AUTH_OFF)
-		return false;
-	if (settings->tls == CONFIG_TLS_REQUIRE && !s->encrypted)
-		return false;
 	/* where any password will do none is worth hiding */
-	if (settings->auth == CONFIG_AUTH_ANY)
-		return true;
-	return settings->has_logins && (s->encrypted || settings->plaintext_auth);
+	bool any = settings->auth == CONFIG_AUTH_ANY;
+	if (settings->auth == CONFIG_AUTH_OFF || (!any && !settings->has_logins))
+		return REPLY_NO_LOGIN;
+	if (settings->tls == CONFIG_TLS_REQUIRE && !s->encrypted)
+		return REPLY_TLS_FIRST;
+	return any || s->encrypted || settings->plaintext_auth ? REPLY_LOGIN : REPLY_LOGIN_CLEAR;
 }
 
 /* There is one login a session, if the device does not begin anew by STARTTLS (RFC 4954 section 4).
@@ -41,7 +41,7 @@ static bool has_logged_in(const struct session *s)
 
 bool session_offers_login(const struct session *s)
 {
-	return may_log_in(s) && !has_logged_in(s);
+	return login_answer(s) == REPLY_LOGIN && !has_logged_in(s);
 }
 
 static bool decode(const char *text, size_t size, char *out, size_t room, size_t *size_out)
@@ -139,7 +139,7 @@ static enum claim_result claim_login(struct session *s, const char *first, size_
 static void log_login(struct session *s, const char *event, const char *name, enum log_level level)
 {
 	struct record record = session_record(s);
-	record_login(&record, level, event, name);
+	record_peer(&record, level, event, "login", name);
 }
 
 static void refuse_login(struct session *s, const char *name)
@@ -190,16 +190,6 @@ static const struct mechanism *find_mechanism(const char *name, size_t size)
 	return NULL;
 }
 
-/* Why nobody logs in here and now. */
-static enum reply login_fault(const struct session *s)
-{
-	const struct session_settings *settings = s->settings;
-	bool any = settings->auth == CONFIG_AUTH_ANY;
-	if (settings->auth == CONFIG_AUTH_OFF || (!any && !settings->has_logins))
-		return REPLY_NO_LOGIN;
-	return settings->tls == CONFIG_TLS_REQUIRE ? REPLY_TLS_FIRST : REPLY_LOGIN_CLEAR;
-}
-
 static size_t word_length(const char *text, size_t size)
 {
 	size_t length = 0;
@@ -213,10 +203,11 @@ void session_auth(struct session *s, const struct line_command *command)
 	const char *text = command->argument, *end = text + command->argument_size;
 	size_t name = word_length(text, command->argument_size);
 	const struct mechanism *mechanism = find_mechanism(text, name);
-	if (!may_log_in(s) || has_logged_in(s) || !mechanism) {
-		session_reply(s, has_logged_in(s) ? REPLY_LOGIN_ON
-				 : !may_log_in(s) ? login_fault(s)
-						  : REPLY_MECHANISM);
+	enum reply answer = has_logged_in(s) ? REPLY_LOGIN_ON : login_answer(s);
+	if (answer == REPLY_LOGIN && !mechanism)
+		answer = REPLY_MECHANISM;
+	if (answer != REPLY_LOGIN) {
+		session_reply(s, answer);
 		return;
 	}
 	const char *first = text + name;

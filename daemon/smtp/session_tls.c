@@ -12,19 +12,18 @@
 static void tell_tls(struct session *s, enum log_level level, const char *words)
 {
 	struct record record = session_record(s);
-	record_peer(&record, level, "tls", words);
+	record_peer(&record, level, "tls", "text", words);
 }
 
 /* The handshake; what was said before it is forgotten, but that the device has greeted us. */
 static void encrypt(struct session *s, const struct tls_public *key)
 {
 	static struct wire_handshake handshake;
-	int64_t deadline_ms = monotonic_ms() + s->wire.idle_ms;
-	s->vault.deadline_ms = deadline_ms;
+	s->vault.deadline_ms = monotonic_ms() + s->wire.idle_ms;
 	s->signer = (struct tls_signer){ .context = &s->vault,
 					 .sign = vault_sign,
 					 .decrypt = vault_decrypt };
-	bool good = wire_encrypt(&s->wire, key, &s->signer, deadline_ms, &handshake);
+	bool good = wire_encrypt(&s->wire, key, &s->signer, s->vault.deadline_ms, &handshake);
 	transcript_tls_hello(&s->transcript, handshake.hello, handshake.hello_size);
 	if (!good) {
 		transcript_tls_failed(&s->transcript, handshake.words, handshake.alert);
@@ -50,13 +49,10 @@ static const struct tls_public *find_key(struct session *s)
 
 void session_starttls(struct session *s, const struct line_command *command)
 {
+	(void)command;
 	const char *bytes;
 	size_t left = wire_pending(&s->wire, &bytes);
 	bool possible = s->settings->tls != CONFIG_TLS_OFF && s->vault.fd >= 0;
-	if (command->argument_size > 0) {
-		session_reply(s, REPLY_ARGUMENT);
-		return;
-	}
 	if (!possible || s->encrypted) {
 		session_reply(s, s->encrypted ? REPLY_TLS_ON : REPLY_NO_TLS);
 		return;

@@ -105,8 +105,10 @@ static ssize_t read_clear(struct wire *wire, void *buffer, size_t room)
 	if (!wire->tls)
 		return read_some(wire, buffer, room);
 	uint64_t before = wire->received;
+	bool rest = tls_pending(wire->tls) > 0;
 	ssize_t got = tls_read(wire->tls, buffer, room);
-	if (got > 0)
+	/* what is left of a record came with its beginning */
+	if (got > 0 && !rest)
 		wire->begun = before;
 	if (got >= 0)
 		return got;
@@ -354,9 +356,12 @@ bool wire_encrypt(struct wire *wire, const struct tls_public *key, const struct 
 	struct tls *tls;
 	handshake_out->hello_size = 0;
 	handshake_out->alert = -1;
-	strcpy(handshake_out->words, "out of memory");
+	strcpy(handshake_out->words, "the device is gone");
 	wire->io = (struct tls_io){ .context = wire, .pull = pull, .push = push };
-	if (wire_flush(wire) != WIRE_OK || tls_server_new(key, signer, &wire->io, &tls) != 0)
+	if (wire_flush(wire) != WIRE_OK)
+		return false;
+	strcpy(handshake_out->words, "out of memory");
+	if (tls_server_new(key, signer, &wire->io, &tls) != 0)
 		return false;
 	wire->handshake = handshake_out;
 	int error = shake_hands(wire, tls, deadline_ms, handshake_out->words);
