@@ -75,7 +75,7 @@ struct boss {
 	int prove_fds[2]; /* of questions who signed a message: the couriers' end, the prover's */
 	int receiving_fd, kept_fd, sources_fd, tokens_fd, tls_fd; /* folders of `state` */
 	int report_fd; /* borrowed: of `check`, where those who pull say what they find; -1 */
-	struct keys_start *keys;   /* owned; NULL: no listener needs any */
+	struct keys_start *keys;   /* owned; NULL: not taken yet */
 	struct activation *handed; /* sockets from whoever started us */
 	struct sources sources;
 	struct child *children;
@@ -168,15 +168,11 @@ static int start_courier(struct boss *boss, const struct child *child, pid_t *pi
 		arguments[i + 1] = sources->list[i].name;
 		fds[i + 2] = sources->list[i].asks[1];
 	}
-	const struct role_start start = { .role = ROLE_COURIER,
-					  .arguments = arguments,
-					  .fds = fds,
-					  .fds_count = sources->count + 2,
-					  .config_fd = boss->config_fd,
-					  .program_fd = -1,
-					  .uid = boss->courier.uid,
-					  .gid = boss->courier.gid,
-					  .keep_files = true };
+	struct role_start start = role_usual(ROLE_COURIER, &boss->config, boss->config_fd,
+					     arguments, fds, sources->count + 2);
+	start.uid = boss->courier.uid;
+	start.gid = boss->courier.gid;
+	start.keep_files = true;
 	return role_start(&start, pid_out);
 }
 
@@ -193,14 +189,8 @@ static int start_prover(const struct config *config, int config_fd, int question
 		keys_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	}
 	const int fds[] = { questions_fd, keys_fd };
-	const struct role_start start = { .role = ROLE_PROVE,
-					  .arguments = arguments,
-					  .fds = fds,
-					  .fds_count = sizeof fds / sizeof fds[0],
-					  .config_fd = config_fd,
-					  .program_fd = -1,
-					  .uid = config->uid,
-					  .gid = config->gid };
+	struct role_start start = role_usual(ROLE_PROVE, config, config_fd, arguments, fds,
+					     sizeof fds / sizeof fds[0]);
 	return role_start(&start, pid_out);
 }
 
@@ -218,14 +208,8 @@ static int start_listener(struct boss *boss, const struct source *source, pid_t 
 		fds[i + 3] = source->sockets[i].fd;
 	fds[source->sockets_count + 3] = source->watch[0];
 	fds[source->sockets_count + 4] = status_fd;
-	const struct role_start start = { .role = ROLE_SMTP,
-					  .arguments = arguments,
-					  .fds = fds,
-					  .fds_count = source->sockets_count + 5,
-					  .config_fd = boss->config_fd,
-					  .program_fd = -1,
-					  .uid = boss->config.uid,
-					  .gid = boss->config.gid };
+	struct role_start start = role_usual(ROLE_SMTP, &boss->config, boss->config_fd, arguments,
+					     fds, source->sockets_count + 5);
 	return role_start(&start, pid_out);
 }
 
@@ -241,14 +225,8 @@ static int start_door(struct boss *boss, const struct source *source, pid_t *pid
 		if (boss->sources.list[i].kind == SOURCE_LISTENER)
 			fds[count++] = boss->sources.list[i].watch[1];
 	}
-	const struct role_start start = { .role = ROLE_SMTP,
-					  .arguments = arguments,
-					  .fds = fds,
-					  .fds_count = count,
-					  .config_fd = boss->config_fd,
-					  .program_fd = -1,
-					  .uid = boss->config.uid,
-					  .gid = boss->config.gid };
+	struct role_start start =
+		role_usual(ROLE_SMTP, &boss->config, boss->config_fd, arguments, fds, count);
 	return role_start(&start, pid_out);
 }
 
@@ -315,14 +293,8 @@ static void close_keys(struct keys_start *how)
 static int start_keys_role(const struct config *config, const struct keys_start *how, int config_fd,
 			   pid_t *pid_out)
 {
-	const struct role_start start = { .role = ROLE_SMTP,
-					  .arguments = how->arguments,
-					  .fds = how->fds,
-					  .fds_count = how->count,
-					  .config_fd = config_fd,
-					  .program_fd = -1,
-					  .uid = config->uid,
-					  .gid = config->gid };
+	struct role_start start =
+		role_usual(ROLE_SMTP, config, config_fd, how->arguments, how->fds, how->count);
 	return role_start(&start, pid_out);
 }
 
@@ -375,14 +347,8 @@ static int start_puller(struct boss *boss, struct source *source, pid_t *pid_out
 	source->secret_fd = take_fd(&ours);
 	const int fds[] = { source->asks[0], boss->receiving_fd, boss->kept_fd,  status_fd,
 			    theirs,          boss->tokens_fd,    boss->report_fd };
-	const struct role_start start = { .role = ROLE_PULL,
-					  .arguments = arguments,
-					  .fds = fds,
-					  .fds_count = boss->report_fd >= 0 ? 7 : 6,
-					  .config_fd = boss->config_fd,
-					  .program_fd = -1,
-					  .uid = boss->config.uid,
-					  .gid = boss->config.gid };
+	struct role_start start = role_usual(ROLE_PULL, &boss->config, boss->config_fd, arguments,
+					     fds, boss->report_fd >= 0 ? 7 : 6);
 	return role_start(&start, pid_out);
 }
 
@@ -395,13 +361,9 @@ static int start_watcher(struct boss *boss, const struct source *source, pid_t *
 	if (error)
 		return error;
 	const int fds[] = { source->asks[0], status_fd };
-	const struct role_start start = { .role = ROLE_WATCH,
-					  .arguments = arguments,
-					  .fds = fds,
-					  .fds_count = sizeof fds / sizeof fds[0],
-					  .config_fd = boss->config_fd,
-					  .program_fd = -1,
-					  .stays_root = true };
+	struct role_start start = role_usual(ROLE_WATCH, &boss->config, boss->config_fd, arguments,
+					     fds, sizeof fds / sizeof fds[0]);
+	start.stays_root = true;
 	return role_start(&start, pid_out);
 }
 
@@ -519,21 +481,11 @@ static struct child *add_child(struct boss *boss, enum role role, struct source 
 	return child;
 }
 
-static bool needs_keys(const struct boss *boss)
-{
-	for (size_t i = 0; i < boss->sources.count; i++) {
-		if (boss->sources.list[i].keeps[1] >= 0)
-			return true;
-	}
-	return false;
-}
-
 static void want_children(struct boss *boss)
 {
-	if (needs_keys(boss)) {
-		take_keys(boss);
+	take_keys(boss);
+	if (boss->keys->names > 0)
 		add_child(boss, ROLE_SMTP, NULL, false)->keys = true;
-	}
 	add_child(boss, ROLE_COURIER, NULL, true);
 	for (uint64_t i = 0; i < config_couriers(&boss->config); i++)
 		add_child(boss, ROLE_COURIER, NULL, false);
@@ -752,26 +704,37 @@ static void warn(const struct config *config)
 	}
 }
 
+static struct boss boss_of(struct config *config)
+{
+	struct boss boss = { .config = *config,
+			     .config_fd = -1,
+			     .extract_fd = -1,
+			     .signal_fd = -1,
+			     .prove_fds = { -1, -1 },
+			     .receiving_fd = -1,
+			     .kept_fd = -1,
+			     .sources_fd = -1,
+			     .tokens_fd = -1,
+			     .tls_fd = -1,
+			     .report_fd = -1 };
+	*config = (struct config){ 0 };
+	return boss;
+}
+
 static void reload(struct boss *boss,
 		   int (*again)(const void *context, struct config *config_out, char *error_out),
 		   const void *context)
 {
-	struct boss fresh = { .config_fd = -1,
-			      .receiving_fd = -1,
-			      .kept_fd = -1,
-			      .sources_fd = -1,
-			      .tokens_fd = -1,
-			      .tls_fd = -1,
-			      .report_fd = -1,
-			      .prove_fds = { -1, -1 },
-			      .extract_fd = boss->extract_fd,
-			      .signal_fd = boss->signal_fd,
-			      .handed = boss->handed };
+	struct config config;
 	char error[CONFIG_ERROR_MAX];
-	if (again(context, &fresh.config, error) != 0) {
+	if (again(context, &config, error) != 0) {
 		log_say(LOG_ERROR, "reload", "the old configuration stays: %s", error);
 		return;
 	}
+	struct boss fresh = boss_of(&config);
+	fresh.extract_fd = boss->extract_fd;
+	fresh.signal_fd = boss->signal_fd;
+	fresh.handed = boss->handed;
 	if (strcmp(fresh.config.gateway.state, boss->config.gateway.state) != 0) {
 		log_say(LOG_ERROR, "reload",
 			"the old configuration stays: `state` can only change with a restart");
@@ -807,14 +770,8 @@ static void reload(struct boss *boss,
 
 static int open_signals(void)
 {
-	sigset_t set;
-	sigemptyset(&set);
-	static const int ours[] = { SIGCHLD, SIGHUP, SIGTERM, SIGINT };
-	for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
-		sigaddset(&set, ours[i]);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	signal(SIGPIPE, SIG_IGN);
-	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	static const int signals[] = { SIGCHLD, SIGHUP, SIGTERM, SIGINT };
+	return role_open_signals(signals, sizeof signals / sizeof signals[0]);
 }
 
 /* Milliseconds to the next start that was put off; -1: none. Who waits for another to end is told
@@ -845,10 +802,9 @@ static bool is_answering(const struct boss *boss, const struct source *source)
 	return false;
 }
 
-/* The file of a refresh token to begin with; without one, nothing. */
-static int open_seed(const struct config_account *account, int *fd_out)
+/* A file of the configuration may be for root alone: we open it, and another reads it. */
+static int open_given(const char *path, int *fd_out)
 {
-	const char *path = *account->token_file ? account->token_file : "/dev/null";
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return -errno;
@@ -856,21 +812,16 @@ static int open_seed(const struct config_account *account, int *fd_out)
 	return 0;
 }
 
-/* A file of the configuration may be for root alone: we open it, and another reads it. */
 static int open_secret(const struct config_account *account, int *fd_out)
 {
 	const char *text = *account->password ? account->password : account->client_secret;
 	const char *path =
 		*account->password_file ? account->password_file : account->client_secret_file;
 	auto_close int fd = -1;
-	int error = 0;
 	if (*path)
-		fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	else
-		error = memory_file("secret", &fd);
-	if (*path && fd < 0)
-		error = -errno;
-	if (!error && !*path)
+		return open_given(path, fd_out);
+	int error = memory_file("secret", &fd);
+	if (!error)
 		error = write_all(fd, text, strlen(text));
 	if (!error)
 		*fd_out = take_fd(&fd);
@@ -903,19 +854,15 @@ static int start_for_secrets(const struct token_start *how, pid_t *pid_out)
 	int error = open_secret(how->account, &secret_fd);
 	if (error)
 		open_nothing(name, "secret", error, &secret_fd);
-	error = open_seed(how->account, &seed_fd);
+	/* a refresh token to begin with, if there is one */
+	error = open_given(*how->account->token_file ? how->account->token_file : "/dev/null",
+			   &seed_fd);
 	if (error)
 		open_nothing(name, "refresh token", error, &seed_fd);
 	const int fds[] = { how->socket_fd, secret_fd, how->tokens_fd, seed_fd };
-	const struct role_start start = { .role = ROLE_TOKEN,
-					  .arguments = how->arguments,
-					  .fds = fds,
-					  .fds_count = sizeof fds / sizeof fds[0],
-					  .config_fd = how->config_fd,
-					  .program_fd = -1,
-					  .uid = how->config->uid,
-					  .gid = how->config->gid,
-					  .keep_standard = how->keep_standard };
+	struct role_start start = role_usual(ROLE_TOKEN, how->config, how->config_fd,
+					     how->arguments, fds, sizeof fds / sizeof fds[0]);
+	start.keep_standard = how->keep_standard;
 	return role_start(&start, pid_out);
 }
 
@@ -1072,23 +1019,6 @@ static int run(struct boss *boss,
 	return status == EXIT_DONE ? boss->status : status;
 }
 
-static struct boss boss_of(struct config *config)
-{
-	struct boss boss = { .config = *config,
-			     .config_fd = -1,
-			     .extract_fd = -1,
-			     .signal_fd = -1,
-			     .prove_fds = { -1, -1 },
-			     .receiving_fd = -1,
-			     .kept_fd = -1,
-			     .sources_fd = -1,
-			     .tokens_fd = -1,
-			     .tls_fd = -1,
-			     .report_fd = -1 };
-	*config = (struct config){ 0 };
-	return boss;
-}
-
 int boss_run(struct config *config,
 	     int (*again)(const void *context, struct config *config_out, char *error_out),
 	     const void *context)
@@ -1173,15 +1103,10 @@ int boss_start_courier(const struct config *config, const char *mode, int fd, pi
 	forget_scouts(scouts);
 	const char *arguments[] = { mode, "*", NULL };
 	const int fds[] = { extract_fd, prove_fd, fd };
-	const struct role_start start = { .role = ROLE_COURIER,
-					  .arguments = arguments,
-					  .fds = fds,
-					  .fds_count = 3,
-					  .config_fd = config_fd,
-					  .program_fd = -1,
-					  .uid = identity.uid,
-					  .gid = identity.gid,
-					  .keep_files = true };
+	struct role_start start = role_usual(ROLE_COURIER, config, config_fd, arguments, fds, 3);
+	start.uid = identity.uid;
+	start.gid = identity.gid;
+	start.keep_files = true;
 	return role_start(&start, pid_out);
 }
 

@@ -25,8 +25,6 @@ int boss_check_accounts(const struct config *config, int report_fd);
  * questions go (daemon/prove.h): it ends when all copies of that are closed. 0 or -errno. */
 int boss_start_prover(const struct config *config, int *asks_out);
 
-/* Starts one courier. `mode`: "alone", "explain", "check" or "adopt" (daemon/courier/main.c); its
- * socket or report is `fd`, borrowed. 0 or -errno. */
 /* Are the certificates, keys and logins of the listeners such as can be used? 0, or 78 with
  * `error_out` saying where in the configuration, as config_load. */
 int boss_check_keys(const struct config *config, char error_out[CONFIG_ERROR_MAX]);
@@ -36,6 +34,8 @@ int boss_check_keys(const struct config *config, char error_out[CONFIG_ERROR_MAX
 int boss_start_keys(const struct config *config, const struct config_listener *listener,
 		    int link_fd, pid_t *pid_out);
 
+/* Starts one courier. `mode`: "alone", "explain", "check" or "adopt" (daemon/courier/main.c); its
+ * socket or report is `fd`, borrowed. 0 or -errno. */
 int boss_start_courier(const struct config *config, const char *mode, int fd, pid_t *pid_out);
 
 /* Starts who lets a person sign in to an account, on our standard input and output, with the

@@ -94,12 +94,25 @@ int role_begin(const char *name, struct config *config_out)
 	return status;
 }
 
-int role_open_signals(void)
+struct role_start role_usual(enum role role, const struct config *config, int config_fd,
+			     const char *const *arguments, const int *fds, size_t fds_count)
+{
+	return (struct role_start){ .role = role,
+				    .arguments = arguments,
+				    .fds = fds,
+				    .fds_count = fds_count,
+				    .config_fd = config_fd,
+				    .program_fd = -1,
+				    .uid = config->uid,
+				    .gid = config->gid };
+}
+
+int role_open_signals(const int *signals, size_t count)
 {
 	sigset_t set;
 	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
+	for (size_t i = 0; i < count; i++)
+		sigaddset(&set, signals[i]);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);

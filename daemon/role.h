@@ -40,6 +40,10 @@ struct role_start {
 	bool keep_standard; /* standard input and output, a device's connection; else /dev/null */
 };
 
+/* A start as most roles have it: the identity of `user`, no files, no input. */
+struct role_start role_usual(enum role role, const struct config *config, int config_fd,
+			     const char *const *arguments, const int *fds, size_t fds_count);
+
 /* Forks and executes. The role gets no other descriptors than these and standard error. SIGINT is
  * blocked in it. 0 with the process id, or -errno (also of the exec). */
 int role_start(const struct role_start *start, pid_t *pid_out);
@@ -70,6 +74,6 @@ bool role_is_fault(int signal);
  * with the reason said. */
 int role_begin(const char *name, struct config *config_out);
 
-/* For who waits for SIGTERM and SIGHUP beside everything else: they can be read from the
- * descriptor, which is the caller's. SIGPIPE is ignored. -1: see errno. */
-int role_open_signals(void);
+/* For who waits for these signals beside everything else: they can be read from the descriptor,
+ * which is the caller's. SIGPIPE is ignored. -1: see errno. */
+int role_open_signals(const int *signals, size_t count);

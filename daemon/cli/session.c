@@ -46,15 +46,9 @@ static int start_session(const struct config *config, const char *name, int ask_
 	const char *arguments[] = { "session", name, NULL };
 	const int fds[] = { ask_fd, own ? receiving_fd : nothing_fd,
 			    keys_fd < 0 ? nothing_fd : keys_fd };
-	const struct role_start start = { .role = ROLE_SMTP,
-					  .arguments = arguments,
-					  .fds = fds,
-					  .fds_count = sizeof fds / sizeof fds[0],
-					  .config_fd = config_fd,
-					  .program_fd = -1,
-					  .uid = config->uid,
-					  .gid = config->gid,
-					  .keep_standard = true };
+	struct role_start start = role_usual(ROLE_SMTP, config, config_fd, arguments, fds,
+					     sizeof fds / sizeof fds[0]);
+	start.keep_standard = true;
 	return role_start(&start, pid_out);
 }
 

@@ -1,6 +1,7 @@
 /* main.c: letterchute-pull: run NAME | once NAME | check NAME. Never does more than read its
  * configuration and choose. */
 #define _GNU_SOURCE
+#include <signal.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -32,13 +33,15 @@ int main(int argc, char **argv)
 		.revision = config_revision(&config),
 		.once = strcmp(argv[1], "once") == 0,
 	};
+	static const int signals[] = { SIGTERM, SIGHUP };
 	const struct pull_fds fds = { .ask = FD_ASK,
 				      .receiving = FD_RECEIVING,
 				      .kept = FD_KEPT,
 				      .status = FD_STATUS,
 				      .secret = FD_SECRET,
 				      .tokens = FD_TOKENS,
-				      .wake = role_open_signals() };
+				      .wake = role_open_signals(
+					      signals, sizeof signals / sizeof signals[0]) };
 	/* there may be hundreds of us, and as many accounts in it */
 	config_done(&config);
 	close(ROLE_FD_CONFIG);

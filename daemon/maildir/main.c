@@ -54,9 +54,12 @@ int main(int argc, char **argv)
 	/* a file may be opened by somebody while we ask whether he writes it */
 	signal(SIGIO, SIG_IGN);
 	const struct config_maildir *maildir = config_find_maildir(&config, argv[2]);
-	struct watch_fds fds = {
-		.ask = FD_ASK, .status = FD_STATUS, .wake = role_open_signals(), .events = -1
-	};
+	static const int signals[] = { SIGTERM, SIGHUP };
+	struct watch_fds fds = { .ask = FD_ASK,
+				 .status = FD_STATUS,
+				 .wake = role_open_signals(signals,
+							   sizeof signals / sizeof signals[0]),
+				 .events = -1 };
 	if (!maildir || fds.wake < 0)
 		return 70;
 	return serve(&config, maildir, &fds, strcmp(argv[1], "once") == 0);

@@ -129,20 +129,6 @@ static bool take_question(struct child *child)
 	return true;
 }
 
-static int open_signals(void)
-{
-	static const int ours[] = { SIGCHLD, SIGTERM };
-	sigset_t set;
-	sigemptyset(&set);
-	for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
-		sigaddset(&set, ours[i]);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	/* those whose couriers drain need us until they end, and close our questions */
-	signal(SIGHUP, SIG_IGN);
-	signal(SIGPIPE, SIG_IGN);
-	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-}
-
 /* False: we are to end, whatever there is to do. */
 static bool heed_signals(int signals_fd)
 {
@@ -208,7 +194,10 @@ int main(int argc, char **argv)
 	settings = (struct verify_settings){ .resolver = config.gateway.resolver,
 					     .keys = read_keys(),
 					     .header_bytes = config.rules.limits.header_bytes };
-	int signals_fd = open_signals();
+	static const int signals[] = { SIGCHLD, SIGTERM };
+	int signals_fd = role_open_signals(signals, sizeof signals / sizeof signals[0]);
+	/* those whose couriers drain need us until they end, and close our questions */
+	signal(SIGHUP, SIG_IGN);
 	if (!settings.keys || signals_fd < 0 || !verify_prepare() || !cage_enter(&config))
 		return EX_SOFTWARE;
 	config_done(&config);
