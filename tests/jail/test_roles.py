@@ -181,7 +181,7 @@ def test_installed_programs_do_not_misbehave(place):
         with open(os.path.join(BUILD, program), "rb") as octets:
             require(b"misbehave" not in octets.read(), f"{program} can be told to misbehave")
     for program in ("letterchute-courier", "letterchute-extract", "letterchute-prove", "letterchute-pull", "letterchute-smtp",
-                    "letterchute-watch"):
+                    "letterchute-token", "letterchute-watch"):
         with open(os.path.join(MISBEHAVE, program), "rb") as octets:
             require(b"misbehave.example" in octets.read(), f"{program} of {MISBEHAVE} can't")
     plan = subprocess.run(["meson", "introspect", "--installed", MISBEHAVE], capture_output=True, text=True, check=True)
