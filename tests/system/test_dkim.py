@@ -630,7 +630,9 @@ def test_sandbox(place, word, lacks):
 
 
 def canonical(message):
-    return re.sub(rb"\r?\n", b"\r\n", message).rstrip(b"\r\n")
+    """Lines that end with CRLF, the last one too, and no empty ones at the end. A lone CR is none."""
+    lines = re.sub(rb"\r?\n", b"\r\n", message)
+    return re.sub(rb"(\r\n)+\Z", b"\r\n", lines if lines.endswith(b"\n") else lines + b"\r\n")
 
 
 def test_changed_anywhere(place):
