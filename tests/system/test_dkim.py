@@ -1,12 +1,15 @@
 """`auth = dkim`: what a signature proves, and what it does not. Each trap of libopendkim has its row; the mails are signed
 by python3-dkim."""
 
+import concurrent.futures
 import contextlib
 import json
 import os
 import random
 import re
+import select
 import signal
+import socket
 import struct
 import sys
 import time
@@ -516,11 +519,11 @@ def test_killed_over_a_message(place):
 
 @contextlib.contextmanager
 def background(function):
-    import threading
-    thread = threading.Thread(target=function)
-    thread.start()
-    yield
-    thread.join()
+    """Beside what is done within; what it fails by is told at the end."""
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        done = pool.submit(function)
+        yield
+        done.result()
 
 
 def test_wedged(place):
@@ -700,7 +703,6 @@ test_memory.measured = True
 
 
 def readable(answer):
-    import select
     return bool(select.select([answer], [], [], 0.002)[0])
 
 
@@ -716,7 +718,6 @@ def test_many_at_once(place):
 
 def test_nonsense(place):
     """Questions that are none are said, and harm nobody."""
-    import socket
     prover = Prover(place, PROVER)
     for octets, fds in ((b"x", []), (b"x" * 280, []), (struct.pack("IIQq256s", 1, 0, 0, 0, b"x" * 256), [2, 2]),
                         (struct.pack("IIQq256s", 9, 0, 0, 0, b"x"), [2, 2]), (struct.pack("IIQq256s", 1, 0, 0, 0, b"x"), [2]),
