@@ -436,6 +436,10 @@ def test_stalled(place):
     gateway.stop()
 
 
+test_stalled.alone = True
+test_stalled.measured = True
+
+
 def test_cut_off(place):
     """Whose socket stays full for half a minute is let go; he comes again."""
     gateway = watch_gateway(place)
