@@ -323,11 +323,20 @@ def tree(root):
     return found
 
 
+GONE = (FileNotFoundError, ProcessLookupError)  # what a look at a process fails by that ends meanwhile
+
+
+def proc_file(pid, name):
+    """The octets of /proc/PID/NAME; none when the process has gone."""
+    with contextlib.suppress(*GONE):
+        with open(f"/proc/{pid}/{name}", "rb") as file:
+            return file.read()
+    return b""
+
+
 def command_line(pid):
-    with contextlib.suppress(OSError):
-        with open(f"/proc/{pid}/cmdline", "rb") as line:
-            return line.read().replace(b"\0", b" ").decode()
-    return ""
+    """Empty when it has ended, also where it is not buried yet."""
+    return proc_file(pid, "cmdline").replace(b"\0", b" ").decode(errors="replace")
 
 
 def processes(gateway, words):

@@ -11,7 +11,8 @@ import time
 
 from devices import (BCRYPT, PASSWORD, SHA512, USERNAME, WELCOME, YESCRYPT, Connected, Network, TlsDevice, b64, hash_of,
                      log_says, logged_in, plain, start_all, users_file, users_line)
-from harness import COUNT, PATIENCE, PDF, command_line, equal, mail, needs_root, part, require, rows, scan, send, tree, wait_for
+from harness import (COUNT, PATIENCE, PDF, command_line, equal, mail, needs_root, part, proc_file, processes, require, rows, scan,
+                     send, tree, wait_for)
 
 SECRET = "k3YsafeK3ysafe16"
 IN_CLEAR = "plaintext_auth = yes\nusers = "
@@ -1055,7 +1056,11 @@ def test_environment_and_arguments(place):
     hashed = hash_of(SECRET)
     with with_users(place, users_line("cam", SECRET)) as gateway:
         equal(answer(gateway.port, "cam", SECRET), WELCOME)
-        for pid in [gateway.process.pid] + [pid for pid, _ in gateway.children()]:
-            for name in ("cmdline", "environ"):
-                with open(f"/proc/{pid}/{name}", "rb") as content:
-                    require(hashed.encode() not in content.read(), f"{name} of {pid}")
+        found = {(pid, name): proc_file(pid, name) for pid in [gateway.process.pid] + [pid for pid, _ in gateway.children()]
+                 for name in ("cmdline", "environ")}
+        for (pid, name), content in found.items():
+            require(hashed.encode() not in content, f"{name} of {pid}")
+        # the session may have ended; who stays was looked at
+        (keeper,) = processes(gateway, "letterchute-smtp keeper")
+        for pid in (gateway.process.pid, keeper, *processes(gateway, "letterchute-courier")):
+            require(found[pid, "cmdline"] and found[pid, "environ"], f"{pid} was not looked at")

@@ -1,5 +1,6 @@
 """TLS on the listener: which clients it takes, whose certificate it shows, and where the key is."""
 
+import contextlib
 import os
 import re
 import signal
@@ -12,8 +13,8 @@ import time
 
 from devices import (BIZHUB, RC4, SSL2_HELLO, SSL3_HELLO, TRIPLE_DES, WELCOME, GnutlsDevice, TlsDevice, der, log_says,
                      logged_in, make_pair, start_all, tls_context, users_file, users_line)
-from harness import (PATIENCE, PDF, Device, equal, needs_root, pdf, processes, require, rows, scan, send, status_of,
-                     wait_for)
+from harness import (GONE, PATIENCE, PDF, Device, command_line, equal, needs_root, pdf, proc_file, processes, require, rows,
+                     scan, send, status_of, wait_for)
 
 COMPATS = ("modern", "legacy", "ancient")
 
@@ -662,9 +663,9 @@ def test_key_for_root_alone(place):
 # --- who holds the key -------------------------------------------------------------------------------------------------
 
 def memory(pid):
-    """What a process can write to, piece by piece."""
-    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as content:
-        for line in maps:
+    """What a process can write to, piece by piece; nothing when it has gone."""
+    with contextlib.suppress(*GONE), open(f"/proc/{pid}/mem", "rb", 0) as content:
+        for line in proc_file(pid, "maps").decode().splitlines():
             bounds, rights = line.split()[:2]
             first, end = (int(word, 16) for word in bounds.split("-"))
             if "r" not in rights or "vvar" in line or "vsyscall" in line or end - first > 1 << 28:
@@ -691,6 +692,13 @@ def secrets_of(key_path):
     return found + [line.encode() for line in lines[5:-3]]
 
 
+def open_paths(pid):
+    """Where its descriptors lead; nowhere when it has gone."""
+    with contextlib.suppress(*GONE):
+        return [os.path.realpath(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+    return []
+
+
 def holds(pid, secrets):
     return [secret for piece in memory(pid) for secret in secrets if secret in piece]
 
@@ -715,24 +723,20 @@ def test_only_the_keeper_holds_the_key(place):
         equal(len(keepers), 1, "keepers")
         require(holds(keepers[0], secrets), "what we look for is not even in the keeper")
         others = [pid for pid, _ in gateway.children() if pid != keepers[0]]
-        require(len(processes(gateway, "letterchute-smtp listen")) >= 4, "listener and sessions")
+        lasting = processes(gateway, "letterchute-smtp listen")
+        require(len(lasting) >= 4, "listener and sessions")
         for pid in others:
-            equal(holds(pid, secrets), [], f"in {command(pid)}")
-            for fd in os.listdir(f"/proc/{pid}/fd"):
-                require(os.path.realpath(f"/proc/{pid}/fd/{fd}") not in (key, cert), f"{command(pid)} has it open")
+            equal(holds(pid, secrets), [], f"in {command_line(pid)}")
+            require(not {key, cert} & set(open_paths(pid)), f"{command_line(pid)} has it open")
         hashed = users_line("cam", "Secret-16-letter").strip().split(":")[1].encode()
         for pid in others:
-            equal(holds(pid, [hashed]), [], f"the hash of a password in {command(pid)}")
+            equal(holds(pid, [hashed]), [], f"the hash of a password in {command_line(pid)}")
+        require(all(map(command_line, lasting)), "one of them was gone before all was looked at")
         for device in open_ones:
             device.quit()
 
 
 test_only_the_keeper_holds_the_key.measured = True  # the memory of a sanitized program has no end
-
-
-def command(pid):
-    with open(f"/proc/{pid}/cmdline", "rb") as line:
-        return line.read().replace(b"\0", b" ").decode()
 
 
 def test_keeper_killed(place):
