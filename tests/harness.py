@@ -361,6 +361,14 @@ def status_of(pid, field):
     return None
 
 
+def cpu_s(root):
+    """Processor time of a process and all below it, their dead included."""
+    ticks = 0
+    for pid in [root, *(pid for pid, _ in tree(root))]:
+        ticks += sum(int(word) for word in proc_file(pid, "stat").rpartition(b")")[2].split()[11:15])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 # --- a place for a test ----------------------------------------------------------------------------------------------
 
 class Place:
