@@ -7,7 +7,7 @@ import threading
 from certs import certs
 from client import PASSWORD, USER
 from dovecot import Dovecot
-from harness import EXE, mail, part, pdf, require, wait_for
+from harness import EXE, mail, part, pdf, processes, require, wait_for
 
 FAST = "poll = 1s\nrefresh = 3s\n"  # what a test waits for should not take minutes
 WAYS = ("implicit", "starttls", "off")
@@ -83,13 +83,7 @@ def is_on(place, message):
 # --- pullers --------------------------------------------------------------------------------------------------------
 
 def pullers(gateway):
-    found = []
-    for pid, _ in gateway.children():
-        with contextlib.suppress(OSError):
-            with open(f"/proc/{pid}/cmdline", "rb") as line:
-                if b"letterchute-pull" in line.read():
-                    found.append(pid)
-    return found
+    return processes(gateway, "letterchute-pull")
 
 
 def status_kb(pid, field):

@@ -11,7 +11,7 @@ import time
 
 from devices import (BCRYPT, PASSWORD, SHA512, USERNAME, WELCOME, YESCRYPT, Connected, Network, TlsDevice, b64, hash_of,
                      log_says, logged_in, plain, start_all, users_file, users_line)
-from harness import (COUNT, PATIENCE, PDF, command_line, cpu_s, equal, mail, needs_root, part, proc_file, processes, require,
+from harness import (COUNT, PATIENCE, PDF, cpu_s, equal, mail, needs_root, part, proc_file, processes, require,
                      rows, scan, send, wait_for)
 
 SECRET = "k3YsafeK3ysafe16"
@@ -894,7 +894,7 @@ def test_keeper_begins_anew_with_what_held(place):
     with with_users(place, users_line("cam", SECRET)) as gateway:
         equal(answer(gateway.port, "cam", SECRET), WELCOME)
         users_file(place, users_line("cam", "other"), "nonsense\n")
-        (keeper,) = [pid for pid, _ in gateway.children() if b"letterchute-smtp keeper" in command_line(pid).encode()]
+        (keeper,) = processes(gateway, "letterchute-smtp keeper")
         os.kill(keeper, signal.SIGKILL)
         wait_for(lambda: "keys died of signal 9" in gateway.log(), 10, "it lives")
         wait_for(lambda: answer(gateway.port, "cam", SECRET) == WELCOME, 10, gateway.log)

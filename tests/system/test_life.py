@@ -6,8 +6,8 @@ import socket
 import subprocess
 import time
 
-from harness import (Device, PROGRAM, Skip, equal, mail, needs_root, part, pdf, processes, require, rows, scan, send,
-                     tree, wait_for)
+from harness import (Device, PROGRAM, Skip, command_line, equal, mail, needs_root, part, pdf, processes, require, rows, scan,
+                     send, tree, wait_for)
 
 
 def test_stops_cleanly(place):
@@ -18,7 +18,7 @@ def test_stops_cleanly(place):
     started = time.monotonic()
     gateway.stop()
     require(time.monotonic() - started < 5, "it takes too long")
-    wait_for(lambda: not any(has_program(pid) for pid in pids), 2, "children live on")
+    wait_for(lambda: not any(map(command_line, pids)), 2, "children live on")
     equal(place.staged(), [])
     equal(place.spool("lives"), [])
     require(not os.path.exists(os.path.join(place.state, "gateway.sock")), "the socket stays")
@@ -31,15 +31,6 @@ def test_idle_device_hears_421(place):
     gateway.stop()
     require(device.reply().startswith("421 4.3.2"))
     require(device.is_closed())
-
-
-def has_program(pid):
-    """It lives, and is more than a corpse."""
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as line:
-            return line.read() != b""
-    except OSError:
-        return False
 
 
 def interrupt(process):
@@ -72,7 +63,7 @@ def test_ctrl_c_is_for_the_boss(place):
     time.sleep(0.5)
     for _ in range(3):
         require(send(gateway.port, scan()).startswith("250"))
-    ended = [name for pid, name in gateway.children() if pid in before and not has_program(pid)]
+    ended = [name for pid, name in gateway.children() if pid in before and not command_line(pid)]
     gateway.process.send_signal(signal.SIGCONT)
     equal(gateway.process.wait(30), 0)
     equal(ended, [])
@@ -92,7 +83,7 @@ def test_ctrl_c_ends_drop(place):
     pids = [pid for pid, _ in tree(process.pid)]
     interrupt(process)
     equal(process.wait(15), -signal.SIGINT)
-    wait_for(lambda: not any(has_program(pid) for pid in pids), 15, "children live on")
+    wait_for(lambda: not any(map(command_line, pids)), 15, "children live on")
     equal(place.run("drop", "-c", config, stdin=message).returncode, 0)
     equal(len(place.files()), 1)
     equal(place.staged(), [])
@@ -288,8 +279,7 @@ def test_children_die_with_the_boss(place):
     pids = [pid for pid, _ in gateway.children()]
     gateway.process.kill()
     gateway.process.wait()
-
-    wait_for(lambda: not any(map(has_program, pids)), 10, "children live on")
+    wait_for(lambda: not any(map(command_line, pids)), 10, "children live on")
 
 
 def test_second_gateway_on_the_same_state(place):
