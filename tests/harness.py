@@ -272,6 +272,12 @@ class Gateway:
         """Process ids of the whole tree below the gateway, with their names."""
         return tree(self.process.pid)
 
+    def reload(self, words="the new configuration holds"):
+        """Has it read its configuration again; it says so in these words."""
+        count = self.log().count(words)
+        self.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: self.log().count(words) > count, 10, lambda: f"no word of the reload:\n{self.log()}")
+
     def stop(self, wanted=0):
         if not self.process or self.process.poll() is not None:
             return

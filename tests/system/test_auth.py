@@ -24,12 +24,6 @@ def with_users(place, *lines, **texts):
     return place.gateway(smtp=smtp, **texts)
 
 
-def reload(gateway, words="the new configuration holds"):
-    count = gateway.log().count(words)
-    gateway.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: gateway.log().count(words) > count, 10, f"no word of the reload:\n{gateway.log()}")
-
-
 def answer(port, name, password, shape="plain"):
     """The last reply to a login on a connection of its own."""
     device = TlsDevice(port)
@@ -853,7 +847,7 @@ def test_changed_file(place):
             equal(answer(gateway.port, name, SECRET), WELCOME)
         open_one = logged_in(gateway.port, "gone", SECRET)
         users_file(place, users_line("cam", "an0therPassword!"), users_line("new", SECRET))
-        reload(gateway)
+        gateway.reload()
         wait_for(lambda: answer(gateway.port, "cam", "an0therPassword!") == WELCOME, 5, "the new password is not taken")
         equal(answer(gateway.port, "new", SECRET), WELCOME)
         require(answer(gateway.port, "cam", SECRET).startswith("535"), "the old password")
@@ -867,7 +861,7 @@ def test_changed_addresses(place):
         device = logged_in(gateway.port, "cam", SECRET)
         require(device.deliver(scan(sender="old@example.org"), sender="old@example.org").startswith("250"))
         users_file(place, users_line("cam", SECRET, "new@example.org"))
-        reload(gateway)
+        gateway.reload()
 
         def taken(sender):
             other = logged_in(gateway.port, "cam", SECRET)
@@ -884,7 +878,7 @@ def test_changed_addresses(place):
 def test_bad_reload(place):
     with with_users(place, users_line("cam", SECRET)) as gateway:
         users = users_file(place, users_line("cam", "other"), "nonsense\n")
-        reload(gateway, "the old configuration stays")
+        gateway.reload("the old configuration stays")
         require(f"{users}:2:" in gateway.log(), gateway.log())
         equal(answer(gateway.port, "cam", SECRET), WELCOME)
 

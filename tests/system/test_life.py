@@ -104,8 +104,7 @@ def test_reload(place):
         device = Device(gateway.port)
         require(device.deliver(scan()).startswith("250"))
         place.config(route="types = pdf\nname = two_{name}")
-        gateway.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: "the new configuration holds" in gateway.log(), 10, "no reload")
+        gateway.reload()
         require(send(gateway.port, scan()).startswith("250"), "the same port")
         # a session that was open goes on, under the newest rules
         require(device.deliver(scan()).startswith("250"))
@@ -118,16 +117,9 @@ def test_bad_reload_keeps_the_old(place):
     with place.gateway(config=config) as gateway:
         with open(config, "a") as out:
             out.write("nonsense = yes\n")
-        gateway.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: "the old configuration stays" in gateway.log(), 10, "nothing is said")
+        gateway.reload("the old configuration stays")
         require("gateway.conf:" in gateway.log() and "nonsense" in gateway.log(), gateway.log())
         require(send(gateway.port, scan()).startswith("250"))
-
-
-def reload(gateway):
-    count = gateway.log().count("the new configuration holds")
-    gateway.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: gateway.log().count("the new configuration holds") > count, 10, f"no reload:\n{gateway.log()}")
 
 
 def free_port():
@@ -152,7 +144,7 @@ def test_reload_adds_an_address(place):
     with place.gateway(config=config) as gateway:
         device = Device(one)
         listen(f"127.0.0.1:{two}, 127.0.0.1:{one}")
-        reload(gateway)
+        gateway.reload()
         require(ready(gateway, "lan", two), gateway.log())
         equal(gateway.log().count("ready source="), 2, "the old one is not told again")
         for port in (one, two, one, two):
@@ -160,7 +152,7 @@ def test_reload_adds_an_address(place):
         require(device.deliver(scan()).startswith("250"), "the session that was open")
         device.quit()
         listen(f"127.0.0.1:{two}")
-        reload(gateway)
+        gateway.reload()
         require(send(two, scan()).startswith("250"))
 
         def refused():
@@ -170,7 +162,7 @@ def test_reload_adds_an_address(place):
                 return True
         wait_for(refused, 5, "it is still listened to")
         listen(f"127.0.0.1:{one}")
-        reload(gateway)
+        gateway.reload()
         require(send(one, scan()).startswith("250"))
 
 
@@ -183,7 +175,7 @@ def test_reload_renames_a_listener(place):
     with place.gateway(config=config) as gateway:
         require(send(port, scan()).startswith("250"))
         place.file("gateway.conf", text.replace("[smtp lan]", "[smtp office]"))
-        reload(gateway)
+        gateway.reload()
         require(ready(gateway, "office", port), gateway.log())
         # who connected while the old one was still there is told to come again
         wait_for(lambda: send(port, scan()).startswith("250"), 5, "nobody takes it")
@@ -199,7 +191,7 @@ def test_reload_swaps_addresses(place):
     with place.gateway(config=config) as gateway:
         place.file("gateway.conf", text.replace("[smtp lan]", "[smtp x]").replace("[smtp wan]", "[smtp lan]")
                    .replace("[smtp x]", "[smtp wan]"))
-        reload(gateway)
+        gateway.reload()
         require(ready(gateway, "lan", two) and ready(gateway, "wan", one), gateway.log())
         wait_for(lambda: len(processes(gateway, "letterchute-smtp listen")) == 2, 5, "the old ones stay")
         require(send(one, scan()).startswith("250"))

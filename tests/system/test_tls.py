@@ -545,12 +545,6 @@ def test_listeners_with_certificates_of_their_own(place):
         device.quit()
 
 
-def reload(gateway, words="the new configuration holds"):
-    count = gateway.log().count(words)
-    gateway.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: gateway.log().count(words) > count, 10, f"no word of the reload:\n{gateway.log()}")
-
-
 def renew(place, paths, name="renewed"):
     """A new pair under the old names, each in one step."""
     cert, key = make_pair(place, name)
@@ -573,7 +567,7 @@ def test_renewed_certificate(place):
         new = renew(place, (cert, key))
         require(new != old)
         equal(shown(gateway.port), old, "nobody has asked for the new one yet")
-        reload(gateway)
+        gateway.reload()
         wait_for(lambda: shown(gateway.port) == new, 5, "the old one is served still")
         require(within.data(scan(2000)).startswith("250"), "the mail that was begun")
         within.quit()
@@ -593,12 +587,12 @@ def test_bad_renewal_keeps_the_old(place):
         old = shown(gateway.port)
         other, other_key = make_pair(place, "other")
         os.replace(other, cert)
-        reload(gateway, "the old configuration stays")
+        gateway.reload("the old configuration stays")
         require(re.search(r"gateway\.conf:\d+: .*tls_key", gateway.log()), gateway.log())
         equal(shown(gateway.port), old)
         require(send(gateway.port, scan()).startswith("250"))
         os.replace(other_key, key)
-        reload(gateway)
+        gateway.reload()
         wait_for(lambda: shown(gateway.port) == der(cert), 5, "the old one is served still")
 
 

@@ -281,8 +281,7 @@ def test_restart(place):
             require("no gateway runs" in stopped and first[0]["diagnosis"] in stopped, stopped)
             gateway.start()
         else:
-            gateway.process.send_signal(signal.SIGHUP)
-            wait_for(lambda: "the new configuration holds" in gateway.fresh_log())
+            gateway.reload()
         equal(status(place, gateway)["failed"], first)
         for key in ("last_contact", "last_delivery"):
             equal(status(place, gateway)[key], before[key], key)
