@@ -1,6 +1,7 @@
 """Devices that do TLS and log in, the users they log in as, certificates, and a network where addresses are not loopback."""
 
 import base64
+import concurrent.futures
 import contextlib
 import ctypes
 import os
@@ -197,6 +198,28 @@ def status_says(place, config, words, peer="127.0.0.1"):
         text = place.run("status", "-c", config).stdout.decode()
         return any(peer in line and re.search(words, line, re.I) for line in text.splitlines())
     wait_for(shown, 5, lambda: f"`status` does not say {words!r}:\n{place.run('status', '-c', config).stdout.decode()}")
+
+
+# --- who else is there -----------------------------------------------------------------------------------------------
+
+@contextlib.contextmanager
+def meanwhile(count, work):
+    """So many do this over and over beside what is done within, each with its number. That they are turned away or cut off
+    is no fault; anything else is, and is told at the end."""
+    over = threading.Event()
+
+    def repeat(number):
+        while not over.is_set():
+            with contextlib.suppress(OSError, EOFError, AssertionError):
+                work(number)
+    with concurrent.futures.ThreadPoolExecutor(count) as pool:
+        running = [pool.submit(repeat, number) for number in range(count)]
+        try:
+            yield
+        finally:
+            over.set()
+        for one in running:
+            one.result()
 
 
 # --- a network -------------------------------------------------------------------------------------------------------

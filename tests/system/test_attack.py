@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 
+from devices import meanwhile
 from harness import Device, equal, needs_root, require, rows, scan
 from test_memory import resident
 from test_proxied import Container, setting
@@ -72,26 +73,19 @@ test_500_idle_of_one_machine.measured = True
 def test_500_idle_that_come_again(place):
     """Whoever is turned away comes back at once, and some of those inside leave: the next is told all the same."""
     with place.gateway() as gateway:
-        address, ending = ("127.0.0.1", gateway.port), threading.Event()
+        address = "127.0.0.1", gateway.port
         idle = flood(place, address, 500)
 
-        def again():
-            while not ending.is_set():
-                for one in list(idle):
-                    with contextlib.suppress(OSError):
-                        if not one.recv(200):
-                            idle.remove(one)
-                            one.close()
-                            idle.extend(flood(place, address, 1))
-                time.sleep(0.05)
-
-        thread = threading.Thread(target=again, daemon=True)
-        thread.start()
-        try:
+        def again(_):
+            for one in list(idle):
+                with contextlib.suppress(OSError):
+                    if not one.recv(200):
+                        idle.remove(one)
+                        one.close()
+                        idle.extend(flood(place, address, 1))
+            time.sleep(0.05)
+        with meanwhile(1, again):
             worst = is_told(gateway.port, 5)
-        finally:
-            ending.set()
-            thread.join()
         print(f"    told after {worst:.2f} s at most", flush=True)
 
 

@@ -6,11 +6,10 @@ import signal
 import socket
 import statistics
 import subprocess
-import threading
 import time
 
 from devices import (BCRYPT, PASSWORD, SHA512, USERNAME, WELCOME, YESCRYPT, Connected, Network, TlsDevice, b64, hash_of,
-                     log_says, logged_in, plain, start_all, users_file, users_line)
+                     log_says, logged_in, meanwhile, plain, start_all, users_file, users_line)
 from harness import (COUNT, PATIENCE, PDF, cpu_s, equal, mail, needs_root, part, proc_file, processes, require,
                      rows, scan, send, wait_for)
 
@@ -659,31 +658,18 @@ def test_wrong_ones_are_counted_over_greetings(place):
 def test_failures_of_one_lock_nobody_out(place):
     """While somebody guesses, from the same address even, the right password is let in, within a moment."""
     with with_users(place, users_line("cam", SECRET), users_line("door", SECRET)) as gateway:
-        stop = threading.Event()
-
-        def guess():
-            while not stop.is_set():
-                try:
-                    device = TlsDevice(gateway.port)
-                    device.say("EHLO x")
-                    try_until_cut(device, "guess")
-                    device.close()
-                except (OSError, EOFError, AssertionError):
-                    pass
-        threads = [threading.Thread(target=guess) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        try:
+        def guess(_):
+            device = TlsDevice(gateway.port)
+            device.say("EHLO x")
+            try_until_cut(device, "guess")
+            device.close()
+        with meanwhile(4, guess):
             time.sleep(3)
             for name in ("door", "cam"):
                 started = time.monotonic()
                 reply = answer(gateway.port, name, SECRET)
                 equal(reply, WELCOME, name)
                 require(time.monotonic() - started < 10 * PATIENCE, f"{name}: it took too long")
-        finally:
-            stop.set()
-            for thread in threads:
-                thread.join()
 
 
 @needs_root
@@ -717,23 +703,16 @@ def test_who_guesses_from_elsewhere_waits(place):
 def test_guesses_cost_little(place):
     """Twenty that guess at once do not take the processor from a device that delivers."""
     with with_users(place, users_line("cam", SECRET, setting=YESCRYPT)) as gateway:
-        stop, count = threading.Event(), [0]
+        count = [0]
 
         def guess(number):
-            while not stop.is_set():
-                try:
-                    device = TlsDevice(gateway.port, timeout=60)
-                    device.say("EHLO x")
-                    for turn in range(10):
-                        device.login("cam", f"guess{number}-{turn}")
-                        count[0] += 1
-                    device.close()
-                except (OSError, EOFError, AssertionError):
-                    pass
-        threads = [threading.Thread(target=guess, args=(number,), daemon=True) for number in range(20)]
-        for thread in threads:
-            thread.start()
-        try:
+            device = TlsDevice(gateway.port, timeout=60)
+            device.say("EHLO x")
+            for turn in range(10):
+                device.login("cam", f"guess{number}-{turn}")
+                count[0] += 1
+            device.close()
+        with meanwhile(20, guess):
             time.sleep(1)
             before, started = cpu_s(gateway.process.pid), time.monotonic()
             took = []
@@ -745,10 +724,6 @@ def test_guesses_cost_little(place):
             used, passed = cpu_s(gateway.process.pid) - before, time.monotonic() - started
             print(f"    {count[0]} guesses, {used / passed:.2f} of a processor, a mail within {max(took):.2f} s", flush=True)
             require(max(took) < 2, took)
-        finally:
-            stop.set()
-            for thread in threads:
-                thread.join(30)
 
 
 test_guesses_cost_little.measured = True
@@ -920,15 +895,7 @@ def test_guesses_keep_nobody_else(place):
     """Who guesses passwords, as many at once as they like, keeps nobody from TLS."""
     users = users_file(place, users_line("cam", SECRET, setting=YESCRYPT))
     with place.gateway(tls="starttls", smtp=IN_CLEAR + users) as gateway:
-        stop = threading.Event()
-
-        def guess(number):
-            while not stop.is_set():
-                answer(gateway.port, "cam", f"wrong{number}")
-        threads = [threading.Thread(target=guess, args=(number,)) for number in range(40)]
-        for thread in threads:
-            thread.start()
-        try:
+        with meanwhile(40, lambda number: answer(gateway.port, "cam", f"wrong{number}")):
             time.sleep(1.5)
             took = []
             for _ in range(10):
@@ -937,10 +904,6 @@ def test_guesses_keep_nobody_else(place):
                 device.hello()
                 took.append(time.monotonic() - started)
                 device.quit()
-        finally:
-            stop.set()
-            for thread in threads:
-                thread.join()
         print(f"    beside 40 that guess: a handshake within {max(took):.2f} s", flush=True)
         require(max(took) < 1, took)
 

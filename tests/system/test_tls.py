@@ -1,6 +1,7 @@
 """TLS on the listener: which clients it takes, whose certificate it shows, and where the key is."""
 
 import contextlib
+import itertools
 import os
 import re
 import signal
@@ -12,7 +13,7 @@ import threading
 import time
 
 from devices import (BIZHUB, RC4, SSL2_HELLO, SSL3_HELLO, TRIPLE_DES, WELCOME, GnutlsDevice, TlsDevice, der, log_says,
-                     logged_in, make_pair, start_all, tls_context, users_file, users_line)
+                     logged_in, make_pair, meanwhile, start_all, tls_context, users_file, users_line)
 from harness import (GONE, PATIENCE, PDF, Device, command_line, equal, needs_root, pdf, proc_file, processes, require, rows,
                      scan, send, status_of, wait_for)
 
@@ -772,30 +773,20 @@ def new_session_works(port):
 
 def test_keeper_killed_over_and_over(place):
     """While devices deliver: each mail is answered by 250 and stored, or by a 4xx or a broken connection and perhaps not."""
-    stop, done, count = threading.Event(), [], [0]
+    done, sizes = [], itertools.count(1001)
     with place.gateway(tls="starttls") as gateway:
-        def deliver(name):
-            while not stop.is_set():
-                count[0] += 1
-                size = 1000 + count[0]
-                try:
-                    device = TlsDevice(gateway.port)
-                    device.hello()
-                    if device.deliver(scan(size)).startswith("250"):
-                        done.append(size)
-                    device.quit()
-                except (AssertionError, OSError, EOFError):
-                    pass
-        threads = [threading.Thread(target=deliver, args=(n,)) for n in range(4)]
-        for thread in threads:
-            thread.start()
-        for _ in range(8):
-            time.sleep(0.5)
-            for pid in processes(gateway, "letterchute-smtp keeper"):
-                os.kill(pid, signal.SIGKILL)
-        stop.set()
-        for thread in threads:
-            thread.join()
+        def deliver(_):
+            size = next(sizes)
+            device = TlsDevice(gateway.port)
+            device.hello()
+            if device.deliver(scan(size)).startswith("250"):
+                done.append(size)
+            device.quit()
+        with meanwhile(4, deliver):
+            for _ in range(8):
+                time.sleep(0.5)
+                for pid in processes(gateway, "letterchute-smtp keeper"):
+                    os.kill(pid, signal.SIGKILL)
         stored = {len(content) for content in place.files().values()}
         require(set(done) <= stored, f"answered and not stored: {set(done) - stored}")
         require(len(done) > 5, f"only {len(done)} went through")
