@@ -501,6 +501,32 @@ def unmount(at):
             return
 
 
+# --- a network of its own ---------------------------------------------------------------------------------------------
+
+def run(*command):
+    done = subprocess.run(command, capture_output=True, text=True)
+    require(done.returncode == 0, f"{' '.join(command)}: {done.stderr}")
+
+
+class Wire:
+    """A network namespace, and the one wire that leads from it to us: our end is called as it is, has the addresses `ours`,
+    each with its mask, and theirs is `wire`. For root."""
+
+    def __init__(self, place, ours, theirs):
+        self.name = f"lc{time.monotonic_ns() % 10 ** 8}"
+        self.inside = ("ip", "netns", "exec", self.name)
+        place.later(run, "ip", "netns", "del", self.name)
+        run("ip", "netns", "add", self.name)
+        place.later(run, "ip", "link", "del", self.name)
+        run("ip", "link", "add", self.name, "type", "veth", "peer", "name", "wire", "netns", self.name)
+        for address in ours:
+            run("ip", "addr", "add", address, "dev", self.name)
+        run("ip", "link", "set", self.name, "up")
+        run(*self.inside, "ip", "link", "set", "lo", "up")
+        run(*self.inside, "ip", "addr", "add", theirs, "dev", "wire")
+        run(*self.inside, "ip", "link", "set", "wire", "up")
+
+
 # --- watching a folder ------------------------------------------------------------------------------------------------
 
 class Watch:

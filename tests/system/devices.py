@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 
-from harness import PATIENCE, Device, equal, require, wait_for
+from harness import PATIENCE, Device, equal, require, run, wait_for
 
 USERNAME, PASSWORD = "334 VXNlcm5hbWU6", "334 UGFzc3dvcmQ6"
 WELCOME = "235 2.7.0 Authentication successful"
@@ -223,11 +223,6 @@ def meanwhile(count, work):
 
 
 # --- a network -------------------------------------------------------------------------------------------------------
-
-def run(*command):
-    done = subprocess.run(command, capture_output=True, text=True)
-    require(done.returncode == 0, f"{' '.join(command)}: {done.stderr}")
-
 
 class Network:
     """A namespace whose `lo` has addresses that are not loopback. For root."""
