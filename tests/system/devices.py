@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import os
 import re
+import resource
 import select
 import socket
 import ssl
@@ -220,6 +221,36 @@ def meanwhile(count, work):
             over.set()
         for one in running:
             one.result()
+
+
+def raise_limit():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
+
+
+def flood(place, address, count, source=None):
+    """So many connections that say nothing."""
+    raise_limit()
+    idle = []
+    for _ in range(count):
+        one = socket.socket()
+        one.setblocking(False)
+        if source:
+            one.bind((source, 0))
+        one.connect_ex(address)
+        idle.append(one)
+    place.later(lambda: [one.close() for one in idle])
+    return idle
+
+
+def first_word(port, host="127.0.0.1", source=None):
+    """What a device hears first, and after how many seconds."""
+    started = time.monotonic()
+    device = Device(port, host=host, timeout=20, greet=False, source=source and (source, 0))
+    try:
+        return device.reply()[:3], time.monotonic() - started
+    finally:
+        device.close()
 
 
 # --- a network -------------------------------------------------------------------------------------------------------

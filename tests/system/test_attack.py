@@ -2,12 +2,10 @@
 he speaks; and what an idle connection costs."""
 
 import contextlib
-import resource
-import socket
 import threading
 import time
 
-from devices import meanwhile
+from devices import first_word, flood, meanwhile, raise_limit
 from harness import Device, equal, needs_root, require, rows, scan
 from test_memory import resident
 from test_proxied import Container, setting
@@ -15,36 +13,6 @@ from test_proxied import Container, setting
 SOON = 1.0  # seconds within which a device is greeted or told
 DRIPPED = 60  # seconds after which who sends an octet a second is gone
 COST = 190  # kB of an idle connection
-
-
-def raise_limit():
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
-
-
-def flood(place, address, count, source=None):
-    """So many connections that say nothing."""
-    raise_limit()
-    idle = []
-    for _ in range(count):
-        one = socket.socket()
-        one.setblocking(False)
-        if source:
-            one.bind((source, 0))
-        one.connect_ex(address)
-        idle.append(one)
-    place.later(lambda: [one.close() for one in idle])
-    return idle
-
-
-def first_word(port, host="127.0.0.1", source=None):
-    """What a device hears first, and after how many seconds."""
-    started = time.monotonic()
-    device = Device(port, host=host, timeout=20, greet=False, source=source and (source, 0))
-    try:
-        return device.reply()[:3], time.monotonic() - started
-    finally:
-        device.close()
 
 
 def is_told(port, seconds, words=("220", "421"), **more):

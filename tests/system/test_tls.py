@@ -5,15 +5,14 @@ import itertools
 import os
 import re
 import signal
-import socket
 import ssl
 import stat
 import subprocess
 import threading
 import time
 
-from devices import (BIZHUB, RC4, SSL2_HELLO, SSL3_HELLO, TRIPLE_DES, WELCOME, GnutlsDevice, TlsDevice, der, log_says,
-                     logged_in, make_pair, meanwhile, start_all, tls_context, users_file, users_line)
+from devices import (BIZHUB, RC4, SSL2_HELLO, SSL3_HELLO, TRIPLE_DES, WELCOME, GnutlsDevice, TlsDevice, der, first_word, flood,
+                     log_says, logged_in, make_pair, meanwhile, start_all, tls_context, users_file, users_line)
 from harness import (GONE, PATIENCE, PDF, Device, command_line, equal, needs_root, pdf, proc_file, processes, require, rows,
                      scan, send, status_of, wait_for)
 
@@ -806,23 +805,6 @@ def half_open(port):
     return device
 
 
-def idle(port):
-    """Connects, without waiting for that even."""
-    crowding = socket.socket()
-    crowding.setblocking(False)
-    crowding.connect_ex(("127.0.0.1", port))
-    return crowding
-
-
-def greeted_or_told(port):
-    """What a real device hears, and after how long."""
-    started = time.monotonic()
-    device = Device(port, timeout=60)
-    took = time.monotonic() - started
-    device.close()
-    return device.greeting[:3], took
-
-
 @rows([("100 sessions, the default", 100), ("1000 sessions", 1000)])
 def test_500_idle_and_50_half_open(place, sessions):
     with place.gateway(tls="starttls", smtp=f"sessions = {sessions}\nidle = 60s") as gateway:
@@ -830,9 +812,8 @@ def test_500_idle_and_50_half_open(place, sessions):
         try:
             for _ in range(50):
                 crowd.append(half_open(gateway.port))
-            for _ in range(500):
-                crowd.append(idle(gateway.port))
-            heard = [greeted_or_told(gateway.port) for _ in range(20)]
+            crowd.extend(flood(place, ("127.0.0.1", gateway.port), 500))
+            heard = [first_word(gateway.port) for _ in range(20)]
             slowest = max(took for _, took in heard)
             print(f"    {sessions} sessions: the slowest of 20 devices heard {heard[0][0]} after {slowest:.2f} s", flush=True)
             equal({code for code, _ in heard}, {"421"} if sessions < 550 else {"220"})
@@ -840,7 +821,7 @@ def test_500_idle_and_50_half_open(place, sessions):
         finally:
             for device in crowd:
                 device.close()
-        wait_for(lambda: greeted_or_told(gateway.port)[0] == "220", 10, "nobody is served after the attack")
+        wait_for(lambda: first_word(gateway.port)[0] == "220", 10, "nobody is served after the attack")
         device = TlsDevice(gateway.port)
         device.hello()
         require(device.deliver(scan()).startswith("250"))
