@@ -9,7 +9,7 @@ from harness import HERE, Device, equal, needs_root, require, rows, send, wait_f
 from misbehave import MISBEHAVE, gateway, lay_out, names, order, results, sender, untouched
 from test_attempts import ENDS, OPENING, judge
 from test_ends import died
-from test_roles import KNOWN, descriptors, fields, filters, limits, parent
+from test_roles import KNOWN, descriptors, environment, fields, filters, limits, parent
 
 sys.path.append(os.path.join(HERE, "system"))
 from signing import DIED, Names, Prover, keys, signed  # noqa: E402
@@ -120,8 +120,7 @@ def test_what_it_has(place):
             equal((status["Seccomp"], status["NoNewPrivs"], status["Uid"], status["Groups"]), (["2"], ["1"], ["1"] * 4, []))
             equal(filters(pid) - filters(one.process.pid), count)
             equal(os.stat(f"/proc/{pid}/fd").st_uid, 0, "it is dumpable")
-            with open(f"/proc/{pid}/environ") as environment:
-                require({entry.split("=")[0] for entry in environment.read().split("\0") if entry} <= KNOWN, pid)
+            require(environment(pid).keys() <= KNOWN, pid)
             equal(limits(pid, "core file size", "address space"),
                   {"core file size": ["0", "0"], "address space": [str(256 << 20)] * 2})
         equal(limits(child, "file size", "processes", "open files", "cpu time"),
