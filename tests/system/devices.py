@@ -158,12 +158,12 @@ SSL3_HELLO = bytes.fromhex("16 0300 002d  01 000029 0300" + "5b" * 32 + "00 0002
 SSL2_HELLO = bytes.fromhex("801c  01 0300 0003 0000 0010  00000a" + "5b" * 16)
 
 
-def make_pair(place, name, *options, subject=None):
+def make_pair(place, name, *options):
     """A self-signed certificate and its key."""
     key, cert = os.path.join(place.folder, f"{name}.key"), os.path.join(place.folder, f"{name}.pem")
     options = options or ("-newkey", "rsa:2048")
     done = subprocess.run(["openssl", "req", "-x509", *options, "-nodes", "-keyout", key, "-out", cert, "-days", "30",
-                           "-subj", f"/CN={subject or name}"], capture_output=True)
+                           "-subj", f"/CN={name}"], capture_output=True)
     equal(done.returncode, 0, done.stderr.decode())
     return cert, key
 
@@ -193,11 +193,11 @@ def log_says(gateway, words, peer="127.0.0.1"):
              lambda: f"no line of the log names {peer} and says {words!r}:\n{gateway.log()}")
 
 
-def status_says(place, config, words, peer="127.0.0.1"):
+def status_says(place, config, words):
     """The last failed session of a device, as its owner sees it."""
     def shown():
         text = place.run("status", "-c", config).stdout.decode()
-        return any(peer in line and re.search(words, line, re.I) for line in text.splitlines())
+        return any("127.0.0.1" in line and re.search(words, line, re.I) for line in text.splitlines())
     wait_for(shown, 5, lambda: f"`status` does not say {words!r}:\n{place.run('status', '-c', config).stdout.decode()}")
 
 
@@ -260,13 +260,13 @@ class Network:
 
     ADDRESSES = ("192.0.2.1/24", "198.51.100.1/24", "2001:db8:1::1/64", "2001:db8:2::1/64")
 
-    def __init__(self, place, addresses=ADDRESSES):
+    def __init__(self, place):
         self.name = f"lcd{time.monotonic_ns() % 10 ** 8}"
         self.inside = ("ip", "netns", "exec", self.name)
         place.later(run, "ip", "netns", "del", self.name)
         run("ip", "netns", "add", self.name)
         run(*self.inside, "ip", "link", "set", "lo", "up")
-        for address in addresses:
+        for address in self.ADDRESSES:
             flag = ("nodad",) if ":" in address else ()
             run(*self.inside, "ip", "addr", "add", address, "dev", "lo", *flag)
 
@@ -289,15 +289,15 @@ class Network:
             raise error
         return value
 
-    def connect(self, port, address, to=None, timeout=10):
-        """A connection from one of the addresses, to the same one if nothing else is said."""
+    def connect(self, port, address, timeout=10):
+        """A connection from one of the addresses to itself."""
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
 
         def make():
             made = socket.socket(family)
             made.settimeout(timeout * PATIENCE)
             made.bind((address, 0))
-            made.connect((to or address, port))
+            made.connect((address, port))
             return made
         return self.do(make)
 

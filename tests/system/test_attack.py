@@ -112,16 +112,15 @@ DRIPS = [
 def dripped(port, begin, text, found):
     device = Device(port, timeout=100)
     device.send(begin)
-    device.socket.settimeout(1)
     started, at, heard = time.monotonic(), 0, b""
     while time.monotonic() - started < DRIPPED + 20:
         with contextlib.suppress(OSError):
             device.send(text[at % len(text):][:1])
         at += 1
-        next_ms = started + at
+        next_s = started + at
         try:
-            while time.monotonic() < next_ms:
-                device.socket.settimeout(max(0.01, next_ms - time.monotonic()))
+            while time.monotonic() < next_s:
+                device.socket.settimeout(max(0.01, next_s - time.monotonic()))
                 more = device.socket.recv(4096)
                 heard += more
                 if not more:

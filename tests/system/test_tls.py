@@ -850,7 +850,7 @@ def test_half_open_at_once(place):
             one.close()
 
 
-def session_cost(gateway, pid):
+def session_cost(pid):
     """Memory that a session has for itself (kB)."""
     with open(f"/proc/{pid}/smaps_rollup") as rollup:
         fields = dict(re.findall(r"^(\w+):\s+(\d+) kB", rollup.read(), re.M))
@@ -866,7 +866,7 @@ def test_cost_of_a_session(place):
             device.say("EHLO x")
         sessions = [pid for pid in processes(gateway, "letterchute-smtp listen") if pid != listener]
         equal(len(sessions), 50)
-        costs = sorted(session_cost(gateway, pid) for pid in sessions)
+        costs = sorted(session_cost(pid) for pid in sessions)
         print(f"    an idle session with STARTTLS offered: {costs[25]} kB, at most {costs[-1]} kB", flush=True)
         require(costs[25] <= 190, costs)
         for device in crowd:
