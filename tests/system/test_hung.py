@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 
-from harness import Device, equal, needs_root, require, rows, scan, send, tree, wait_for
+from harness import Device, equal, needs_root, require, rows, scan, send, wait_for
 
 TWO_SHARES = ("[share slow]\npath = {}\nfree_floor = 0\n"
               "[route slow]\nto = slow@*\nshare = slow\n")

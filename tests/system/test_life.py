@@ -6,8 +6,7 @@ import socket
 import subprocess
 import time
 
-from harness import (Device, PROGRAM, Skip, command_line, equal, mail, needs_root, part, pdf, processes, require, rows, scan,
-                     send, tree, wait_for)
+from harness import Device, Skip, command_line, equal, needs_root, processes, require, rows, scan, send, tree, wait_for
 
 
 def test_stops_cleanly(place):
