@@ -350,19 +350,13 @@ def processes(gateway, words):
 
 def children(pid):
     """Of a process with one thread."""
-    with contextlib.suppress(OSError):
-        with open(f"/proc/{pid}/task/{pid}/children") as found:
-            return [int(word) for word in found.read().split()]
-    return []
+    return [int(word) for word in proc_file(pid, f"task/{pid}/children").split()]
 
 
 def status_of(pid, field):
     """The first word of a line of /proc/PID/status; None: it has ended, and is perhaps not buried yet."""
-    with contextlib.suppress(OSError):
-        with open(f"/proc/{pid}/status") as status:
-            found = re.search(rf"^{field}:\s+(\S+)", status.read(), re.M)
-            return found and found.group(1)
-    return None
+    found = re.search(rf"^{field}:\s+(\S+)", proc_file(pid, "status").decode(errors="replace"), re.M)
+    return found and found.group(1)
 
 
 def cpu_s(root):

@@ -7,7 +7,7 @@ import threading
 from certs import certs
 from client import PASSWORD, USER
 from dovecot import Dovecot
-from harness import EXE, mail, part, pdf, processes, require, wait_for
+from harness import EXE, mail, part, pdf, processes, require, status_of, wait_for
 
 FAST = "poll = 1s\nrefresh = 3s\n"  # what a test waits for should not take minutes
 WAYS = ("implicit", "starttls", "off")
@@ -86,14 +86,6 @@ def pullers(gateway):
     return processes(gateway, "letterchute-pull")
 
 
-def status_kb(pid, field):
-    with contextlib.suppress(OSError):
-        with open(f"/proc/{pid}/status") as status:
-            found = re.search(rf"^{field}:\s+(\d+) kB", status.read(), re.M)
-            return int(found[1]) if found else 0
-    return 0
-
-
 def address_space_limit(pid):
     """RLIMIT_AS in octets; None for none."""
     with open(f"/proc/{pid}/limits") as limits:
@@ -117,7 +109,7 @@ class Peak(threading.Thread):
 
     def run(self):
         while not self.ending.wait(0.2):
-            self.puller = max([self.puller, *(status_kb(pid, "VmHWM") for pid in pullers(self.gateway))])
+            self.puller = max([self.puller, *(int(status_of(pid, "VmHWM") or 0) for pid in pullers(self.gateway))])
 
     def end(self):
         self.ending.set()
