@@ -14,8 +14,6 @@ import shutil
 import socket
 import struct
 import subprocess
-import sys
-import tempfile
 import threading
 import time
 
@@ -272,6 +270,12 @@ class Gateway:
         """Process ids of the whole tree below the gateway, with their names."""
         return tree(self.process.pid)
 
+    def reload(self, words="the new configuration holds"):
+        """Has it read its configuration again; it says so in these words."""
+        count = self.log().count(words)
+        self.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: self.log().count(words) > count, 10, lambda: f"no word of the reload:\n{self.log()}")
+
     def stop(self, wanted=0):
         if not self.process or self.process.poll() is not None:
             return
@@ -323,11 +327,20 @@ def tree(root):
     return found
 
 
+GONE = (FileNotFoundError, ProcessLookupError)  # what a look at a process fails by that ends meanwhile
+
+
+def proc_file(pid, name):
+    """The octets of /proc/PID/NAME; none when the process has gone."""
+    with contextlib.suppress(*GONE):
+        with open(f"/proc/{pid}/{name}", "rb") as file:
+            return file.read()
+    return b""
+
+
 def command_line(pid):
-    with contextlib.suppress(OSError):
-        with open(f"/proc/{pid}/cmdline", "rb") as line:
-            return line.read().replace(b"\0", b" ").decode()
-    return ""
+    """Empty when it has ended, also where it is not buried yet."""
+    return proc_file(pid, "cmdline").replace(b"\0", b" ").decode(errors="replace")
 
 
 def processes(gateway, words):
@@ -337,19 +350,21 @@ def processes(gateway, words):
 
 def children(pid):
     """Of a process with one thread."""
-    with contextlib.suppress(OSError):
-        with open(f"/proc/{pid}/task/{pid}/children") as found:
-            return [int(word) for word in found.read().split()]
-    return []
+    return [int(word) for word in proc_file(pid, f"task/{pid}/children").split()]
 
 
 def status_of(pid, field):
     """The first word of a line of /proc/PID/status; None: it has ended, and is perhaps not buried yet."""
-    with contextlib.suppress(OSError):
-        with open(f"/proc/{pid}/status") as status:
-            found = re.search(rf"^{field}:\s+(\S+)", status.read(), re.M)
-            return found and found.group(1)
-    return None
+    found = re.search(rf"^{field}:\s+(\S+)", proc_file(pid, "status").decode(errors="replace"), re.M)
+    return found and found.group(1)
+
+
+def cpu_s(root):
+    """Processor time of a process and all below it, their dead included."""
+    ticks = 0
+    for pid in [root, *(pid for pid, _ in tree(root))]:
+        ticks += sum(int(word) for word in proc_file(pid, "stat").rpartition(b")")[2].split()[11:15])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 # --- a place for a test ----------------------------------------------------------------------------------------------
@@ -476,6 +491,32 @@ def unmount(at):
     for command in (["fusermount3", "-u", at], ["umount", at], ["umount", "-l", at]):
         if subprocess.run(command, capture_output=True).returncode == 0:
             return
+
+
+# --- a network of its own ---------------------------------------------------------------------------------------------
+
+def run(*command):
+    done = subprocess.run(command, capture_output=True, text=True)
+    require(done.returncode == 0, f"{' '.join(command)}: {done.stderr}")
+
+
+class Wire:
+    """A network namespace, and the one wire that leads from it to us: our end is called as it is, has the addresses `ours`,
+    each with its mask, and theirs is `wire`. For root."""
+
+    def __init__(self, place, ours, theirs):
+        self.name = f"lc{time.monotonic_ns() % 10 ** 8}"
+        self.inside = ("ip", "netns", "exec", self.name)
+        place.later(run, "ip", "netns", "del", self.name)
+        run("ip", "netns", "add", self.name)
+        place.later(run, "ip", "link", "del", self.name)
+        run("ip", "link", "add", self.name, "type", "veth", "peer", "name", "wire", "netns", self.name)
+        for address in ours:
+            run("ip", "addr", "add", address, "dev", self.name)
+        run("ip", "link", "set", self.name, "up")
+        run(*self.inside, "ip", "link", "set", "lo", "up")
+        run(*self.inside, "ip", "addr", "add", theirs, "dev", "wire")
+        run(*self.inside, "ip", "link", "set", "wire", "up")
 
 
 # --- watching a folder ------------------------------------------------------------------------------------------------

@@ -87,7 +87,7 @@ def test_crash_always(place, name):
         warm(gateway)
         pids = couriers(gateway, 2)
         templates = processes(gateway, "letterchute-extract")
-        message, others = mail(part(pdf(4000), "poison.pdf")), 0
+        message = mail(part(pdf(4000), "poison.pdf"))
         tracer = signalled(place, [*pids, *templates], name)
         for _ in range(2):
             reply = try_send(gateway, message)

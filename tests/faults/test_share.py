@@ -9,7 +9,7 @@ import subprocess
 import threading
 
 import faults
-from harness import (Device, EXE, equal, mail, needs_root, part, pdf, processes, require, rows, scan, send,
+from harness import (EXE, equal, mail, needs_root, part, pdf, processes, require, rows, scan, send,
                      status_of, wait_for)
 
 TEXT = ("[share other]\npath = {}/other\nfree_floor = 0\nname = {{name}}\n"

@@ -3,12 +3,10 @@
 import os
 import signal
 import subprocess
-import threading
 import time
 
-import faults
-from harness import equal, mail, needs_root, part, pdf, require, rows, scan, wait_for
-from test_share import HELD, MOMENTS, check_there, hold, others_go_on, retry, three, try_send, two_shares, wait_settled
+from harness import equal, needs_root, require, rows, scan, wait_for
+from test_share import HELD, MOMENTS, check_there, hold, retry, three, try_send, two_shares, wait_settled
 
 
 class Real:

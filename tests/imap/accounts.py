@@ -7,7 +7,7 @@ import threading
 from certs import certs
 from client import PASSWORD, USER
 from dovecot import Dovecot
-from harness import EXE, mail, part, pdf, require, wait_for
+from harness import EXE, mail, part, pdf, processes, require, status_of, wait_for
 
 FAST = "poll = 1s\nrefresh = 3s\n"  # what a test waits for should not take minutes
 WAYS = ("implicit", "starttls", "off")
@@ -83,21 +83,7 @@ def is_on(place, message):
 # --- pullers --------------------------------------------------------------------------------------------------------
 
 def pullers(gateway):
-    found = []
-    for pid, _ in gateway.children():
-        with contextlib.suppress(OSError):
-            with open(f"/proc/{pid}/cmdline", "rb") as line:
-                if b"letterchute-pull" in line.read():
-                    found.append(pid)
-    return found
-
-
-def status_kb(pid, field):
-    with contextlib.suppress(OSError):
-        with open(f"/proc/{pid}/status") as status:
-            found = re.search(rf"^{field}:\s+(\d+) kB", status.read(), re.M)
-            return int(found[1]) if found else 0
-    return 0
+    return processes(gateway, "letterchute-pull")
 
 
 def address_space_limit(pid):
@@ -123,7 +109,7 @@ class Peak(threading.Thread):
 
     def run(self):
         while not self.ending.wait(0.2):
-            self.puller = max([self.puller, *(status_kb(pid, "VmHWM") for pid in pullers(self.gateway))])
+            self.puller = max([self.puller, *(int(status_of(pid, "VmHWM") or 0) for pid in pullers(self.gateway))])
 
     def end(self):
         self.ending.set()

@@ -18,7 +18,7 @@ import subprocess
 
 from certs import certs
 from client import PASSWORD, USER, Mailboxes
-from harness import IS_ROOT, tree, wait_for
+from harness import IS_ROOT, command_line, tree, wait_for
 
 MAIL_ID = 64010  # whose files the mails are, when we are root: Dovecot serves none of root's
 
@@ -206,12 +206,9 @@ class Dovecot(Mailboxes):
         """Process and state of each session of a user, as Dovecot writes them into the title of the process."""
         found = []
         for pid, name in tree(self.process.pid):
-            with contextlib.suppress(OSError):
-                if name == "imap":
-                    with open(f"/proc/{pid}/cmdline", "rb") as line:
-                        title = re.search(r"\[(\S+) \S+ ?(.*?)\]", line.read().decode(errors="replace"))
-                    if title and title.group(1) == user:
-                        found.append((pid, title.group(2)))
+            title = name == "imap" and re.search(r"\[(\S+) \S+ ?(.*?)\]", command_line(pid))
+            if title and title.group(1) == user:
+                found.append((pid, title.group(2)))
         return found
 
     def idling(self, user=USER):

@@ -1,17 +1,16 @@
 """An /etc of our own for a gateway in a mount namespace of its own, and a server for the names in it. Needs root."""
 
-import contextlib
 import os
 import random
 import shutil
 import socket
-import struct
-import threading
+
+from nameserver import ANSWER, TRUNCATED, NameServer, put_together, take_apart
 
 FILES = ("passwd", "group", "nsswitch.conf", "host.conf", "gai.conf", "ld.so.cache", "localtime")
 MOUNT = 'mount --bind "$1" /etc; for each in $2; do mount -t overlay -o "lowerdir=$3:$each" none "$each"; done; shift 3; exec "$@"'
 A, AAAA = 1, 28
-TRUNCATED, NO_SUCH_NAME = 0x8380, 0x8183
+NO_SUCH_NAME = 3
 
 
 class Etc:
@@ -38,60 +37,23 @@ class Etc:
         os.rename(path + ".new", path)
 
 
-class Names(threading.Thread):
-    """Answers by UDP and TCP at port 53 of an address that nobody else has. many.example and long.example have several
-    addresses, the second is only told by TCP; all other names there are not."""
+class Names(NameServer):
+    """At port 53 of an address that nobody else has. many.example and long.example have several addresses, the second is
+    only told by TCP; all other names there are not."""
 
     def __init__(self, place):
-        super().__init__(daemon=True)
         self.address = f"127.{random.randrange(64, 128)}.{random.randrange(256)}.{random.randrange(1, 255)}"
         self.asked = []
-        self.datagrams = socket.socket(type=socket.SOCK_DGRAM)
-        self.datagrams.bind((self.address, 53))
-        self.listener = socket.create_server((self.address, 53))
-        place.later(self.stop)
-        self.start()
-        threading.Thread(target=self.serve_streams, daemon=True).start()
-
-    def stop(self):
-        for one in (self.datagrams, self.listener):
-            with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-            one.close()
-
-    def run(self):
-        with contextlib.suppress(OSError):
-            while True:
-                question, peer = self.datagrams.recvfrom(4096)
-                if not question:
-                    break
-                self.datagrams.sendto(self.answer(question, False), peer)
-
-    def serve_streams(self):
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self.listener.accept()
-                with connection, contextlib.suppress(OSError, struct.error):
-                    while True:
-                        (size,) = struct.unpack(">H", connection.recv(2))
-                        answer = self.answer(connection.recv(size), True)
-                        connection.sendall(struct.pack(">H", len(answer)) + answer)
+        super().__init__(place, self.address, 53)
 
     def answer(self, question, is_stream):
-        at, labels = 12, []
-        while question[at]:
-            labels.append(question[at + 1:at + 1 + question[at]].decode())
-            at += question[at] + 1
-        (kind,) = struct.unpack(">H", question[at + 1:at + 3])
-        self.asked.append((".".join(labels), kind, is_stream))
-        flags, found = 0x8180, []
-        if labels[0] not in ("many", "long"):
-            flags = NO_SUCH_NAME
-        elif labels[0] == "long" and not is_stream:
-            flags = TRUNCATED
-        elif kind == A:
-            found = [socket.inet_aton(f"127.0.0.{number}") for number in (3, 2, 1)]
-        elif kind == AAAA:
-            found = [socket.inet_pton(socket.AF_INET6, "::1")]
-        return (question[:2] + struct.pack(">HHHHH", flags, 1, len(found), 0, 0) + question[12:at + 5] +
-                b"".join(b"\xc0\x0c" + struct.pack(">HHIH", kind, 1, 60, len(one)) + one for one in found))
+        name, kind, question = take_apart(question)
+        self.asked.append((name, kind, is_stream))
+        first = name.split(".")[0]
+        if first not in ("many", "long"):
+            return put_together(question, ANSWER | NO_SUCH_NAME)
+        if first == "long" and not is_stream:
+            return put_together(question, ANSWER | TRUNCATED)
+        found = {A: [socket.inet_aton(f"127.0.0.{number}") for number in (3, 2, 1)],
+                 AAAA: [socket.inet_pton(socket.AF_INET6, "::1")]}.get(kind, [])
+        return put_together(question, ANSWER, [(kind, one) for one in found])

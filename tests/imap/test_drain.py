@@ -8,7 +8,7 @@ import time
 
 from accounts import account, delivered, same, several
 from dovecot import Dovecot
-from harness import COUNT, equal, require, rows, wait_for
+from harness import COUNT, equal, processes, require, rows, wait_for
 
 MAILS = 200
 TRIALS = COUNT or 5
@@ -19,22 +19,13 @@ WHO = ("pull", "courier", "extract", "gateway", "all", "anybody")
 
 
 def victims(gateway, who, chance):
-    below = gateway.children()
-    named = [pid for pid, _ in below if says(pid, f"letterchute-{who}")]
+    below = [pid for pid, _ in gateway.children()]
     if who == "gateway":
         return [gateway.process.pid]
     if who == "all":
-        return [gateway.process.pid, *(pid for pid, _ in below)]
-    if who == "anybody":
-        named = [pid for pid, _ in below]
+        return [gateway.process.pid, *below]
+    named = below if who == "anybody" else processes(gateway, f"letterchute-{who}")
     return [chance.choice(named)] if named else []
-
-
-def says(pid, words):
-    with contextlib.suppress(OSError):
-        with open(f"/proc/{pid}/cmdline", "rb") as line:
-            return words in line.read().decode(errors="replace")
-    return False
 
 
 def kill(gateway, pids):

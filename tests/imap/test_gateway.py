@@ -210,8 +210,7 @@ def test_reload_with_another_name(place):
         os.kill(old, signal.SIGSTOP)
         try:
             place.config(account(place, server, name="bureau"))
-            gateway.process.send_signal(signal.SIGHUP)
-            wait_for(lambda: "the new configuration holds" in gateway.log(), SOON, "no reload")
+            gateway.reload()
             before = cpu_s(gateway.process.pid)
             signal.sigtimedwait([signal.SIGUSR2], 1.5)
             equal(processes(gateway, "letterchute-pull"), [old])

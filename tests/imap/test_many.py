@@ -1,26 +1,16 @@
 """Many accounts of one gateway: what one costs, and that none waits for another."""
 
-import os
 import time
 
 from accounts import account, proportional_kb, pullers, several, wait_files
 from dovecot import Dovecot
-from harness import IS_SANITIZED, Skip, equal, require, tree, wait_for
+from harness import IS_SANITIZED, Skip, cpu_s, equal, require, wait_for
 from hostile import Server, Trick
 from scenarios import FOR_EVER, silent, slow
 
 ACCOUNTS = 200
 EACH_KB = 1024
 SOON = 5
-
-
-def cpu_seconds(root):
-    total = 0
-    for pid in [root, *(pid for pid, _ in tree(root))]:
-        with open(f"/proc/{pid}/stat") as stat:
-            fields = stat.read().rsplit(")", 1)[1].split()
-        total += int(fields[11]) + int(fields[12])
-    return total / os.sysconf("SC_CLK_TCK")
 
 
 def logged_in(server):
@@ -44,9 +34,9 @@ def test_two_hundred_accounts(place):
         pids = pullers(gateway)
         equal(len(pids), ACCOUNTS + len(stuck))
         each = sum(proportional_kb(pid) for pid in pids) / len(pids)
-        before = cpu_seconds(gateway.process.pid)
+        before = cpu_s(gateway.process.pid)
         time.sleep(5)
-        spent = cpu_seconds(gateway.process.pid) - before
+        spent = cpu_s(gateway.process.pid) - before
         equal(logged_in(server), ACCOUNTS, "logins: nobody begins anew")
         times, files = [], {}
         for number in (0, 77, ACCOUNTS - 1):

@@ -1,14 +1,13 @@
 """A peer that is dead without a word: the gateway lives behind a wire of its own, and the wire is cut."""
 
 import re
-import subprocess
 import threading
 import time
 
 from accounts import account, several, wait_files
 from certs import NETWORK
 from dovecot import Dovecot
-from harness import COUNT, needs_root, require, rows, wait_for
+from harness import COUNT, Wire, needs_root, require, rows, run, wait_for
 
 NOTICED = 60  # seconds after which it must know that its server is gone
 BACK = 10  # seconds after which mail must flow again
@@ -16,29 +15,13 @@ THERE = NETWORK.rsplit(".", 1)[0] + ".2"
 ONE = threading.Lock()  # the address of the server is in its certificate, so there is one wire at a time
 
 
-def run(*command):
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise AssertionError(f"{' '.join(command)}: {done.stderr}")
-
-
-class Wire:
-    """A network namespace for the gateway, and the one wire that leads out of it."""
+class Cut(Wire):
+    """The wire of the gateway, which can be cut."""
 
     def __init__(self, place):
-        self.name = f"lc{time.monotonic_ns() % 10 ** 8}"
-        self.inside = ("ip", "netns", "exec", self.name)
         ONE.acquire()
         place.later(ONE.release)
-        place.later(run, "ip", "link", "del", self.name)
-        place.later(run, "ip", "netns", "del", self.name)
-        run("ip", "netns", "add", self.name)
-        run("ip", "link", "add", self.name, "type", "veth", "peer", "name", "wire", "netns", self.name)
-        run("ip", "addr", "add", f"{NETWORK}/30", "dev", self.name)
-        run("ip", "link", "set", self.name, "up")
-        run(*self.inside, "ip", "link", "set", "lo", "up")
-        run(*self.inside, "ip", "addr", "add", f"{THERE}/30", "dev", "wire")
-        run(*self.inside, "ip", "link", "set", "wire", "up")
+        super().__init__(place, [f"{NETWORK}/30"], f"{THERE}/30")
 
     def drop(self):
         """Packets vanish on both ways."""
@@ -62,9 +45,9 @@ def has_noticed(gateway, since):
 
 
 @needs_root
-@rows([("packets are dropped", Wire.drop, Wire.undrop), ("the link is down", Wire.down, Wire.up)][:2 if COUNT else 1])
+@rows([("packets are dropped", Cut.drop, Cut.undrop), ("the link is down", Cut.down, Cut.up)][:2 if COUNT else 1])
 def test_noticed_while_idling(place, cut, mend):
-    wire = Wire(place)
+    wire = Cut(place)
     server = Dovecot(place, address=NETWORK)
     (first, second, third), files = several(range(3))
     config = place.config(account(place, server, tls="implicit", host=NETWORK, fast=False))
@@ -91,7 +74,7 @@ def test_noticed_while_idling(place, cut, mend):
 @rows([("two seconds", 2), ("twenty seconds", 20)] if COUNT else [("two seconds", 2)])
 def test_short_cut_is_survived(place, seconds):
     """Mail that came meanwhile is told by TCP itself, or found after the reconnect."""
-    wire = Wire(place)
+    wire = Cut(place)
     server = Dovecot(place, address=NETWORK)
     messages, files = several(range(2))
     config = place.config(account(place, server, tls="starttls", host=NETWORK, fast=False))
@@ -109,7 +92,7 @@ def test_short_cut_is_survived(place, seconds):
 @needs_root
 @rows([("of four", 4)][:COUNT])
 def test_cut_in_the_middle_of_a_mail(place, count):
-    wire = Wire(place)
+    wire = Cut(place)
     server = Dovecot(place, address=NETWORK)
     messages, files = several(range(count), 20 << 20)
     server.append_all(messages)

@@ -43,6 +43,12 @@ class Bed:
         wait_files(self.place, self.files, SOON)
         wait_for(lambda: self.server.count() == 0, SOON, "it stays in the mailbox")
 
+    def delivers_over(self, starts):
+        """So many gateways, one after another."""
+        for _ in range(starts):
+            with self.gateway():
+                self.delivers()
+
 
 def token_file(place, token):
     return place.file("refresh-token", token + "\n")
@@ -189,32 +195,27 @@ def test_token_url_in_clear(place):
     equal(done.returncode, 78, done.stderr.decode())
 
 
-def stored(place, source="office"):
-    with open(os.path.join(place.state, "tokens", source)) as record:
+def stored(place):
+    with open(os.path.join(place.state, "tokens", "office")) as record:
         return json.load(record)
 
 
-def store(place, record, source="office"):
-    path = os.path.join(place.state, "tokens", source)
-    with open(path, "w") as out:
+def store(place, record):
+    with open(os.path.join(place.state, "tokens", "office"), "w") as out:
         out.write(record if isinstance(record, str) else json.dumps(record))
 
 
 def test_stored_token_serves_the_next_start(place):
     tokens = Tokens(place)
     bed = with_refresh(place, tokens)
-    for _ in range(3):
-        with bed.gateway():
-            bed.delivers()
+    bed.delivers_over(3)
     equal(tokens.count("refresh_token"), 1)
 
 
 def test_renewed_five_minutes_early(place):
     tokens = Tokens(place, lasts=299)
     bed = with_refresh(place, tokens)
-    for _ in range(2):
-        with bed.gateway():
-            bed.delivers()
+    bed.delivers_over(2)
     equal(tokens.count("refresh_token"), 2)
 
 
@@ -251,9 +252,7 @@ def test_another_token_file(place):
         bed.delivers()
     tokens.revoke_refresh()
     token_file(place, tokens.new_refresh())
-    for _ in range(2):
-        with bed.gateway():
-            bed.delivers()
+    bed.delivers_over(2)
 
 
 def test_token_file_that_is_away(place):
@@ -327,7 +326,7 @@ def test_provider_that_is_slow(place):
     tokens.delay = 18
     with bed.gateway() as gateway:
         pid = wait_for(lambda: [pid for pid, name in gateway.children() if name == "letterchute-tok"], SOON, "nobody asks")[0]
-        wait_for(lambda: tokens.server.socket.fileno() >= 0 and "Seccomp:\t2" in status_text(pid), SOON, "it is not locked in")
+        wait_for(lambda: "Seccomp:\t2" in status_text(pid), SOON, "it is not locked in")
         require("NoNewPrivs:\t1" in status_text(pid), status_text(pid))
         if IS_ROOT:
             require("Uid:\t0" not in status_text(pid), "it is root's")
@@ -453,7 +452,7 @@ def test_by_a_browser(place):
     tokens = Tokens(place)
     bed = Bed(place, tokens, authorize_url=tokens.url + "/authorize", scope="mail offline")
     sign_in = SignIn(bed)
-    url = sign_in.wait_said(r"(http://127\.0\.0\.1:\d+/authorize\?\S+)\s")[1]
+    url = url_of(sign_in)
     require("code_challenge_method=S256" in url and "state=" in url and CLIENT in url, url)
     where = re.search(r"redirect_uri=http%3A%2F%2F(?:127\.0\.0\.1|localhost)%3A(\d+)", url)
     require(where, f"no way back to us: {url}")
@@ -559,9 +558,7 @@ def test_sign_in_outweighs_token_file(place):
     bed = with_refresh(place, tokens, device_url=tokens.url + "/devicecode")
     tokens.revoke_refresh()
     SignIn(bed).end(0)
-    for _ in range(2):
-        with bed.gateway():
-            bed.delivers()
+    bed.delivers_over(2)
 
 
 def test_provider_without_refresh_token(place):

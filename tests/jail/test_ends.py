@@ -2,8 +2,6 @@
 and of the gateway."""
 
 import os
-import re
-import subprocess
 
 from harness import Device, equal, needs_root, require, scan, send, wait_for
 from misbehave import Server, gateway, mailbox, order, results, sender

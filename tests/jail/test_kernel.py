@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 from harness import HERE, Device, equal, needs_root, require, rows, scan, send, wait_for
-from misbehave import gateway, mailbox, order, results, sender, untouched
+from misbehave import gateway, mailbox, order, results, sender
 from accounts import account, several
 
 KERNEL = os.path.join(HERE, "jail", "kernel.py")

@@ -33,13 +33,18 @@ def test_session_is_no_other_device(place):
         require("lan/scan.pdf" in place.files() and "wan/scan.pdf" not in place.files(), place.files())
 
 
+def asks_nonsense(one, who):
+    """It is told to come again, and the log says of whom that is."""
+    reply = send(one.ports["lan"], scan(), sender=who)
+    require(reply.startswith("4"), reply)
+    require('ask text="source lan asked nonsense"' in one.log(), one.log())
+
+
 @needs_root
 def test_session_has_no_ledger(place):
     """Nothing stays with a device: it can't have it written down that something does."""
     with two_listeners(place) as one:
-        reply = send(one.ports["lan"], scan(), sender=sender("session", "stays"))
-        require(reply.startswith("4"), reply)
-        require('ask text="source lan asked nonsense"' in one.log(), one.log())
+        asks_nonsense(one, sender("session", "stays"))
         equal(place.spool("kept"), ["victim"])
         require(send(one.ports["lan"], scan()).startswith("250"))
 
@@ -83,9 +88,7 @@ def test_session_does_not_write_its_mark(place):
 def test_listener_is_no_other_listener(place):
     """Its socket was made for it."""
     with two_listeners(place) as one:
-        reply = send(one.ports["lan"], scan(), sender=sender("listener", "lie"))
-        require(reply.startswith("4"), reply)
-        require('ask text="source lan asked nonsense"' in one.log(), one.log())
+        asks_nonsense(one, sender("listener", "lie"))
         require(not any("scan.pdf" in name for name in place.files()), place.files())
         require(send(one.ports["wan"], scan()).startswith("250"))
 
@@ -94,9 +97,7 @@ def test_listener_is_no_other_listener(place):
 def test_listener_looks_nothing_up(place):
     """A message that was put aside may be from anybody: only who has a courier for himself may say from whom."""
     with two_listeners(place) as one:
-        reply = send(one.ports["lan"], scan(), sender=sender("listener", "retry"))
-        require(reply.startswith("4"), reply)
-        require('ask text="source lan asked nonsense"' in one.log(), one.log())
+        asks_nonsense(one, sender("listener", "retry"))
         require(not any("scan.pdf" in name for name in place.files()), place.files())
         require(send(one.ports["lan"], scan()).startswith("250"))
 

@@ -23,6 +23,12 @@ def fields(pid):
         return {key: value.split() for key, value in re.findall(r"^(\w+):\t(.*)$", status.read(), re.M)}
 
 
+def environment(pid):
+    """Name -> value."""
+    with open(f"/proc/{pid}/environ") as text:
+        return dict(entry.split("=", 1) for entry in text.read().split("\0") if entry)
+
+
 def parent(pid):
     return int(fields(pid)["PPid"][0])
 
@@ -80,10 +86,8 @@ def test_environment(place):
     """What the gateway was started with is nobody's business."""
     with busy(place, environment={"DATABASE_PASSWORD": "hunter2", "LD_LIBRARY_PATH": "/nonexistent"}) as (_, found, _):
         for role, pid in found.items():
-            with open(f"/proc/{pid}/environ") as environment:
-                text = environment.read()
-            keys = {entry.split("=")[0] for entry in text.split("\0") if entry}
-            require(keys <= KNOWN and "hunter2" not in text, f"{role}: {text}")
+            has = environment(pid)
+            require(has.keys() <= KNOWN and "hunter2" not in str(has), f"{role}: {has}")
 
 
 @needs_root
@@ -110,13 +114,10 @@ def test_limits_of_a_child(place):
         (child,) = readers
         try:
             wait_for(lambda: filters(child) - filters(one.process.pid) == 3, 10, "it is not locked in")
-            with open(f"/proc/{child}/limits") as limits:
-                hard = {name.strip(): value for name, value in
-                        re.findall(r"^Max (.{21}) \S+ +(\S+)", limits.read(), re.M)}
-            equal({name: hard[name] for name in ("file size", "processes", "core file size")},
-                  {"file size": "0", "processes": "0", "core file size": "0"})
-            require(int(hard["cpu time"]) <= 30 and int(hard["address space"]) < 1 << 31 and int(hard["open files"]) <= 64,
-                    hard)
+            equal(limits(child, "file size", "processes", "core file size"),
+                  {"file size": ["0", "0"], "processes": ["0", "0"], "core file size": ["0", "0"]})
+            hard = {name: int(most) for name, (_, most) in limits(child, "cpu time", "address space", "open files").items()}
+            require(hard["cpu time"] <= 30 and hard["address space"] < 1 << 31 and hard["open files"] <= 64, hard)
         finally:
             os.kill(found["courier"], signal.SIGCONT)
         require(device.reply().startswith("250"))
@@ -170,8 +171,7 @@ def test_token(place):
         equal(descriptors(sleeper), {0: "/dev/null", 1: "pipe", 2: one.log_path})
         equal((fields(sleeper)["NoNewPrivs"], fields(sleeper)["Uid"]), (["1"], ["1"] * 4))
         for pid, keys in ((token, KNOWN), (sleeper, {"PATH", "HOME"})):
-            with open(f"/proc/{pid}/environ") as environment:
-                require({entry.split("=")[0] for entry in environment.read().split("\0") if entry} <= keys, pid)
+            require(environment(pid).keys() <= keys, pid)
 
 
 def test_installed_programs_do_not_misbehave(place):
@@ -181,7 +181,7 @@ def test_installed_programs_do_not_misbehave(place):
         with open(os.path.join(BUILD, program), "rb") as octets:
             require(b"misbehave" not in octets.read(), f"{program} can be told to misbehave")
     for program in ("letterchute-courier", "letterchute-extract", "letterchute-prove", "letterchute-pull", "letterchute-smtp",
-                    "letterchute-watch"):
+                    "letterchute-token", "letterchute-watch"):
         with open(os.path.join(MISBEHAVE, program), "rb") as octets:
             require(b"misbehave.example" in octets.read(), f"{program} of {MISBEHAVE} can't")
     plan = subprocess.run(["meson", "introspect", "--installed", MISBEHAVE], capture_output=True, text=True, check=True)

@@ -14,7 +14,7 @@ import subprocess
 import threading
 import time
 
-from harness import HERE, Device, equal, mail, part, pdf, require, send, wait_for
+from harness import HERE, Device, equal, mail, part, pdf, require, wait_for
 
 FOREIGN = ("Archive", "Private", "Board")
 GATEWAY, HOSTILE, ALICE = 64001, 64002, 64003

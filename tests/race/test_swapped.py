@@ -153,7 +153,6 @@ def test_new_folder_swapped_while_it_is_made(place, name):
 def test_two_folders_of_ours_exchanged(place):
     """A promise that was staged in one of them is not taken for published since it is not in the other."""
     field, config = prepare(place, gateway="couriers = 1")
-    base, away = os.path.join(place.share, BASE), os.path.join(place.share, "away")
     strace = ("strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=renameat2", "-e",
               "inject=renameat2:error=EIO:when=3")
     with place.gateway(config=config, wrapper=strace) as gateway:

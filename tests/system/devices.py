@@ -1,10 +1,12 @@
 """Devices that do TLS and log in, the users they log in as, certificates, and a network where addresses are not loopback."""
 
 import base64
+import concurrent.futures
 import contextlib
 import ctypes
 import os
 import re
+import resource
 import select
 import socket
 import ssl
@@ -13,7 +15,7 @@ import tempfile
 import threading
 import time
 
-from harness import PATIENCE, Device, equal, require, wait_for
+from harness import PATIENCE, Device, equal, require, run, wait_for
 
 USERNAME, PASSWORD = "334 VXNlcm5hbWU6", "334 UGFzc3dvcmQ6"
 WELCOME = "235 2.7.0 Authentication successful"
@@ -156,12 +158,12 @@ SSL3_HELLO = bytes.fromhex("16 0300 002d  01 000029 0300" + "5b" * 32 + "00 0002
 SSL2_HELLO = bytes.fromhex("801c  01 0300 0003 0000 0010  00000a" + "5b" * 16)
 
 
-def make_pair(place, name, *options, subject=None):
+def make_pair(place, name, *options):
     """A self-signed certificate and its key."""
     key, cert = os.path.join(place.folder, f"{name}.key"), os.path.join(place.folder, f"{name}.pem")
     options = options or ("-newkey", "rsa:2048")
     done = subprocess.run(["openssl", "req", "-x509", *options, "-nodes", "-keyout", key, "-out", cert, "-days", "30",
-                           "-subj", f"/CN={subject or name}"], capture_output=True)
+                           "-subj", f"/CN={name}"], capture_output=True)
     equal(done.returncode, 0, done.stderr.decode())
     return cert, key
 
@@ -191,33 +193,80 @@ def log_says(gateway, words, peer="127.0.0.1"):
              lambda: f"no line of the log names {peer} and says {words!r}:\n{gateway.log()}")
 
 
-def status_says(place, config, words, peer="127.0.0.1"):
+def status_says(place, config, words):
     """The last failed session of a device, as its owner sees it."""
     def shown():
         text = place.run("status", "-c", config).stdout.decode()
-        return any(peer in line and re.search(words, line, re.I) for line in text.splitlines())
+        return any("127.0.0.1" in line and re.search(words, line, re.I) for line in text.splitlines())
     wait_for(shown, 5, lambda: f"`status` does not say {words!r}:\n{place.run('status', '-c', config).stdout.decode()}")
 
 
+# --- who else is there -----------------------------------------------------------------------------------------------
+
+@contextlib.contextmanager
+def meanwhile(count, work):
+    """So many do this over and over beside what is done within, each with its number. That they are turned away or cut off
+    is no fault; anything else is, and is told at the end."""
+    over = threading.Event()
+
+    def repeat(number):
+        while not over.is_set():
+            with contextlib.suppress(OSError, EOFError, AssertionError):
+                work(number)
+    with concurrent.futures.ThreadPoolExecutor(count) as pool:
+        running = [pool.submit(repeat, number) for number in range(count)]
+        try:
+            yield
+        finally:
+            over.set()
+        for one in running:
+            one.result()
+
+
+def raise_limit():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
+
+
+def flood(place, address, count, source=None):
+    """So many connections that say nothing."""
+    raise_limit()
+    idle = []
+    for _ in range(count):
+        one = socket.socket()
+        one.setblocking(False)
+        if source:
+            one.bind((source, 0))
+        one.connect_ex(address)
+        idle.append(one)
+    place.later(lambda: [one.close() for one in idle])
+    return idle
+
+
+def first_word(port, host="127.0.0.1", source=None):
+    """What a device hears first, and after how many seconds."""
+    started = time.monotonic()
+    device = Device(port, host=host, timeout=20, greet=False, source=source and (source, 0))
+    try:
+        return device.reply()[:3], time.monotonic() - started
+    finally:
+        device.close()
+
+
 # --- a network -------------------------------------------------------------------------------------------------------
-
-def run(*command):
-    done = subprocess.run(command, capture_output=True, text=True)
-    require(done.returncode == 0, f"{' '.join(command)}: {done.stderr}")
-
 
 class Network:
     """A namespace whose `lo` has addresses that are not loopback. For root."""
 
     ADDRESSES = ("192.0.2.1/24", "198.51.100.1/24", "2001:db8:1::1/64", "2001:db8:2::1/64")
 
-    def __init__(self, place, addresses=ADDRESSES):
+    def __init__(self, place):
         self.name = f"lcd{time.monotonic_ns() % 10 ** 8}"
         self.inside = ("ip", "netns", "exec", self.name)
         place.later(run, "ip", "netns", "del", self.name)
         run("ip", "netns", "add", self.name)
         run(*self.inside, "ip", "link", "set", "lo", "up")
-        for address in addresses:
+        for address in self.ADDRESSES:
             flag = ("nodad",) if ":" in address else ()
             run(*self.inside, "ip", "addr", "add", address, "dev", "lo", *flag)
 
@@ -240,15 +289,15 @@ class Network:
             raise error
         return value
 
-    def connect(self, port, address, to=None, timeout=10):
-        """A connection from one of the addresses, to the same one if nothing else is said."""
+    def connect(self, port, address, timeout=10):
+        """A connection from one of the addresses to itself."""
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
 
         def make():
             made = socket.socket(family)
             made.settimeout(timeout * PATIENCE)
             made.bind((address, 0))
-            made.connect((to or address, port))
+            made.connect((address, port))
             return made
         return self.do(make)
 

@@ -15,7 +15,9 @@ import tempfile
 import threading
 import time
 
-from harness import mail, part, pdf, require, wait_for
+import harness
+from harness import require, wait_for
+from nameserver import ANSWER, TRUNCATED, NameServer, put_together, take_apart
 
 INTERPRETER = "/usr/bin/python3"
 
@@ -94,9 +96,7 @@ def signed(message=None, **more):
     return field(message, **more) + message
 
 
-def scan(**more):
-    """As a server would sign it: with the fields that every mail has."""
-    return mail(part(pdf(3000)), **more)
+scan = functools.partial(harness.scan, 3000)
 
 
 def keys(place, records=None):
@@ -107,7 +107,7 @@ def keys(place, records=None):
 
 # --- a server for names ------------------------------------------------------------------------------------------------
 
-NO_SUCH_NAME, SERVER_FAILED, REFUSED, TRUNCATED = 3, 2, 5, 0x200
+NO_SUCH_NAME, SERVER_FAILED, REFUSED = 3, 2, 5
 TXT, CNAME = 16, 5
 
 
@@ -120,66 +120,26 @@ def strings(text):
     return b"".join(bytes([len(octets[at:at + 255])]) + octets[at:at + 255] for at in range(0, len(octets), 255))
 
 
-class Names(threading.Thread):
-    """Answers at a port of loopback, by UDP and TCP. `records`: name -> a record, a list of them, a code to answer with,
-    or None: no answer at all. What is not there there is not. An answer of more than `most` octets is for TCP."""
+class Names(NameServer):
+    """`records`: name -> a record, a list of them, a code to answer with, or None: no answer at all. What is not there
+    there is not. An answer of more than 512 octets is for TCP."""
 
-    def __init__(self, place, records, most=512, host="127.0.0.1", port=0):
-        super().__init__(daemon=True)
-        self.records, self.most, self.asked = records, most, []
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self.listener = socket.create_server((host, port), family=family)
-        self.port = self.listener.getsockname()[1]
-        self.datagrams = socket.socket(family, socket.SOCK_DGRAM)
-        self.datagrams.bind((host, self.port))
+    def __init__(self, place, records, host="127.0.0.1", port=0):
+        self.records, self.asked = records, []
+        super().__init__(place, host, port)
         self.address = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
-        place.later(self.stop)
-        self.start()
-        threading.Thread(target=self.serve_streams, daemon=True).start()
-
-    def stop(self):
-        for one in (self.datagrams, self.listener):
-            with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-            one.close()
-
-    def run(self):
-        with contextlib.suppress(OSError):
-            while True:
-                question, peer = self.datagrams.recvfrom(4096)
-                answer = self.answer(question, False) if len(question) > 12 else None
-                if answer and len(answer) > self.most:
-                    answer = question[:2] + struct.pack(">HHHHH", 0x8180 | TRUNCATED, 1, 0, 0, 0) + question[12:]
-                if answer:
-                    self.datagrams.sendto(answer, peer)
-
-    def serve_streams(self):
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self.listener.accept()
-                with connection, contextlib.suppress(OSError, struct.error):
-                    (size,) = struct.unpack(">H", connection.recv(2))
-                    answer = self.answer(connection.recv(size), True)
-                    connection.sendall(struct.pack(">H", len(answer)) + answer)
 
     def answer(self, question, is_stream):
-        name, at = [], 12
-        while question[at]:
-            name.append(question[at + 1:at + 1 + question[at]].decode())
-            at += 1 + question[at]
-        question, name = question[:at + 5], ".".join(name).lower()
-        self.asked.append((name, is_stream))
-        found = self.records.get(name, NO_SUCH_NAME)
+        name, _, question = take_apart(question)
+        self.asked.append((name.lower(), is_stream))
+        found = self.records.get(name.lower(), NO_SUCH_NAME)
         if found is None:
             return None
         if isinstance(found, int):
-            return question[:2] + struct.pack(">HHHHH", 0x8180 | found, 1, 0, 0, 0) + question[12:]
-        found = found if isinstance(found, list) else [found]
-        out = b""
-        for text in found:
-            kind, data = (CNAME, labels(text[1:])) if text.startswith("@") else (TXT, strings(text))
-            out += b"\xc0\x0c" + struct.pack(">HHIH", kind, 1, 60, len(data)) + data
-        return question[:2] + struct.pack(">HHHHH", 0x8180, 1, len(found), 0, 0) + question[12:] + out
+            return put_together(question, ANSWER | found)
+        whole = put_together(question, ANSWER, [(CNAME, labels(text[1:])) if text.startswith("@") else (TXT, strings(text))
+                                                for text in (found if isinstance(found, list) else [found])])
+        return whole if is_stream or len(whole) <= 512 else put_together(question, ANSWER | TRUNCATED)
 
 
 def free_port():

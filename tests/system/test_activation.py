@@ -1,7 +1,6 @@
 """Sockets from whoever started us: systemd's way, with systemd-socket-activate in its place, and a word when we are ready."""
 
 import os
-import signal
 import socket
 import subprocess
 import time
@@ -45,8 +44,7 @@ def test_listeners_take_what_is_handed_over(place):
     for port in (one, two, own, one):
         require(to(port).startswith("250"))
     equal(sorted(place.files()), ["cameras.pdf", "lan (2).pdf", "lan (3).pdf", "lan.pdf"])
-    gateway.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: "the new configuration holds" in gateway.log(), 10)
+    gateway.reload()
     for port in (one, two, own):
         require(to(port).startswith("250"))
     equal(gateway.log().count("ready source="), 3)
@@ -59,12 +57,10 @@ def test_reload_that_forgets_one(place):
     gateway = start(place, config, f"127.0.0.1:{port}")
     require(to(port).startswith("250"))
     config_for(place, {"lan": f"127.0.0.1:{free_port()}"})
-    gateway.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: "the old configuration stays" in gateway.log(), 10)
+    gateway.reload("the old configuration stays")
     require(to(port).startswith("250"))
     config_for(place, {"other": f"127.0.0.1:{port}"})
-    gateway.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: "the new configuration holds" in gateway.log(), 10)
+    gateway.reload()
     require(to(port).startswith("250"))
     equal(sorted(place.files()), ["lan (2).pdf", "lan.pdf", "other.pdf"])
     gateway.stop()
@@ -79,8 +75,7 @@ def test_one_socket_for_both_kinds(place):
         require(to(port, host).startswith("250"))
     equal([line["peer"] for line in gateway.lines()], ["127.0.0.1", "::1"])
     equal(gateway.log().count("ready source="), 1)
-    gateway.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: "the new configuration holds" in gateway.log(), 10)
+    gateway.reload()
     for host in ("127.0.0.1", "::1"):
         require(to(port, host).startswith("250"))
     equal(gateway.log().count("ready source="), 1)

@@ -2,11 +2,10 @@
 he speaks; and what an idle connection costs."""
 
 import contextlib
-import resource
-import socket
 import threading
 import time
 
+from devices import first_word, flood, meanwhile, raise_limit
 from harness import Device, equal, needs_root, require, rows, scan
 from test_memory import resident
 from test_proxied import Container, setting
@@ -14,36 +13,6 @@ from test_proxied import Container, setting
 SOON = 1.0  # seconds within which a device is greeted or told
 DRIPPED = 60  # seconds after which who sends an octet a second is gone
 COST = 190  # kB of an idle connection
-
-
-def raise_limit():
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
-
-
-def flood(place, address, count, source=None):
-    """So many connections that say nothing."""
-    raise_limit()
-    idle = []
-    for _ in range(count):
-        one = socket.socket()
-        one.setblocking(False)
-        if source:
-            one.bind((source, 0))
-        one.connect_ex(address)
-        idle.append(one)
-    place.later(lambda: [one.close() for one in idle])
-    return idle
-
-
-def first_word(port, host="127.0.0.1", source=None):
-    """What a device hears first, and after how many seconds."""
-    started = time.monotonic()
-    device = Device(port, host=host, timeout=20, greet=False, source=source and (source, 0))
-    try:
-        return device.reply()[:3], time.monotonic() - started
-    finally:
-        device.close()
 
 
 def is_told(port, seconds, words=("220", "421"), **more):
@@ -72,26 +41,19 @@ test_500_idle_of_one_machine.measured = True
 def test_500_idle_that_come_again(place):
     """Whoever is turned away comes back at once, and some of those inside leave: the next is told all the same."""
     with place.gateway() as gateway:
-        address, ending = ("127.0.0.1", gateway.port), threading.Event()
+        address = "127.0.0.1", gateway.port
         idle = flood(place, address, 500)
 
-        def again():
-            while not ending.is_set():
-                for one in list(idle):
-                    with contextlib.suppress(OSError):
-                        if not one.recv(200):
-                            idle.remove(one)
-                            one.close()
-                            idle.extend(flood(place, address, 1))
-                time.sleep(0.05)
-
-        thread = threading.Thread(target=again, daemon=True)
-        thread.start()
-        try:
+        def again(_):
+            for one in list(idle):
+                with contextlib.suppress(OSError):
+                    if not one.recv(200):
+                        idle.remove(one)
+                        one.close()
+                        idle.extend(flood(place, address, 1))
+            time.sleep(0.05)
+        with meanwhile(1, again):
             worst = is_told(gateway.port, 5)
-        finally:
-            ending.set()
-            thread.join()
         print(f"    told after {worst:.2f} s at most", flush=True)
 
 
@@ -150,16 +112,15 @@ DRIPS = [
 def dripped(port, begin, text, found):
     device = Device(port, timeout=100)
     device.send(begin)
-    device.socket.settimeout(1)
     started, at, heard = time.monotonic(), 0, b""
     while time.monotonic() - started < DRIPPED + 20:
         with contextlib.suppress(OSError):
             device.send(text[at % len(text):][:1])
         at += 1
-        next_ms = started + at
+        next_s = started + at
         try:
-            while time.monotonic() < next_ms:
-                device.socket.settimeout(max(0.01, next_ms - time.monotonic()))
+            while time.monotonic() < next_s:
+                device.socket.settimeout(max(0.01, next_s - time.monotonic()))
                 more = device.socket.recv(4096)
                 heard += more
                 if not more:

@@ -6,12 +6,12 @@ import signal
 import socket
 import statistics
 import subprocess
-import threading
 import time
 
 from devices import (BCRYPT, PASSWORD, SHA512, USERNAME, WELCOME, YESCRYPT, Connected, Network, TlsDevice, b64, hash_of,
-                     log_says, logged_in, plain, start_all, users_file, users_line)
-from harness import COUNT, PATIENCE, PDF, command_line, equal, mail, needs_root, part, require, rows, scan, send, tree, wait_for
+                     log_says, logged_in, meanwhile, plain, start_all, users_file, users_line)
+from harness import (COUNT, PATIENCE, PDF, cpu_s, equal, mail, needs_root, part, proc_file, processes, require,
+                     rows, scan, send, wait_for)
 
 SECRET = "k3YsafeK3ysafe16"
 IN_CLEAR = "plaintext_auth = yes\nusers = "
@@ -21,12 +21,6 @@ def with_users(place, *lines, **texts):
     """A gateway where they log in in clear."""
     smtp = IN_CLEAR + users_file(place, *lines) + "\n" + texts.pop("smtp", "")
     return place.gateway(smtp=smtp, **texts)
-
-
-def reload(gateway, words="the new configuration holds"):
-    count = gateway.log().count(words)
-    gateway.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: gateway.log().count(words) > count, 10, f"no word of the reload:\n{gateway.log()}")
 
 
 def answer(port, name, password, shape="plain"):
@@ -486,9 +480,9 @@ def test_second_mail_of_a_session(place):
 
 # --- who is there at all ---------------------------------------------------------------------------------------------------
 
-def hears(network, port, address, to=None):
+def hears(network, port, address):
     """The first line that a device at that address hears; empty if it is cut off."""
-    connection = network.connect(port, address, to)
+    connection = network.connect(port, address)
     try:
         return Connected(connection).greeting
     except (EOFError, ConnectionError):
@@ -559,22 +553,22 @@ def test_plaintext_login_of_peers(place):
 ROUTES_OF_PEERS = "peers = 192.0.2.0/24\nauth = peer\nfolder = one\n[route two]\npeers = 2001:db8:1::/64\nfolder = two"
 
 
-def accept_one(network, server, address, to):
+def accept_one(network, server, address):
     """A connection to a socket of both families, as it comes out of accept."""
-    client = network.connect(server.getsockname()[1], address, to)
+    client = network.connect(server.getsockname()[1], address)
     taken, peer = server.accept()
     return client, taken, peer[0]
 
 
 @needs_root
-@rows([("IPv4, mapped", "192.0.2.1", "192.0.2.1", "one"), ("IPv6", "2001:db8:1::1", "2001:db8:1::1", "two"),
-       ("IPv4 from elsewhere, mapped", "198.51.100.1", "198.51.100.1", None)])
-def test_mapped_addresses(place, address, to, folder):
+@rows([("IPv4, mapped", "192.0.2.1", "one"), ("IPv6", "2001:db8:1::1", "two"),
+       ("IPv4 from elsewhere, mapped", "198.51.100.1", None)])
+def test_mapped_addresses(place, address, folder):
     """A socket that somebody else made, inetd or systemd, may show IPv4 as IPv6; rules match it all the same."""
     network = Network(place)
     server = network.do(lambda: socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True))
     config = place.config(route=ROUTES_OF_PEERS, smtp="peers = 192.0.2.0/24, 2001:db8:1::/64")
-    client, taken, shown = accept_one(network, server, address, to)
+    client, taken, shown = accept_one(network, server, address)
     equal(shown, address if ":" in address else f"::ffff:{address}", "what accept shows")
     done = subprocess.Popen([place.program, "smtp-session", "lan", "-c", config], stdin=taken, stdout=taken,
                             stderr=subprocess.PIPE)
@@ -664,31 +658,18 @@ def test_wrong_ones_are_counted_over_greetings(place):
 def test_failures_of_one_lock_nobody_out(place):
     """While somebody guesses, from the same address even, the right password is let in, within a moment."""
     with with_users(place, users_line("cam", SECRET), users_line("door", SECRET)) as gateway:
-        stop = threading.Event()
-
-        def guess():
-            while not stop.is_set():
-                try:
-                    device = TlsDevice(gateway.port)
-                    device.say("EHLO x")
-                    try_until_cut(device, "guess")
-                    device.close()
-                except (OSError, EOFError, AssertionError):
-                    pass
-        threads = [threading.Thread(target=guess) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        try:
+        def guess(_):
+            device = TlsDevice(gateway.port)
+            device.say("EHLO x")
+            try_until_cut(device, "guess")
+            device.close()
+        with meanwhile(4, guess):
             time.sleep(3)
             for name in ("door", "cam"):
                 started = time.monotonic()
                 reply = answer(gateway.port, name, SECRET)
                 equal(reply, WELCOME, name)
                 require(time.monotonic() - started < 10 * PATIENCE, f"{name}: it took too long")
-        finally:
-            stop.set()
-            for thread in threads:
-                thread.join()
 
 
 @needs_root
@@ -722,38 +703,27 @@ def test_who_guesses_from_elsewhere_waits(place):
 def test_guesses_cost_little(place):
     """Twenty that guess at once do not take the processor from a device that delivers."""
     with with_users(place, users_line("cam", SECRET, setting=YESCRYPT)) as gateway:
-        stop, count = threading.Event(), [0]
+        count = [0]
 
         def guess(number):
-            while not stop.is_set():
-                try:
-                    device = TlsDevice(gateway.port, timeout=60)
-                    device.say("EHLO x")
-                    for turn in range(10):
-                        device.login("cam", f"guess{number}-{turn}")
-                        count[0] += 1
-                    device.close()
-                except (OSError, EOFError, AssertionError):
-                    pass
-        threads = [threading.Thread(target=guess, args=(number,), daemon=True) for number in range(20)]
-        for thread in threads:
-            thread.start()
-        try:
+            device = TlsDevice(gateway.port, timeout=60)
+            device.say("EHLO x")
+            for turn in range(10):
+                device.login("cam", f"guess{number}-{turn}")
+                count[0] += 1
+            device.close()
+        with meanwhile(20, guess):
             time.sleep(1)
-            before, started = cpu_s(gateway), time.monotonic()
+            before, started = cpu_s(gateway.process.pid), time.monotonic()
             took = []
             for _ in range(5):
                 one = time.monotonic()
                 require(send(gateway.port, scan()).startswith("250"))
                 took.append(time.monotonic() - one)
                 time.sleep(0.5)
-            used, passed = cpu_s(gateway) - before, time.monotonic() - started
+            used, passed = cpu_s(gateway.process.pid) - before, time.monotonic() - started
             print(f"    {count[0]} guesses, {used / passed:.2f} of a processor, a mail within {max(took):.2f} s", flush=True)
             require(max(took) < 2, took)
-        finally:
-            stop.set()
-            for thread in threads:
-                thread.join(30)
 
 
 test_guesses_cost_little.measured = True
@@ -820,18 +790,6 @@ test_after_a_success_too.measured = True
 
 # --- what was right a moment ago ---------------------------------------------------------------------------------------------
 
-def cpu_s(gateway):
-    """Processor time of all that run below the gateway, their dead included."""
-    ticks = 0
-    for pid in [gateway.process.pid] + [pid for pid, _ in tree(gateway.process.pid)]:
-        try:
-            with open(f"/proc/{pid}/stat") as line:
-                ticks += sum(int(word) for word in line.read().rsplit(")", 1)[1].split()[11:15])
-        except OSError:
-            pass
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
 def test_many_logins_cost_little(place):
     """A camera that sends a picture a second: 50 logins cost less than ten checks of the password."""
     setting = "$y$jAT$LetterchuteSaltX$"  # dearer than usual, so that ten are seen
@@ -841,10 +799,10 @@ def test_many_logins_cost_little(place):
     one = time.process_time() - before
     with with_users(place, users_line("cam", SECRET, setting=setting)) as gateway:
         equal(answer(gateway.port, "cam", SECRET), WELCOME)
-        start = cpu_s(gateway)
+        start = cpu_s(gateway.process.pid)
         for number in range(50):
             equal(answer(gateway.port, "cam", SECRET, "login" if number % 2 else "plain"), WELCOME)
-        used = cpu_s(gateway) - start
+        used = cpu_s(gateway.process.pid) - start
         print(f"    50 logins: {1000 * used:.0f} ms; one check: {1000 * one:.0f} ms", flush=True)
         require(used < 10 * one, f"{used:.2f} s")
         # what was right does not make right what is not
@@ -864,7 +822,7 @@ def test_changed_file(place):
             equal(answer(gateway.port, name, SECRET), WELCOME)
         open_one = logged_in(gateway.port, "gone", SECRET)
         users_file(place, users_line("cam", "an0therPassword!"), users_line("new", SECRET))
-        reload(gateway)
+        gateway.reload()
         wait_for(lambda: answer(gateway.port, "cam", "an0therPassword!") == WELCOME, 5, "the new password is not taken")
         equal(answer(gateway.port, "new", SECRET), WELCOME)
         require(answer(gateway.port, "cam", SECRET).startswith("535"), "the old password")
@@ -878,7 +836,7 @@ def test_changed_addresses(place):
         device = logged_in(gateway.port, "cam", SECRET)
         require(device.deliver(scan(sender="old@example.org"), sender="old@example.org").startswith("250"))
         users_file(place, users_line("cam", SECRET, "new@example.org"))
-        reload(gateway)
+        gateway.reload()
 
         def taken(sender):
             other = logged_in(gateway.port, "cam", SECRET)
@@ -895,7 +853,7 @@ def test_changed_addresses(place):
 def test_bad_reload(place):
     with with_users(place, users_line("cam", SECRET)) as gateway:
         users = users_file(place, users_line("cam", "other"), "nonsense\n")
-        reload(gateway, "the old configuration stays")
+        gateway.reload("the old configuration stays")
         require(f"{users}:2:" in gateway.log(), gateway.log())
         equal(answer(gateway.port, "cam", SECRET), WELCOME)
 
@@ -905,7 +863,7 @@ def test_keeper_begins_anew_with_what_held(place):
     with with_users(place, users_line("cam", SECRET)) as gateway:
         equal(answer(gateway.port, "cam", SECRET), WELCOME)
         users_file(place, users_line("cam", "other"), "nonsense\n")
-        (keeper,) = [pid for pid, _ in gateway.children() if b"letterchute-smtp keeper" in command_line(pid).encode()]
+        (keeper,) = processes(gateway, "letterchute-smtp keeper")
         os.kill(keeper, signal.SIGKILL)
         wait_for(lambda: "keys died of signal 9" in gateway.log(), 10, "it lives")
         wait_for(lambda: answer(gateway.port, "cam", SECRET) == WELCOME, 10, gateway.log)
@@ -937,15 +895,7 @@ def test_guesses_keep_nobody_else(place):
     """Who guesses passwords, as many at once as they like, keeps nobody from TLS."""
     users = users_file(place, users_line("cam", SECRET, setting=YESCRYPT))
     with place.gateway(tls="starttls", smtp=IN_CLEAR + users) as gateway:
-        stop = threading.Event()
-
-        def guess(number):
-            while not stop.is_set():
-                answer(gateway.port, "cam", f"wrong{number}")
-        threads = [threading.Thread(target=guess, args=(number,)) for number in range(40)]
-        for thread in threads:
-            thread.start()
-        try:
+        with meanwhile(40, lambda number: answer(gateway.port, "cam", f"wrong{number}")):
             time.sleep(1.5)
             took = []
             for _ in range(10):
@@ -954,10 +904,6 @@ def test_guesses_keep_nobody_else(place):
                 device.hello()
                 took.append(time.monotonic() - started)
                 device.quit()
-        finally:
-            stop.set()
-            for thread in threads:
-                thread.join()
         print(f"    beside 40 that guess: a handshake within {max(took):.2f} s", flush=True)
         require(max(took) < 1, took)
 
@@ -1055,7 +1001,11 @@ def test_environment_and_arguments(place):
     hashed = hash_of(SECRET)
     with with_users(place, users_line("cam", SECRET)) as gateway:
         equal(answer(gateway.port, "cam", SECRET), WELCOME)
-        for pid in [gateway.process.pid] + [pid for pid, _ in gateway.children()]:
-            for name in ("cmdline", "environ"):
-                with open(f"/proc/{pid}/{name}", "rb") as content:
-                    require(hashed.encode() not in content.read(), f"{name} of {pid}")
+        found = {(pid, name): proc_file(pid, name) for pid in [gateway.process.pid] + [pid for pid, _ in gateway.children()]
+                 for name in ("cmdline", "environ")}
+        for (pid, name), content in found.items():
+            require(hashed.encode() not in content, f"{name} of {pid}")
+        # the session may have ended; who stays was looked at
+        (keeper,) = processes(gateway, "letterchute-smtp keeper")
+        for pid in (gateway.process.pid, keeper, *processes(gateway, "letterchute-courier")):
+            require(found[pid, "cmdline"] and found[pid, "environ"], f"{pid} was not looked at")

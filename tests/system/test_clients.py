@@ -6,9 +6,8 @@ import signal
 import smtplib
 import socket
 import subprocess
-import time
 
-from harness import (EXE, PROGRAM, Device, equal, mail, needs_root, part, require, rows, scan, send, tree, wait_for)
+from harness import EXE, PROGRAM, Device, equal, mail, needs_root, part, require, rows, scan, send, tree, wait_for
 
 
 def run(place, *command, stdin=b"", check=True, **more):

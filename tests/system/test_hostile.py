@@ -1,11 +1,10 @@
 """Hostile mail: refused or stored within a second of CPU, in bounded memory."""
 
 import os
-import re
 import resource
 import subprocess
 
-from harness import IS_SANITIZED, PATIENCE, PDF, PROGRAM, equal, part, require, rows
+from harness import IS_SANITIZED, PATIENCE, PROGRAM, equal, require, rows
 
 TOP = b"From: a@b\r\nMIME-Version: 1.0\r\n"
 CPU_S = 1.0 * (8 if IS_SANITIZED else 1)  # seconds

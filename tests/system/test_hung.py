@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 
-from harness import Device, equal, needs_root, require, rows, scan, send, tree, wait_for
+from harness import Device, equal, needs_root, require, rows, scan, send, wait_for
 
 TWO_SHARES = ("[share slow]\npath = {}\nfree_floor = 0\n"
               "[route slow]\nto = slow@*\nshare = slow\n")
@@ -90,8 +90,7 @@ def test_while_it_runs(place, mount):
     wait_for(lambda: len(couriers(gateway) - {victim}) == 4, 10, "no new courier")
     require(send(gateway.port, scan()).startswith("250"), "the other share")
     # the boss still hears its signals
-    gateway.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: "the new configuration holds" in gateway.log(), 10, "no reload")
+    gateway.reload()
     ends_in_time(gateway)
 
 

@@ -1,7 +1,6 @@
 """File systems that lack something: each still delivers, or `check` and the start say why not."""
 
 import os
-import shutil
 import subprocess
 
 from harness import PDF, PROGRAM, equal, mail, needs_root, part, pdf, require, rows, scan, send, wait_for

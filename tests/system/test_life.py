@@ -6,8 +6,7 @@ import socket
 import subprocess
 import time
 
-from harness import (Device, PROGRAM, Skip, equal, mail, needs_root, part, pdf, processes, require, rows, scan, send,
-                     tree, wait_for)
+from harness import Device, Skip, command_line, equal, needs_root, processes, require, rows, scan, send, tree, wait_for
 
 
 def test_stops_cleanly(place):
@@ -18,7 +17,7 @@ def test_stops_cleanly(place):
     started = time.monotonic()
     gateway.stop()
     require(time.monotonic() - started < 5, "it takes too long")
-    wait_for(lambda: not any(has_program(pid) for pid in pids), 2, "children live on")
+    wait_for(lambda: not any(map(command_line, pids)), 2, "children live on")
     equal(place.staged(), [])
     equal(place.spool("lives"), [])
     require(not os.path.exists(os.path.join(place.state, "gateway.sock")), "the socket stays")
@@ -31,15 +30,6 @@ def test_idle_device_hears_421(place):
     gateway.stop()
     require(device.reply().startswith("421 4.3.2"))
     require(device.is_closed())
-
-
-def has_program(pid):
-    """It lives, and is more than a corpse."""
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as line:
-            return line.read() != b""
-    except OSError:
-        return False
 
 
 def interrupt(process):
@@ -72,7 +62,7 @@ def test_ctrl_c_is_for_the_boss(place):
     time.sleep(0.5)
     for _ in range(3):
         require(send(gateway.port, scan()).startswith("250"))
-    ended = [name for pid, name in gateway.children() if pid in before and not has_program(pid)]
+    ended = [name for pid, name in gateway.children() if pid in before and not command_line(pid)]
     gateway.process.send_signal(signal.SIGCONT)
     equal(gateway.process.wait(30), 0)
     equal(ended, [])
@@ -92,7 +82,7 @@ def test_ctrl_c_ends_drop(place):
     pids = [pid for pid, _ in tree(process.pid)]
     interrupt(process)
     equal(process.wait(15), -signal.SIGINT)
-    wait_for(lambda: not any(has_program(pid) for pid in pids), 15, "children live on")
+    wait_for(lambda: not any(map(command_line, pids)), 15, "children live on")
     equal(place.run("drop", "-c", config, stdin=message).returncode, 0)
     equal(len(place.files()), 1)
     equal(place.staged(), [])
@@ -113,8 +103,7 @@ def test_reload(place):
         device = Device(gateway.port)
         require(device.deliver(scan()).startswith("250"))
         place.config(route="types = pdf\nname = two_{name}")
-        gateway.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: "the new configuration holds" in gateway.log(), 10, "no reload")
+        gateway.reload()
         require(send(gateway.port, scan()).startswith("250"), "the same port")
         # a session that was open goes on, under the newest rules
         require(device.deliver(scan()).startswith("250"))
@@ -127,16 +116,9 @@ def test_bad_reload_keeps_the_old(place):
     with place.gateway(config=config) as gateway:
         with open(config, "a") as out:
             out.write("nonsense = yes\n")
-        gateway.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: "the old configuration stays" in gateway.log(), 10, "nothing is said")
+        gateway.reload("the old configuration stays")
         require("gateway.conf:" in gateway.log() and "nonsense" in gateway.log(), gateway.log())
         require(send(gateway.port, scan()).startswith("250"))
-
-
-def reload(gateway):
-    count = gateway.log().count("the new configuration holds")
-    gateway.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: gateway.log().count("the new configuration holds") > count, 10, f"no reload:\n{gateway.log()}")
 
 
 def free_port():
@@ -161,7 +143,7 @@ def test_reload_adds_an_address(place):
     with place.gateway(config=config) as gateway:
         device = Device(one)
         listen(f"127.0.0.1:{two}, 127.0.0.1:{one}")
-        reload(gateway)
+        gateway.reload()
         require(ready(gateway, "lan", two), gateway.log())
         equal(gateway.log().count("ready source="), 2, "the old one is not told again")
         for port in (one, two, one, two):
@@ -169,7 +151,7 @@ def test_reload_adds_an_address(place):
         require(device.deliver(scan()).startswith("250"), "the session that was open")
         device.quit()
         listen(f"127.0.0.1:{two}")
-        reload(gateway)
+        gateway.reload()
         require(send(two, scan()).startswith("250"))
 
         def refused():
@@ -179,7 +161,7 @@ def test_reload_adds_an_address(place):
                 return True
         wait_for(refused, 5, "it is still listened to")
         listen(f"127.0.0.1:{one}")
-        reload(gateway)
+        gateway.reload()
         require(send(one, scan()).startswith("250"))
 
 
@@ -192,7 +174,7 @@ def test_reload_renames_a_listener(place):
     with place.gateway(config=config) as gateway:
         require(send(port, scan()).startswith("250"))
         place.file("gateway.conf", text.replace("[smtp lan]", "[smtp office]"))
-        reload(gateway)
+        gateway.reload()
         require(ready(gateway, "office", port), gateway.log())
         # who connected while the old one was still there is told to come again
         wait_for(lambda: send(port, scan()).startswith("250"), 5, "nobody takes it")
@@ -208,7 +190,7 @@ def test_reload_swaps_addresses(place):
     with place.gateway(config=config) as gateway:
         place.file("gateway.conf", text.replace("[smtp lan]", "[smtp x]").replace("[smtp wan]", "[smtp lan]")
                    .replace("[smtp x]", "[smtp wan]"))
-        reload(gateway)
+        gateway.reload()
         require(ready(gateway, "lan", two) and ready(gateway, "wan", one), gateway.log())
         wait_for(lambda: len(processes(gateway, "letterchute-smtp listen")) == 2, 5, "the old ones stay")
         require(send(one, scan()).startswith("250"))
@@ -288,8 +270,7 @@ def test_children_die_with_the_boss(place):
     pids = [pid for pid, _ in gateway.children()]
     gateway.process.kill()
     gateway.process.wait()
-
-    wait_for(lambda: not any(map(has_program, pids)), 10, "children live on")
+    wait_for(lambda: not any(map(command_line, pids)), 10, "children live on")
 
 
 def test_second_gateway_on_the_same_state(place):

@@ -2,9 +2,8 @@
 
 import collections
 import threading
-import time
 
-from harness import Device, equal, pdf, mail, part, require, send, tree
+from harness import equal, mail, part, pdf, send
 
 
 def test_200_senders(place):

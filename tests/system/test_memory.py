@@ -5,7 +5,7 @@ import os
 import threading
 import time
 
-from harness import IS_SANITIZED, Device, Skip, equal, pdf, require, scan, send, tree
+from harness import IS_SANITIZED, Device, Skip, pdf, require, tree
 
 
 def resident(root):

@@ -5,13 +5,7 @@ import os
 import subprocess
 import time
 
-from harness import Device, equal, needs_root, require, scan, wait_for
-
-
-def run(*command):
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise AssertionError(f"{' '.join(command)}: {done.stderr}")
+from harness import Device, Wire, equal, needs_root, require, run, scan, wait_for
 
 
 class Container:
@@ -19,20 +13,10 @@ class Container:
 
     def __init__(self, place):
         number = time.monotonic_ns()
-        self.name = f"lp{number % 10 ** 8}"
-        self.wrapper = ("ip", "netns", "exec", self.name)
         net = f"10.{200 + number % 50}.{number // 50 % 250}"
         self.router, self.other, self.inside = f"{net}.1", f"{net}.3", f"{net}.2"
-        place.later(run, "ip", "netns", "del", self.name)
-        run("ip", "netns", "add", self.name)
-        place.later(run, "ip", "link", "del", self.name)
-        run("ip", "link", "add", self.name, "type", "veth", "peer", "name", "eth0", "netns", self.name)
-        for address in (self.router, self.other):
-            run("ip", "addr", "add", f"{address}/24", "dev", self.name)
-        run("ip", "link", "set", self.name, "up")
-        run(*self.wrapper, "ip", "link", "set", "lo", "up")
-        run(*self.wrapper, "ip", "addr", "add", f"{self.inside}/24", "dev", "eth0")
-        run(*self.wrapper, "ip", "link", "set", "eth0", "up")
+        wire = Wire(place, [f"{self.router}/24", f"{self.other}/24"], f"{self.inside}/24")
+        self.wrapper = wire.inside
         run(*self.wrapper, "ip", "route", "add", "default", "via", self.router)
 
 
@@ -50,11 +34,7 @@ def warnings(gateway):
 
 def setting(place, container, peers):
     """A listener on all addresses, since those of the namespace are not ours."""
-    text = f"[smtp net]\nlisten = 0.0.0.0:0\ntls = off\n{peers}\n"
-    path = place.config(text=text)
-    with open(path) as file:
-        whole = file.read().replace("[smtp lan]\nlisten = 127.0.0.1:0\ntls = off\n", "")
-    return place.gateway(config=place.file("net.conf", whole), wrapper=container.wrapper)
+    return place.gateway(listen="0.0.0.0:0", smtp=peers, wrapper=container.wrapper)
 
 
 @needs_root

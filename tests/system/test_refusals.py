@@ -4,7 +4,7 @@ import os
 import resource
 import subprocess
 
-from harness import (EXE, JPEG, PDF, PNG, PROGRAM, Device, equal, mail, part, pdf, require, rows, scan, send, wait_for)
+from harness import EXE, JPEG, PDF, PNG, PROGRAM, Device, equal, mail, part, pdf, require, rows, scan, send
 
 ROUTE = """types = pdf, jpeg, png
 from = scanner@example.org, *@accounting.example

@@ -136,10 +136,10 @@ def is_refused(place, gateway, config, message, sender=GOOD):
     reply = send(gateway.port, message, sender=sender)
     require(reply.startswith("550 5.7.1"), reply)
     equal(gateway.last(before + 1)["reason"], "sender")
-    for envelope in ([], ["--from", sender]) if sender else ([],):
+    for envelope in ([], ["--from", sender]):
         done = place.run("drop", "-c", config, *envelope, stdin=message)
         equal(done.returncode, 65, done.stderr.decode())
-    equal([line["reason"] for line in gateway.lines()[before + 1:]], ["sender"] * (2 if sender else 1))
+    equal([line["reason"] for line in gateway.lines()[before + 1:]], ["sender"] * 2)
     equal(place.files(), {})
 
 

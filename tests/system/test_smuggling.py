@@ -28,32 +28,32 @@ def converse(port, octets):
     return replies
 
 
-def is_alone(place, gateway, count):
+def is_alone(gateway, count):
     """So many mails were delivered, and none of them is the second."""
     equal(len([line for line in gateway.lines() if line["outcome"] == "delivered"]), count)
     require("second@example.org" not in gateway.log() and "evil@" not in gateway.log(), gateway.log)
 
 
-def smuggle(place, gateway, port, lenient):
+def smuggle(gateway, lenient):
     first = mail(part(PDF, "first.pdf"))
     delivered = 0
     for end in ENDS:
         text = b"EHLO x\r\nMAIL FROM:<scanner@example.org>\r\nRCPT TO:<scans@example.org>\r\nDATA\r\n"
-        replies = converse(port, text + first + b"that was it" + end + SECOND.replace(b"\r\n.\r\nQUIT", b"") + b"\r\n.\r\nQUIT\r\n")
+        replies = converse(gateway.port, text + first + b"that was it" + end + SECOND)
         refused = is_bare(end) and not lenient
         equal([reply[:3] for reply in replies], ["250", "250", "250", "354", "554" if refused else "250", "221"], repr(end))
         delivered += not refused
-        is_alone(place, gateway, delivered)
+        is_alone(gateway, delivered)
 
 
 def test_ends_of_data(place):
     with place.gateway() as gateway:
-        smuggle(place, gateway, gateway.port, False)
+        smuggle(gateway, False)
 
 
 def test_ends_of_data_when_lenient(place):
     with place.gateway(smtp="line_ends = lenient") as gateway:
-        smuggle(place, gateway, gateway.port, True)
+        smuggle(gateway, True)
 
 
 BEGIN = b"EHLO x\r\nMAIL FROM:<scanner@example.org>\r\nRCPT TO:<scans@example.org>\r\n"
@@ -84,7 +84,7 @@ def test_refused(place):
         for name, octets, last in REFUSED:
             replies = converse(gateway.port, octets)
             require(replies[-1].startswith(last), f"{name}: {replies}")
-            is_alone(place, gateway, 0)
+            is_alone(gateway, 0)
             equal(place.files(), {}, name)
 
 

@@ -1,19 +1,20 @@
 """TLS on the listener: which clients it takes, whose certificate it shows, and where the key is."""
 
+import contextlib
+import itertools
 import os
 import re
 import signal
-import socket
 import ssl
 import stat
 import subprocess
 import threading
 import time
 
-from devices import (BIZHUB, RC4, SSL2_HELLO, SSL3_HELLO, TRIPLE_DES, WELCOME, GnutlsDevice, TlsDevice, der, log_says,
-                     logged_in, make_pair, start_all, tls_context, users_file, users_line)
-from harness import (PATIENCE, PDF, Device, equal, needs_root, pdf, processes, require, rows, scan, send, status_of,
-                     wait_for)
+from devices import (BIZHUB, RC4, SSL2_HELLO, SSL3_HELLO, TRIPLE_DES, WELCOME, GnutlsDevice, TlsDevice, der, first_word, flood,
+                     log_says, logged_in, make_pair, meanwhile, start_all, tls_context, users_file, users_line)
+from harness import (GONE, PATIENCE, PDF, Device, command_line, equal, needs_root, pdf, proc_file, processes, require, rows,
+                     scan, send, status_of, wait_for)
 
 COMPATS = ("modern", "legacy", "ancient")
 
@@ -321,32 +322,24 @@ def test_cut_in_tls_is_a_doubt(place):
         equal(len(place.files()), 1)
 
 
-@rows([("TLS 1.2, a new handshake", "-tls1_2", b"R\n"), ("TLS 1.3, a new key", "-tls1_3", b"k\n"),
-       ("TLS 1.3, a new key on both sides", "-tls1_3", b"K\n")])
-def test_handshake_again(place, version, command):
+@rows([("TLS 1.2, a new handshake", "-tls1_2", b"R\n", b"RENEGOTIATING"),
+       ("TLS 1.3, a new key", "-tls1_3", b"k\n", b"KEYUPDATE"),
+       ("TLS 1.3, a new key on both sides", "-tls1_3", b"K\n", b"KEYUPDATE")])
+def test_handshake_again(place, version, command, said):
     """Refused or done, but it neither hangs nor spins."""
     with place.gateway(tls="starttls") as gateway:
         client = subprocess.Popen(["openssl", "s_client", "-connect", f"127.0.0.1:{gateway.port}", "-starttls", "smtp", version],
                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         place.later(client.kill)
-        heard = b""
-
-        def hears(words):
-            nonlocal heard
-            heard += os.read(client.stdout.fileno(), 65536)
-            return words in heard
-        os.set_blocking(client.stdout.fileno(), True)
-        while not hears(b"250 CHUNKING"):
-            pass
+        hear(client.stdout, b"250 CHUNKING")
         client.stdin.write(command)
         client.stdin.flush()
+        hear(client.stdout, said)
         time.sleep(0.3 * PATIENCE)
         if version == "-tls1_3":
             client.stdin.write(b"NOOP\n")
             client.stdin.flush()
-        while not hears(b"250 2.0.0 Ok") and client.poll() is None and version == "-tls1_3":
-            pass
-        require(version != "-tls1_3" or b"250 2.0.0 Ok" in heard, heard)
+            hear(client.stdout, b"250 2.0.0 Ok")
         client.stdin.close()
         client.terminate()
         client.wait(10)
@@ -553,12 +546,6 @@ def test_listeners_with_certificates_of_their_own(place):
         device.quit()
 
 
-def reload(gateway, words="the new configuration holds"):
-    count = gateway.log().count(words)
-    gateway.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: gateway.log().count(words) > count, 10, f"no word of the reload:\n{gateway.log()}")
-
-
 def renew(place, paths, name="renewed"):
     """A new pair under the old names, each in one step."""
     cert, key = make_pair(place, name)
@@ -581,7 +568,7 @@ def test_renewed_certificate(place):
         new = renew(place, (cert, key))
         require(new != old)
         equal(shown(gateway.port), old, "nobody has asked for the new one yet")
-        reload(gateway)
+        gateway.reload()
         wait_for(lambda: shown(gateway.port) == new, 5, "the old one is served still")
         require(within.data(scan(2000)).startswith("250"), "the mail that was begun")
         within.quit()
@@ -601,12 +588,12 @@ def test_bad_renewal_keeps_the_old(place):
         old = shown(gateway.port)
         other, other_key = make_pair(place, "other")
         os.replace(other, cert)
-        reload(gateway, "the old configuration stays")
+        gateway.reload("the old configuration stays")
         require(re.search(r"gateway\.conf:\d+: .*tls_key", gateway.log()), gateway.log())
         equal(shown(gateway.port), old)
         require(send(gateway.port, scan()).startswith("250"))
         os.replace(other_key, key)
-        reload(gateway)
+        gateway.reload()
         wait_for(lambda: shown(gateway.port) == der(cert), 5, "the old one is served still")
 
 
@@ -664,16 +651,16 @@ def test_key_for_root_alone(place):
     os.chown(key, 0, 0)
     with place.gateway(tls="starttls", smtp=lines) as gateway:
         equal(shown(gateway.port), der(cert))
-        for pid in processes(gateway, "letterchute-smtp"):
-            require(status_of(pid, "Uid") != "0", "a role of the listener is root")
+        users = {status_of(pid, "Uid") for pid in processes(gateway, "letterchute-smtp")} - {None}
+        require(users and "0" not in users, "a role of the listener is root")
 
 
 # --- who holds the key -------------------------------------------------------------------------------------------------
 
 def memory(pid):
-    """What a process can write to, piece by piece."""
-    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as content:
-        for line in maps:
+    """What a process can write to, piece by piece; nothing when it has gone."""
+    with contextlib.suppress(*GONE), open(f"/proc/{pid}/mem", "rb", 0) as content:
+        for line in proc_file(pid, "maps").decode().splitlines():
             bounds, rights = line.split()[:2]
             first, end = (int(word, 16) for word in bounds.split("-"))
             if "r" not in rights or "vvar" in line or "vsyscall" in line or end - first > 1 << 28:
@@ -700,6 +687,13 @@ def secrets_of(key_path):
     return found + [line.encode() for line in lines[5:-3]]
 
 
+def open_paths(pid):
+    """Where its descriptors lead; nowhere when it has gone."""
+    with contextlib.suppress(*GONE):
+        return [os.path.realpath(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+    return []
+
+
 def holds(pid, secrets):
     return [secret for piece in memory(pid) for secret in secrets if secret in piece]
 
@@ -724,24 +718,20 @@ def test_only_the_keeper_holds_the_key(place):
         equal(len(keepers), 1, "keepers")
         require(holds(keepers[0], secrets), "what we look for is not even in the keeper")
         others = [pid for pid, _ in gateway.children() if pid != keepers[0]]
-        require(len(processes(gateway, "letterchute-smtp listen")) >= 4, "listener and sessions")
+        lasting = processes(gateway, "letterchute-smtp listen")
+        require(len(lasting) >= 4, "listener and sessions")
         for pid in others:
-            equal(holds(pid, secrets), [], f"in {command(pid)}")
-            for fd in os.listdir(f"/proc/{pid}/fd"):
-                require(os.path.realpath(f"/proc/{pid}/fd/{fd}") not in (key, cert), f"{command(pid)} has it open")
+            equal(holds(pid, secrets), [], f"in {command_line(pid)}")
+            require(not {key, cert} & set(open_paths(pid)), f"{command_line(pid)} has it open")
         hashed = users_line("cam", "Secret-16-letter").strip().split(":")[1].encode()
         for pid in others:
-            equal(holds(pid, [hashed]), [], f"the hash of a password in {command(pid)}")
+            equal(holds(pid, [hashed]), [], f"the hash of a password in {command_line(pid)}")
+        require(all(map(command_line, lasting)), "one of them was gone before all was looked at")
         for device in open_ones:
             device.quit()
 
 
 test_only_the_keeper_holds_the_key.measured = True  # the memory of a sanitized program has no end
-
-
-def command(pid):
-    with open(f"/proc/{pid}/cmdline", "rb") as line:
-        return line.read().replace(b"\0", b" ").decode()
 
 
 def test_keeper_killed(place):
@@ -783,30 +773,20 @@ def new_session_works(port):
 
 def test_keeper_killed_over_and_over(place):
     """While devices deliver: each mail is answered by 250 and stored, or by a 4xx or a broken connection and perhaps not."""
-    stop, done, count = threading.Event(), [], [0]
+    done, sizes = [], itertools.count(1001)
     with place.gateway(tls="starttls") as gateway:
-        def deliver(name):
-            while not stop.is_set():
-                count[0] += 1
-                size = 1000 + count[0]
-                try:
-                    device = TlsDevice(gateway.port)
-                    device.hello()
-                    if device.deliver(scan(size)).startswith("250"):
-                        done.append(size)
-                    device.quit()
-                except (AssertionError, OSError, EOFError):
-                    pass
-        threads = [threading.Thread(target=deliver, args=(n,)) for n in range(4)]
-        for thread in threads:
-            thread.start()
-        for _ in range(8):
-            time.sleep(0.5)
-            for pid in processes(gateway, "letterchute-smtp keeper"):
-                os.kill(pid, signal.SIGKILL)
-        stop.set()
-        for thread in threads:
-            thread.join()
+        def deliver(_):
+            size = next(sizes)
+            device = TlsDevice(gateway.port)
+            device.hello()
+            if device.deliver(scan(size)).startswith("250"):
+                done.append(size)
+            device.quit()
+        with meanwhile(4, deliver):
+            for _ in range(8):
+                time.sleep(0.5)
+                for pid in processes(gateway, "letterchute-smtp keeper"):
+                    os.kill(pid, signal.SIGKILL)
         stored = {len(content) for content in place.files().values()}
         require(set(done) <= stored, f"answered and not stored: {set(done) - stored}")
         require(len(done) > 5, f"only {len(done)} went through")
@@ -826,23 +806,6 @@ def half_open(port):
     return device
 
 
-def idle(port):
-    """Connects, without waiting for that even."""
-    crowding = socket.socket()
-    crowding.setblocking(False)
-    crowding.connect_ex(("127.0.0.1", port))
-    return crowding
-
-
-def greeted_or_told(port):
-    """What a real device hears, and after how long."""
-    started = time.monotonic()
-    device = Device(port, timeout=60)
-    took = time.monotonic() - started
-    device.close()
-    return device.greeting[:3], took
-
-
 @rows([("100 sessions, the default", 100), ("1000 sessions", 1000)])
 def test_500_idle_and_50_half_open(place, sessions):
     with place.gateway(tls="starttls", smtp=f"sessions = {sessions}\nidle = 60s") as gateway:
@@ -850,9 +813,8 @@ def test_500_idle_and_50_half_open(place, sessions):
         try:
             for _ in range(50):
                 crowd.append(half_open(gateway.port))
-            for _ in range(500):
-                crowd.append(idle(gateway.port))
-            heard = [greeted_or_told(gateway.port) for _ in range(20)]
+            crowd.extend(flood(place, ("127.0.0.1", gateway.port), 500))
+            heard = [first_word(gateway.port) for _ in range(20)]
             slowest = max(took for _, took in heard)
             print(f"    {sessions} sessions: the slowest of 20 devices heard {heard[0][0]} after {slowest:.2f} s", flush=True)
             equal({code for code, _ in heard}, {"421"} if sessions < 550 else {"220"})
@@ -860,7 +822,7 @@ def test_500_idle_and_50_half_open(place, sessions):
         finally:
             for device in crowd:
                 device.close()
-        wait_for(lambda: greeted_or_told(gateway.port)[0] == "220", 10, "nobody is served after the attack")
+        wait_for(lambda: first_word(gateway.port)[0] == "220", 10, "nobody is served after the attack")
         device = TlsDevice(gateway.port)
         device.hello()
         require(device.deliver(scan()).startswith("250"))
@@ -889,7 +851,7 @@ def test_half_open_at_once(place):
             one.close()
 
 
-def session_cost(gateway, pid):
+def session_cost(pid):
     """Memory that a session has for itself (kB)."""
     with open(f"/proc/{pid}/smaps_rollup") as rollup:
         fields = dict(re.findall(r"^(\w+):\s+(\d+) kB", rollup.read(), re.M))
@@ -905,7 +867,7 @@ def test_cost_of_a_session(place):
             device.say("EHLO x")
         sessions = [pid for pid in processes(gateway, "letterchute-smtp listen") if pid != listener]
         equal(len(sessions), 50)
-        costs = sorted(session_cost(gateway, pid) for pid in sessions)
+        costs = sorted(session_cost(pid) for pid in sessions)
         print(f"    an idle session with STARTTLS offered: {costs[25]} kB, at most {costs[-1]} kB", flush=True)
         require(costs[25] <= 190, costs)
         for device in crowd:

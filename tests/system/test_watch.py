@@ -5,7 +5,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import time
 
@@ -58,10 +57,6 @@ class Watcher:
         equal(self.process.wait(10), -signal.SIGINT, self.errors())
 
 
-def watch_gateway(place, smtp="", config="", **more):
-    return place.gateway(smtp=smtp, gateway=config, **more).start()
-
-
 def status(place, gateway, source="lan"):
     result = place.run("status", "--json", *config_of(gateway))
     equal(result.returncode, 0, result.stderr)
@@ -78,18 +73,14 @@ def failed(place, gateway, count=1):
     return status(place, gateway)["failed"]
 
 
-def device_at(gateway, address, greet=True):
+def device_at(gateway, address):
     """From another address of this machine."""
-    device = Device.__new__(Device)
-    device.socket = socket.create_connection(("127.0.0.1", gateway.port), 30, (address, 0))
-    device.buffer = b""
-    device.greeting = device.reply() if greet else None
-    return device
+    return Device(gateway.port, source=(address, 0))
 
 
 def test_live(place):
     """Each line as it happens, who says it, and at the end why it ended."""
-    gateway = watch_gateway(place)
+    gateway = place.gateway().start()
     watcher = Watcher(place, gateway)
     device = Device(gateway.port)
     device.say("EHLO camera")
@@ -108,7 +99,7 @@ def test_live(place):
 
 
 def test_json(place):
-    gateway = watch_gateway(place)
+    gateway = place.gateway().start()
     watcher = Watcher(place, gateway, "--json")
     require(send(gateway.port, scan()).startswith("250"))
     watcher.wait_text('"who":"ended"')
@@ -197,7 +188,7 @@ DEVICES = [
 @rows(DEVICES)
 def test_diagnosis(place, lines, ends, words):
     """The words of `status` and of who watches are the same, and say it."""
-    gateway = watch_gateway(place, smtp="idle = 2s", route="types = pdf\nto = *@example.org")
+    gateway = place.gateway(smtp="idle = 2s", route="types = pdf\nto = *@example.org").start()
     watcher = Watcher(place, gateway)
     device = Device(gateway.port)
     for line in lines:
@@ -215,7 +206,7 @@ def test_diagnosis(place, lines, ends, words):
 
 
 def test_refused_mail(place):
-    gateway = watch_gateway(place)
+    gateway = place.gateway().start()
     require(send(gateway.port, mail(part(EXE, "scan.exe"))).startswith("550"))
     found = failed(place, gateway)[0]
     require("refused for what is in it; we said: 550 5.7.1 " in found["diagnosis"], found)
@@ -236,7 +227,7 @@ TLS_WORDS = "speaks TLS at once on a port without it: switch TLS/SSL off at the 
         "offers TLS 1.0 only, with RSA key exchange: 3DES")])
 def test_tls_hello(place, command, offers):
     """TLS on a port without it: the fault is named, and what the device offers."""
-    gateway = watch_gateway(place)
+    gateway = place.gateway().start()
     watcher = Watcher(place, gateway)
     subprocess.run([word.replace("PORT", str(gateway.port)) for word in command], stdin=subprocess.DEVNULL,
                    capture_output=True, timeout=20)
@@ -249,7 +240,7 @@ def test_tls_hello(place, command, offers):
 
 
 def test_tls_hello_in_pieces(place):
-    gateway = watch_gateway(place)
+    gateway = place.gateway().start()
     with open(os.path.join(os.path.dirname(__file__), "..", "fuzz", "seeds", "hello", "made_ssl3"), "rb") as seed:
         hello = seed.read()
     device = Device(gateway.port)
@@ -264,7 +255,7 @@ def test_tls_hello_in_pieces(place):
 
 def test_restart(place):
     """What is kept outlives a clean end and a kill; a reload, too. Times of contact and delivery do."""
-    gateway = watch_gateway(place)
+    gateway = place.gateway().start()
     equal(status(place, gateway)["last_contact"], None)
     require(send(gateway.port, scan()).startswith("250"))
     wait_for(lambda: status(place, gateway)["last_delivery"], 10, "no time of a delivery")
@@ -281,8 +272,7 @@ def test_restart(place):
             require("no gateway runs" in stopped and first[0]["diagnosis"] in stopped, stopped)
             gateway.start()
         else:
-            gateway.process.send_signal(signal.SIGHUP)
-            wait_for(lambda: "the new configuration holds" in gateway.fresh_log())
+            gateway.reload()
         equal(status(place, gateway)["failed"], first)
         for key in ("last_contact", "last_delivery"):
             equal(status(place, gateway)[key], before[key], key)
@@ -291,7 +281,7 @@ def test_restart(place):
 
 def test_thousand_peers(place):
     """The last 32 are kept, in 8 kB each, however many there are and however much they say."""
-    gateway = watch_gateway(place)
+    gateway = place.gateway().start()
     peers = 100 if IS_SANITIZED else 1000
     for i in range(peers):
         device = device_at(gateway, f"127.1.{i // 250}.{i % 250 + 1}")
@@ -309,7 +299,7 @@ def test_thousand_peers(place):
 
 def test_thousand_sessions(place):
     """Of one peer the last failure is kept; a look that says nothing does not take its place."""
-    gateway = watch_gateway(place)
+    gateway = place.gateway().start()
     other = device_at(gateway, "127.0.0.9")
     other.say("EHLO other")
     other.close()
@@ -329,7 +319,7 @@ def test_thousand_sessions(place):
 
 def test_long_talk(place):
     """A session of thousands of lines: its beginning and its end are kept."""
-    gateway = watch_gateway(place)
+    gateway = place.gateway().start()
     device = Device(gateway.port)
     device.say("EHLO talker")
     for i in range(900):
@@ -346,7 +336,7 @@ def test_long_talk(place):
 
 def test_hostile_text(place):
     """What a device says can't write to the terminal of who looks."""
-    gateway = watch_gateway(place)
+    gateway = place.gateway().start()
     watcher = Watcher(place, gateway)
     device = Device(gateway.port)
     device.send("EHLO \x1b]0;owned\x07\x1b[2J\0\u202ex\r\n".encode())
@@ -367,7 +357,7 @@ def test_hostile_text(place):
 
 
 def test_peer_filter(place):
-    gateway = watch_gateway(place)
+    gateway = place.gateway().start()
     one = Watcher(place, gateway, "--peer", "127.0.0.2")
     every = Watcher(place, gateway)
     for address in ("127.0.0.3", "127.0.0.2"):
@@ -413,7 +403,7 @@ def deliver_some(gateway, count):
 
 def test_stalled(place):
     """A watcher that reads nothing, or dies, holds up no mail; when it reads on it is told what it missed."""
-    gateway = watch_gateway(place)
+    gateway = place.gateway().start()
     watcher = Watcher(place, gateway)
     usual = deliver_some(gateway, 20)
     watcher.process.send_signal(signal.SIGSTOP)
@@ -436,9 +426,13 @@ def test_stalled(place):
     gateway.stop()
 
 
+test_stalled.alone = True
+test_stalled.measured = True
+
+
 def test_cut_off(place):
     """Whose socket stays full for half a minute is let go; he comes again."""
-    gateway = watch_gateway(place)
+    gateway = place.gateway().start()
     watcher = Watcher(place, gateway)
     watcher.process.send_signal(signal.SIGSTOP)
     limit = time.monotonic() + 33
@@ -461,7 +455,7 @@ test_cut_off.slow = True
 
 def test_comes_back(place):
     """After a reload, the death of the listener, and a restart of the gateway it goes on."""
-    gateway = watch_gateway(place)
+    gateway = place.gateway().start()
     watcher = Watcher(place, gateway)
 
     def reload():
@@ -493,7 +487,7 @@ def test_comes_back(place):
 
 def test_many_watchers(place):
     """Sixteen watch; the next is told that it can't, until one leaves."""
-    gateway = watch_gateway(place)
+    gateway = place.gateway().start()
     watchers = [Watcher(place, gateway) for _ in range(16)]
     late = place.run("watch-device", *config_of(gateway))
     equal(late.returncode, 69)
@@ -539,12 +533,7 @@ def test_who_may(place):
 def test_stranger(place):
     """An address outside `peers` is told of, and pushes out no device."""
     inside = ("unshare", "-n", "sh", "-c", 'ip link set lo up; ip addr add 192.0.2.7/32 dev lo; exec "$0" "$@"')
-    path = place.config(smtp="listen = 0.0.0.0:0\npeers = 10.0.0.0/8").replace("\n", "")
-    with open(path) as text:
-        fixed = text.read().replace("listen = 127.0.0.1:0\n", "", 1)
-    with open(path, "w") as text:
-        text.write(fixed)
-    gateway = place.gateway(config=path, wrapper=inside).start()
+    gateway = place.gateway(listen="0.0.0.0:0", smtp="peers = 10.0.0.0/8", wrapper=inside).start()
     knock = ("import socket; s = socket.create_connection(('192.0.2.7', %d)); print(s.recv(100)[:3].decode())" % gateway.port)
     result = subprocess.run(["nsenter", "-t", str(gateway.process.pid), "-n", "python3", "-c", knock], capture_output=True,
                             timeout=30)
@@ -558,7 +547,7 @@ def test_stranger(place):
 
 def test_unwatched_says_nothing(place):
     """While nobody watches and all goes well no session says a word to its listener."""
-    gateway = watch_gateway(place)
+    gateway = place.gateway().start()
     trace = os.path.join(place.folder, "trace")
     listener = processes(gateway, "letterchute-smtp listen")[0]
     strace = subprocess.Popen(["strace", "-f", "-o", trace, "-e", "trace=sendmsg", "-p", str(listener)],
@@ -579,7 +568,7 @@ def test_unwatched_says_nothing(place):
 
 def test_idle_memory(place):
     """What is said costs an idle connection a page or two."""
-    gateway = watch_gateway(place, smtp="sessions = 200\nsessions_per_peer = 200")
+    gateway = place.gateway(smtp="sessions = 200\nsessions_per_peer = 200").start()
     devices = [Device(gateway.port) for _ in range(50)]
     for device in devices:
         device.say("EHLO idle")
