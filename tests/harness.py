@@ -297,7 +297,8 @@ class Gateway:
         self.process.wait(20)
 
     def __enter__(self):
-        return self.start()
+        runs = self.process and self.process.poll() is None
+        return self if runs else self.start()
 
     def __exit__(self, kind, value, trace):
         if kind is None:

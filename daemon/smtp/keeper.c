@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -123,10 +124,13 @@ static struct tls_key *own_key(void)
 {
 	if (keeper.own_key)
 		return keeper.own_key;
+	/* two gateways may have been started on one state: the second finds what the first made */
+	flock(FD_OWN_PAIR, LOCK_EX);
 	keeper.own_key = load_own();
 	int error = keeper.own_key ? 0 : make_own();
 	if (!keeper.own_key && !error)
 		keeper.own_key = load_own();
+	flock(FD_OWN_PAIR, LOCK_UN);
 	if (!keeper.own_key)
 		log_say(LOG_ERROR, "tls", "no certificate of our own can be made in `state`: %s",
 			error ? strerror(-error) : "it can't be read back");

@@ -432,6 +432,18 @@ def test_pair_of_our_own(place):
     equal(private_keys(place), keys)
 
 
+def test_two_gateways_make_one_pair(place):
+    """As when two containers are restarted at once: neither does without a certificate."""
+    config = place.config(tls="starttls")
+    both = [place.gateway(config=config, log=f"gateway{number}.log").start(ready=False) for number in (1, 2)]
+    for one in both:
+        wait_for(one.is_ready, 20, one.log)
+    equal(len({shown(one.port) for one in both}), 1)
+    for one in both:
+        one.stop()
+        require("no certificate" not in one.log(), one.log())
+
+
 def test_pair_of_our_own_is_made_once_for_all(place):
     with three_listeners(place) as gateway:
         equal(len({shown(port) for port in gateway.ports.values()}), 1)
