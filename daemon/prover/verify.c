@@ -406,6 +406,21 @@ static const char *find_gap(const struct work *work, DKIM_SIGINFO *signature)
 	return limit != -1 ? "it covers a part of the body only (l=)" : NULL;
 }
 
+/* Is the field in its h=, from which the library took the blanks? Asked itself, it takes an entry
+ * for the field that is only its beginning, and an empty one for any. */
+static bool is_signed(DKIM_SIGINFO *signature, const char *name)
+{
+	u_char tag[] = "h";
+	const char *at = (const char *)dkim_sig_gettagvalue(signature, false, tag);
+	size_t length = strlen(name);
+	for (size_t size; at && *at; at += size + (at[size] == ':')) {
+		size = strcspn(at, ":");
+		if (size == length && strncasecmp(at, name, length) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* The first field that it leaves open though it must not; NULL: none. */
 static const char *find_unsigned(const struct work *work, DKIM_SIGINFO *signature)
 {
@@ -416,10 +431,8 @@ static const char *find_unsigned(const struct work *work, DKIM_SIGINFO *signatur
 		[SINGLE_DISPOSITION] = "it leaves Content-Disposition unsigned",
 	};
 	for (unsigned i = 0; i < SINGLES; i++) {
-		u_char name[40];
-		snprintf((char *)name, sizeof name, "%s", singles[i].name);
 		if (singles[i].signed_always && work->matters[i] &&
-		    !dkim_sig_hdrsigned(signature, name))
+		    !is_signed(signature, singles[i].name))
 			return open[i];
 	}
 	return NULL;

@@ -148,6 +148,11 @@ TRAPS = [
     ("no such key", lambda: signed(selector="other"), of_example("its key is not to be found")),
     ("a selector that is no name", lambda: signed(selector="a b"), of_example("its key is not to be found")),
     ("From unsigned", lambda: signed().replace(b"h=from", b"h=x-from"), None),
+    *[(f"18 h= with {name}", lambda o=one: signed(include_headers=[*FIELDS, o]), of_example("it leaves Content-Type unsigned"))
+      for name, one in (("an empty name", ""), ("a shorter one", "content"), ("a longer one", "content-type-x"))],
+    ("18 an empty name, and another Content-Type",
+     lambda: signed(include_headers=[*FIELDS, ""]).replace(b"=b0undary", b"=another", 1),
+     of_example("it leaves Content-Type unsigned")),
 ]
 
 
