@@ -254,29 +254,23 @@ static void check_single(struct work *work, const struct fields *fields, enum si
 		work->why = "the domain of From is not written out in it";
 }
 
-/* False: it is a signature that can't be one; no other needs to suffer from it. */
-static bool check_signature(struct work *work, const struct fields *fields)
-{
-	size_t size;
-	char *value = fields_value(fields, &size);
-	if (++work->fields > SIGNATURES_MAX)
-		work->why = "there are too many signatures";
-	if (size > 0 && dkim_sig_syntax(work->dkim, (u_char *)value, size) == DKIM_STAT_OK)
-		return true;
-	work->unreadable++;
-	return false;
-}
-
+/* A signature that can't be one is left out by the library; no other needs to suffer from it. */
 static void take_field(struct work *work, struct fields *fields)
 {
 	for (unsigned i = 0; i < SINGLES; i++) {
 		if (fields_is(fields, singles[i].name))
 			check_single(work, fields, (enum single)i);
 	}
-	bool given = !fields_is(fields, DKIM_SIGNHEADER) || check_signature(work, fields);
-	if (!given || work->why)
+	bool signature = fields_is(fields, DKIM_SIGNHEADER);
+	work->fields += signature;
+	if (work->fields > SIGNATURES_MAX)
+		work->why = "there are too many signatures";
+	if (work->why)
 		return;
-	if (dkim_header(work->dkim, (u_char *)fields->text, fields->size) != DKIM_STAT_OK)
+	DKIM_STAT status = dkim_header(work->dkim, (u_char *)fields->text, fields->size);
+	if (signature && status == DKIM_STAT_SYNTAX)
+		work->unreadable++;
+	else if (status != DKIM_STAT_OK)
 		work->why = "its header can't be read";
 }
 
