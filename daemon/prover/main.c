@@ -118,11 +118,17 @@ static bool take_question(struct child *child)
 		receive_fds(FD_QUESTIONS, &question, sizeof question, fds, &count, MSG_DONTWAIT);
 	if (got == 0)
 		return false;
-	bool good = got > 0 && prove_question_valid(&question, (size_t)got) &&
+	if (got < 0) {
+		if (got != -EAGAIN && got != -EINTR)
+			log_say(LOG_ERROR, "prove", "a question can't be taken: %s",
+				strerror((int)-got));
+		return true;
+	}
+	bool good = prove_question_valid(&question, (size_t)got) &&
 		    count == (question.kind == PROVE_LOOK ? 1 : 2);
 	if (good)
 		start_child(child, &question, fds[1], fds[0]);
-	else if (got != -EAGAIN && got != -EINTR)
+	else
 		log_say(LOG_ERROR, "prove", "a courier asked nonsense");
 	for (size_t i = good ? 1 : 0; i < count; i++)
 		close(fds[i]);

@@ -733,3 +733,13 @@ def test_look(place):
     prover = Prover(place, PROVER, resolver=names.address)
     equal(prover.ask(kind=LOOK).unsure, 0)
     equal(len(names.asked), 1)
+
+
+def test_question_that_another_took(place):
+    """Woken for nothing it closes nothing: the next descriptor would have the number of its standard input."""
+    program = place.file("prover", "#!/bin/sh\nexec strace -D -o /dev/null -e trace=recvmsg -e inject=recvmsg:error=EAGAIN:when=1 "
+                         f"{PROVER} \"$@\"\n")
+    os.chmod(program, 0o755)
+    prover = Prover(place, program)
+    equal(prover.ask(signed()).verdict, SIGNED)
+    equal(os.readlink(f"/proc/{prover.process.pid}/fd/0"), os.devnull)
