@@ -71,6 +71,7 @@ GENUINE = [
     ("a bad one of its own on top", lambda: field(scan(subject="other")) + signed()),
     ("a bad one of its own below", lambda: (lambda m: field(m) + field(scan(subject="other")) + m)(scan())),
     ("an encoding that is none, unsigned", lambda: on_top(signed(), "Content-Transfer-Encoding: 7bit\n")),
+    ("a Cc that is not signed, as README says", lambda: on_top(signed(), "Cc: other@example.org\n")),
 ]
 
 
