@@ -1,8 +1,10 @@
 """Login by token: had by refresh, renewed in time, kept through deaths; and the one-time sign-in of a person."""
 
 import base64
+import contextlib
 import json
 import os
+import pty
 import pwd
 import re
 import socket
@@ -438,6 +440,23 @@ def test_device_flow(place):
     no_secret_in(sign_in.text, tokens)
     with bed.gateway():
         bed.delivers()
+
+
+def test_at_a_terminal(place):
+    """Its jail lets it ask whether it has one, and type nothing there."""
+    ours, theirs = pty.openpty()
+    with open(ours, "rb", buffering=0) as screen:
+        tokens = Tokens(place)
+        bed = Bed(place, tokens, device_url=tokens.url + "/devicecode", scope="mail offline")
+        with subprocess.Popen([place.program, "login", "-c", bed.config, "office"], stdin=theirs, stdout=theirs,
+                              stderr=theirs) as process:
+            os.close(theirs)
+            text = b""
+            with contextlib.suppress(OSError):  # it is at its end
+                while octets := screen.read(4096):
+                    text += octets
+            equal(process.wait(), 0, text)
+    require(b"Signed in" in text, text)
 
 
 @rows([(error, error) for error in ("access_denied", "expired_token", "authorization_declined")])
