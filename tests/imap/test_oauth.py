@@ -442,21 +442,21 @@ def test_device_flow(place):
         bed.delivers()
 
 
-def test_at_a_terminal(place):
-    """Its jail lets it ask whether it has one, and type nothing there."""
-    ours, theirs = pty.openpty()
+@rows([("a terminal", True), ("nothing", False)])
+def test_said_to(place, is_terminal):
+    """Its jail lets it ask what it has there, and type nothing."""
+    tokens = Tokens(place)
+    bed = Bed(place, tokens, device_url=tokens.url + "/devicecode", scope="mail offline")
+    ours, theirs = pty.openpty() if is_terminal else (os.open(os.devnull, os.O_RDONLY), os.open(os.devnull, os.O_RDWR))
     with open(ours, "rb", buffering=0) as screen:
-        tokens = Tokens(place)
-        bed = Bed(place, tokens, device_url=tokens.url + "/devicecode", scope="mail offline")
-        with subprocess.Popen([place.program, "login", "-c", bed.config, "office"], stdin=theirs, stdout=theirs,
-                              stderr=theirs) as process:
-            os.close(theirs)
-            text = b""
-            with contextlib.suppress(OSError):  # it is at its end
-                while octets := screen.read(4096):
-                    text += octets
-            equal(process.wait(), 0, text)
-    require(b"Signed in" in text, text)
+        process = subprocess.Popen([place.program, "login", "-c", bed.config, "office"], stdin=theirs, stdout=theirs, stderr=theirs)
+        os.close(theirs)
+        text = b""
+        with contextlib.suppress(OSError):  # how a terminal ends
+            while octets := screen.read(4096):
+                text += octets
+        equal(process.wait(60), 0, text)
+    require(not is_terminal or b"Signed in" in text, text)
 
 
 @rows([(error, error) for error in ("access_denied", "expired_token", "authorization_declined")])
