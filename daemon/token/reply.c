@@ -37,7 +37,8 @@ static bool take_text(const struct json *json, const char *key, char *text_out, 
 	return true;
 }
 
-/* A number, which some servers send as a text. */
+/* A number, which some servers send as a text. What is less than a second, or no whole number, is
+ * no time at all: the usual one counts. */
 static int64_t take_seconds(const struct json *json, const char *key, int64_t usual, int64_t most)
 {
 	const char *text = json_text(json, key);
@@ -47,7 +48,7 @@ static int64_t take_seconds(const struct json *json, const char *key, int64_t us
 		seconds = (int64_t)read;
 	else if (!text && json_has(json, key))
 		seconds = json_number(json, key);
-	return seconds < 0 ? 0 : seconds > most ? most : seconds;
+	return seconds < 1 ? usual : seconds > most ? most : seconds;
 }
 
 /* For a person to read: the first line, and nothing that a terminal would act on. */
