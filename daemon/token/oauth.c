@@ -144,16 +144,23 @@ static const char *signers(const struct oauth *oauth)
 	return oauth->account->oauth == CONFIG_OAUTH_CUSTOM ? oauth->account->ca_file : "";
 }
 
+bool oauth_post(const struct oauth *oauth, const char *url, struct form *form,
+		struct http_reply *reply_out, char why_out[HTTP_WHY_MAX])
+{
+	snprintf(why_out, HTTP_WHY_MAX, "too much is to be sent");
+	bool heard = !form->too_big &&
+		     http_post_form(url, form->text, signers(oauth), reply_out, why_out);
+	form_wipe(form);
+	return heard;
+}
+
 enum reply_kind oauth_exchange(const struct oauth *oauth, struct form *form,
 			       struct reply *reply_out, char why_out[OAUTH_WHY_MAX])
 {
 	static struct http_reply answer;
-	char why[HTTP_WHY_MAX] = "too much is to be sent";
-	bool heard = !form->too_big && http_post_form(oauth->provider.token_url, form->text,
-						      signers(oauth), &answer, why);
-	form_wipe(form);
+	char why[HTTP_WHY_MAX];
 	reply_out->kind = REPLY_TROUBLE;
-	if (heard) {
+	if (oauth_post(oauth, oauth->provider.token_url, form, &answer, why)) {
 		reply_read(answer.status, answer.body, answer.size, reply_out);
 		snprintf(why, sizeof why, "it answers with status %d, and no token", answer.status);
 		explicit_bzero(&answer, sizeof answer);
