@@ -190,7 +190,6 @@ static void fill_record(const struct oauth *oauth, const struct reply *reply,
 static int keep_record(const struct oauth *oauth, const struct store_record *record)
 {
 	int64_t until_ms = monotonic_ms() + WRITE_MS;
-	store_release(oauth->tokens_fd, oauth->account->name);
 	for (;;) {
 		int error = store_write(oauth->tokens_fd, oauth->account->name, record);
 		if (!error || monotonic_ms() >= until_ms)
@@ -267,6 +266,7 @@ static bool renew(const struct oauth *oauth, struct store_record *record,
 		return false;
 	}
 	enum reply_kind kind = ask_provider(oauth, record, &reply, why);
+	store_release(oauth->tokens_fd, oauth->account->name);
 	if (kind == REPLY_TOKEN) {
 		fill_record(oauth, &reply, record);
 		error = keep_record(oauth, record);
@@ -278,7 +278,6 @@ static bool renew(const struct oauth *oauth, struct store_record *record,
 		answer_why(answer, SECRET_LATER, "the new tokens can't be stored",
 			   strerror(-error));
 	explicit_bzero(&reply, sizeof reply);
-	store_release(oauth->tokens_fd, oauth->account->name);
 	return kind == REPLY_TOKEN && !error;
 }
 
