@@ -11,14 +11,12 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
 #include "daemon/fdio.h"
-#include "daemon/keep.h"
 #include "daemon/log.h"
 #include "daemon/prove.h"
 #include "daemon/prover/cage.h"
