@@ -7,6 +7,7 @@
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
 #include "daemon/role.h"
+#include "policy/value.h"
 
 #define TRIES   2   /* a prover may be killed over the question */
 #define LOOK_MS 200 /* between looks whether we are to end */
@@ -24,21 +25,12 @@ bool prove_question_valid(const void *message, size_t size)
 	       ends_inside(question->domain, sizeof question->domain);
 }
 
-static bool is_plain(const char *text)
-{
-	for (; *text; text++) {
-		if (*text < 0x20 || *text > 0x7E)
-			return false;
-	}
-	return true;
-}
-
 bool prove_answer_valid(const void *message, size_t size)
 {
 	const struct prove_answer *answer = message;
 	return size == sizeof *answer && answer->verdict >= PROVE_NOTHING &&
 	       answer->verdict <= PROVE_DIED && answer->unsure <= 1 &&
-	       ends_inside(answer->text, sizeof answer->text) && is_plain(answer->text);
+	       ends_inside(answer->text, sizeof answer->text) && value_is_printable(answer->text);
 }
 
 static int send_question(int prover_fd, const struct prove_question *question, int message_fd,

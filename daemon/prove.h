@@ -1,9 +1,9 @@
 /* prove.h: question and answer between a courier and the prover (daemon/prover). Ground of daemon.
  *
- * A question is one seqpacket message: a struct prove_question. With it travel the message,
- * read-only, and one end of a fresh socket pair for the answer; with PROVE_LOOK only the latter.
- * The questions of all couriers wait in one socket, which the boss holds: a prover that died is
- * started again and takes the next.
+ * A question is one seqpacket message: a struct prove_question. With it travel, in this order, one
+ * end of a fresh socket pair for the answer, and the message, read-only; with PROVE_LOOK only the
+ * former. The questions of all couriers wait in one socket, which the boss holds: a prover that
+ * died is started again and takes the next.
  *
  * The answer is one struct prove_answer. End of file without one: the prover is gone. */
 #pragma once

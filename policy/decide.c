@@ -211,7 +211,8 @@ static unsigned wanted_for(const struct rules *rules, const struct facts *facts,
 unsigned decide_proofs_wanted(const struct rules *rules, const struct facts *facts)
 {
 	unsigned wanted = 0;
-	if (facts->from_state != FACTS_FROM_ONE || facts->bytes > rules->limits.message_bytes)
+	if (facts->from_state != FACTS_FROM_ONE || facts->bytes > rules->limits.message_bytes ||
+	    !is_himself(rules, facts, WHEN_HEADER))
 		return 0;
 	if (facts->recipients_count == 0)
 		return wanted_for(rules, facts, NULL);

@@ -25,6 +25,11 @@ static const struct unit time_units[] = {
 	{ 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 }, { 0, 0 },
 };
 
+static char lower(char letter)
+{
+	return letter >= 'A' && letter <= 'Z' ? (char)(letter + ('a' - 'A')) : letter;
+}
+
 static const char *skip_blanks(const char *text)
 {
 	return text + strspn(text, VALUE_BLANKS);
@@ -126,6 +131,23 @@ int value_word(const char *text, const char *const *words)
 	return -1;
 }
 
+bool value_is_printable(const char *text)
+{
+	for (; *text; text++) {
+		if (*text < 0x20 || *text > 0x7E)
+			return false;
+	}
+	return true;
+}
+
+int value_hex(char digit)
+{
+	if (digit >= '0' && digit <= '9')
+		return digit - '0';
+	char small = lower(digit);
+	return small >= 'a' && small <= 'f' ? small - 'a' + 10 : -1;
+}
+
 /* The length of an item without the blanks after it. */
 static size_t trimmed_length(const char *item, size_t length)
 {
@@ -152,11 +174,6 @@ bool value_next(const char **cursor, char *item, size_t item_size, bool *fits_ou
 static unsigned least(unsigned a, unsigned b)
 {
 	return a < b ? a : b;
-}
-
-static char lower(char letter)
-{
-	return letter >= 'A' && letter <= 'Z' ? (char)(letter + ('a' - 'A')) : letter;
 }
 
 /* Optimal string alignment; of the table only the row in work and the two before it are kept. */

@@ -25,6 +25,12 @@ bool value_number(const char *text, uint64_t minimum, uint64_t maximum, uint64_t
 /* The index of `text` in a list of words that ends with NULL; case-blind; -1: not in it. */
 int value_word(const char *text, const char *const *words);
 
+/* Is all of it ASCII that can be seen, and blanks? */
+bool value_is_printable(const char *text);
+
+/* What a hexadecimal digit stands for, of either case; -1: it is none. */
+int value_hex(char digit);
+
 /* Walks a comma list: copies the next item, trimmed, into `item` (cut short never: false in
  * *fits_out instead). `*cursor` starts as the text and is moved on. Returns false at the end. Empty
  * items are skipped. */

@@ -14,7 +14,7 @@
 
 static enum rules_body body_of(const struct job *job, size_t route)
 {
-	return job->courier->config.rules.routes[job->routes[route].route].body;
+	return job_rules(job)->routes[job->routes[route].route].body;
 }
 
 static bool dry(const struct job *job)

@@ -55,7 +55,7 @@ static enum reason judge_size(struct job *job, uint64_t told)
 {
 	if (told <= job->bytes)
 		return REASON_NONE;
-	if (told <= job->courier->config.rules.limits.message_bytes)
+	if (told <= job_rules(job)->limits.message_bytes)
 		return job_fail(job, REASON_IO, "its source tells of %llu octets and gives %llu",
 				(unsigned long long)told, (unsigned long long)job->bytes);
 	job->bytes = told;
@@ -83,7 +83,7 @@ static void add_text(struct digest *digest, const char *text)
 
 static bool is_too_big(const struct job *job)
 {
-	return job->bytes > job->courier->config.rules.limits.message_bytes;
+	return job->bytes > job_rules(job)->limits.message_bytes;
 }
 
 static enum reason check_size(struct job *job)
@@ -398,7 +398,7 @@ static enum reason check_tries(struct job *job, unsigned *tries_out)
 
 static enum reason judge_routes(struct job *job)
 {
-	const struct rules *rules = &job->courier->config.rules;
+	const struct rules *rules = job_rules(job);
 	for (size_t r = 0; r < job->routes_count; r++) {
 		struct job_route *route = &job->routes[r];
 		for (size_t p = 0; p < job->parts_count; p++) {

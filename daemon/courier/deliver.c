@@ -129,7 +129,7 @@ static void plan_copy(const struct job *job, size_t route, const struct job_part
 	planned->share = way->share;
 	planned->folder = strdup(way->place.folder);
 	planned->folder_owner = folder_owner(&way->place);
-	place_name(&job->courier->config.rules, way->route, &job->facts, way->to,
+	place_name(job_rules(job), way->route, &job->facts, way->to,
 		   part->attachment ? part->name : "mail",
 		   part->facts.number ? part->facts.number : 1, part->extension, &planned->name);
 	if (!planned->staged || !planned->folder)

@@ -23,11 +23,6 @@ static bool dry(const struct job *job)
 	return job->report_fd >= 0;
 }
 
-static const struct rules *rules_of(const struct job *job)
-{
-	return &job->courier->config.rules;
-}
-
 /* A courier that is told to end makes no new promise. */
 static int go_on(struct job *job)
 {
@@ -94,7 +89,7 @@ static enum reason place_routes(struct job *job, const struct decide_route *foun
 								      : "";
 		route->folder_fd = -1;
 		job->routes_count = i + 1;
-		if (!place_of(rules_of(job), route->route, &job->facts, route->to, &route->place))
+		if (!place_of(job_rules(job), route->route, &job->facts, route->to, &route->place))
 			return job_fail(job, REASON_NAME, "the path of the folder is too long");
 	}
 	return REASON_NONE;
@@ -110,7 +105,7 @@ static int take_message(void *context, const struct frame_message *message)
 	choose_recipients(job);
 	if (signer_ask(job) != REASON_NONE)
 		return STOP;
-	struct verdict verdict = decide_routes(rules_of(job), &job->facts, found, &count);
+	struct verdict verdict = decide_routes(job_rules(job), &job->facts, found, &count);
 	if (verdict.reason) {
 		job_fail(job, verdict.reason, "no route takes it%s%s", *job->dkim ? ": " : "",
 			 job->dkim);
@@ -146,14 +141,14 @@ static bool is_wanted(const struct job *job, size_t route, const struct job_part
 {
 	uint16_t index = job->routes[route].route;
 	if (part->facts.text_body)
-		return rules_of(job)->routes[index].body == RULES_BODY_TEXT;
-	return decide_part_wanted(rules_of(job), index, &part->facts);
+		return job_rules(job)->routes[index].body == RULES_BODY_TEXT;
+	return decide_part_wanted(job_rules(job), index, &part->facts);
 }
 
 /* The extractor counts too; one that was taken over does not. */
 static bool is_credible(const struct job *job, uint32_t parts, uint64_t unpacked)
 {
-	return parts <= rules_of(job)->limits.parts &&
+	return parts <= job_rules(job)->limits.parts &&
 	       unpacked <= job->bytes * UNPACKED_TIMES + UNPACKED_SLACK;
 }
 
@@ -192,9 +187,9 @@ static int give_up_part(struct job *job)
 	for (size_t i = 0; i < job->routes_count; i++) {
 		if (!has_limit(job, i, job->part))
 			continue;
-		if (rules_of(job)->routes[job->routes[i].route].bad_part != RULES_BAD_SKIP) {
+		if (job_rules(job)->routes[job->routes[i].route].bad_part != RULES_BAD_SKIP) {
 			job_fail(job, REASON_SIZE, "a part has more than %llu octets",
-				 (unsigned long long)rules_of(job)->limits.part_bytes);
+				 (unsigned long long)job_rules(job)->limits.part_bytes);
 			return STOP;
 		}
 		stage_remove(job, i, &job->part->copies[i]);
@@ -210,7 +205,7 @@ static int take_bytes(void *context, const uint8_t *bytes, size_t size)
 	job->unpacked += size;
 	if (!is_credible(job, 0, job->unpacked))
 		return -EPROTO;
-	if (part->facts.size > rules_of(job)->limits.part_bytes && give_up_part(job))
+	if (part->facts.size > job_rules(job)->limits.part_bytes && give_up_part(job))
 		return STOP;
 	digest_add(&job->digest, bytes, size);
 	for (size_t i = 0; i < job->routes_count; i++) {
@@ -235,7 +230,7 @@ static enum reason decide_copy(struct job *job, size_t route, struct job_part *p
 	struct job_copy *copy = &part->copies[route];
 	if (!part->attachment)
 		return REASON_NONE;
-	copy->decision = decide_part(rules_of(job), job->routes[route].route, &part->facts);
+	copy->decision = decide_part(job_rules(job), job->routes[route].route, &part->facts);
 	if (copy->decision.action == DECIDE_REFUSE) {
 		fail_part(job, part, &copy->decision);
 		/* a dry run goes on: it is to say what would become of the others */
@@ -377,7 +372,7 @@ static int reread_done(void *context, const struct frame_done *done)
 static enum extractor_result run(struct job *job, enum frame_reading reading,
 				 const struct frames_sink *sink, uint32_t *cap_out, char *why_out)
 {
-	const struct rules_limits *limits = &rules_of(job)->limits;
+	const struct rules_limits *limits = &job_rules(job)->limits;
 	struct extractor_job work = {
 		.message_fd = job->message_fd,
 		.bytes = job->bytes,

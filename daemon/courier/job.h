@@ -121,6 +121,11 @@ enum reason job_fail(struct job *job, enum reason reason, const char *format, ..
  * those who are told what to ask now and then. */
 bool job_has_time(const void *job);
 
+static inline const struct rules *job_rules(const struct job *job)
+{
+	return &job->courier->config.rules;
+}
+
 /* It waits at its source, which asks again: nobody stands there and waits. */
 static inline bool job_is_pulled(const struct job *job)
 {

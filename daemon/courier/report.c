@@ -38,8 +38,7 @@ static void add_routes(const struct job *job, struct log_line *line)
 {
 	char routes[1000] = "";
 	for (size_t i = 0; i < job->routes_count; i++)
-		add_list(routes, sizeof routes,
-			 job->courier->config.rules.routes[job->routes[i].route].name);
+		add_list(routes, sizeof routes, job_rules(job)->routes[job->routes[i].route].name);
 	log_add(line, "route", "%s", *routes ? routes : "-");
 }
 
@@ -206,7 +205,7 @@ static const char *name_of(const struct job_part *part)
 static char *path_of(const struct job *job, const struct job_route *route,
 		     const struct job_part *part, struct folder *names)
 {
-	const struct rules *rules = &job->courier->config.rules;
+	const struct rules *rules = job_rules(job);
 	const char *folder = route->place.folder;
 	struct place_name name;
 	char text[FILENAME_MAX_BYTES + 1];
@@ -230,8 +229,7 @@ static void put_part(const struct job *job, size_t route, const struct job_part 
 				       ? path_of(job, &job->routes[route], part,
 						 find_preview(job, previews, route))
 				       : NULL;
-	json_put_text(json, "route",
-		      job->courier->config.rules.routes[job->routes[route].route].name);
+	json_put_text(json, "route", job_rules(job)->routes[job->routes[route].route].name);
 	json_put_text(json, "name", name_of(part));
 	json_put_text(json, "type", filetype_of_mime(part->mime)->name);
 	json_put_text(json, "declared", part->declared);
@@ -265,8 +263,7 @@ void report_explain(const struct job *job)
 	char smtp[200];
 	snprintf(smtp, sizeof smtp, "%d %s %s", row->code, row->enhanced, row->words);
 	for (size_t i = 0; i < job->routes_count; i++)
-		json_put_text(routes, NULL,
-			      job->courier->config.rules.routes[job->routes[i].route].name);
+		json_put_text(routes, NULL, job_rules(job)->routes[job->routes[i].route].name);
 	json_put_text(json, "outcome", verdict_outcome_name(row->outcome));
 	json_put_text(json, "reason", job->reason ? row->name : NULL);
 	json_put_text(json, "text", *job->why ? job->why : row->words);

@@ -7,11 +7,6 @@
 #define SIGNER_MS 45000 /* for a message that nobody waits for */
 #define TRIES     2     /* of a message that brings down who looks at it */
 
-static const struct rules *rules_of(const struct job *job)
-{
-	return &job->courier->config.rules;
-}
-
 static struct prove_question question_of(const struct job *job, unsigned wanted)
 {
 	int64_t deadline_ms = job->ask->head->deadline_ms, most_ms = monotonic_ms() + SIGNER_MS;
@@ -42,7 +37,7 @@ static enum reason take_answer(struct job *job, const struct prove_answer *answe
 {
 	memcpy(job->dkim, answer->text, sizeof job->dkim);
 	job->facts.proofs |= proofs_of(answer);
-	if (answer->unsure && decide_proofs_wanted(rules_of(job), &job->facts) != 0)
+	if (answer->unsure && decide_proofs_wanted(job_rules(job), &job->facts) != 0)
 		return job_fail(job, REASON_DNS, "%s", answer->text);
 	return REASON_NONE;
 }
@@ -57,7 +52,7 @@ static enum reason give_up(struct job *job, enum reason reason, const struct pro
 
 enum reason signer_ask(struct job *job)
 {
-	unsigned wanted = decide_proofs_wanted(rules_of(job), &job->facts);
+	unsigned wanted = decide_proofs_wanted(job_rules(job), &job->facts);
 	enum prove_result result = PROVE_CRASHED;
 	struct prove_answer answer;
 	job->dkim[0] = '\0';

@@ -12,16 +12,16 @@
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
 
-static const struct rules_share *rules_of(const struct job *job, const struct place *place)
+static const struct rules_share *share_of(const struct job *job, const struct place *place)
 {
-	return &job->courier->config.rules.shares[place->share];
+	return &job_rules(job)->shares[place->share];
 }
 
 /* The job's share for a place, if another route has opened it. */
 static bool find_share(struct job *job, struct job_route *route)
 {
 	for (size_t i = 0; i < job->shares_count; i++) {
-		if (job->shares[i].share.rules == rules_of(job, &route->place)) {
+		if (job->shares[i].share.rules == share_of(job, &route->place)) {
 			route->share = i;
 			return true;
 		}
@@ -65,10 +65,10 @@ static enum reason open_share(struct job *job, struct job_route *route)
 	struct courier *courier = job->courier;
 	struct job_share *share = &job->shares[job->shares_count];
 	char why[SHARE_WHY_MAX];
-	enum reason reason = take_seat(job, rules_of(job, &route->place), &share->seat);
+	enum reason reason = take_seat(job, share_of(job, &route->place), &share->seat);
 	if (reason)
 		return reason;
-	int error = share_open(rules_of(job, &route->place), courier->spool.shares_fd, true,
+	int error = share_open(share_of(job, &route->place), courier->spool.shares_fd, true,
 			       &share->share, why);
 	if (error) {
 		seat_leave(&share->seat);
@@ -94,7 +94,7 @@ enum reason stage_open_shares(struct job *job)
 {
 	enum reason reason = REASON_NONE;
 	/* always in the same order, so that no two jobs wait for each other's seats */
-	for (size_t share = 0; share < job->courier->config.rules.shares_count; share++) {
+	for (size_t share = 0; share < job_rules(job)->shares_count; share++) {
 		for (size_t i = 0; !reason && i < job->routes_count; i++) {
 			struct job_route *route = &job->routes[i];
 			if (route->place.share == share && !find_share(job, route))
@@ -197,7 +197,7 @@ static enum reason check_lost(struct job *job, const struct job_route *route, un
 		if (lost & words[i].bit)
 			return job_fail(job, REASON_SHARE,
 					"%s can't keep the `%s` that is configured",
-					rules_of(job, &route->place)->path, words[i].word);
+					share_of(job, &route->place)->path, words[i].word);
 	}
 	return REASON_NONE;
 }

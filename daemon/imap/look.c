@@ -10,7 +10,6 @@
 #include "daemon/imap/conn.h"
 #include "daemon/imap/pull.h"
 #include "daemon/keep.h"
-#include "daemon/secret.h"
 
 #define NAMES_MAX 50
 #define TEXT_MAX  1500
@@ -45,28 +44,15 @@ static bool look_connection(const struct look *look)
 
 static bool look_login(const struct look *look)
 {
-	static struct secret_answer answer;
-	enum conn_result result = CONN_NO;
-	bool token = true;
-	/* a token that is refused may just have run out: once more, with a new one */
-	for (int tries = 0; tries < 2 && token && result == CONN_NO; tries++) {
-		int error = secret_ask(look->fds->secret, tries > 0,
-				       monotonic_ms() + PULL_SECRET_MS, look->fds->wake, &answer);
-		if (error || answer.kind > SECRET_TOKEN)
-			return tell(
-				look, false,
-				error ? "no password or token could be had" : answer.text,
-				"look at password_file, password_command, token_command or oauth");
-		token = answer.kind == SECRET_TOKEN;
-		result = token ? conn_login_token(look->conn, answer.text)
-			       : conn_login_password(look->conn, answer.text);
-		explicit_bzero(&answer, sizeof answer);
-	}
-	if (result != CONN_OK)
+	char why[PULL_WHY_MAX], text[200];
+	enum pull_login login = pull_log_in(look->conn, look->fds, why);
+	if (login == PULL_LOGIN_LATER || login == PULL_LOGIN_NEVER)
+		return tell(look, false, why,
+			    "look at password_file, password_command, token_command or oauth");
+	if (login != PULL_LOGIN_DONE)
 		return tell(
-			look, false, conn_why(look->conn),
+			look, false, why,
 			"look at user and its password; some providers want a password for programs");
-	char text[200];
 	snprintf(text, sizeof text, "logged in as %.150s", look->account->user);
 	return tell(look, true, text, "");
 }

@@ -24,6 +24,7 @@
 #include "daemon/status.h"
 
 #define SHORT_MOST 3           /* ranges that are short of what the server has told */
+#define SECRET_MS  60000       /* for a password or token to come */
 #define RANGE      (16u << 20) /* octets of one FETCH */
 #define ACT_AT     32          /* so many decided messages are acted on at once */
 #define ANSWER_MS  20000 /* for couriers, before the server is asked whether it is still there */
@@ -545,18 +546,6 @@ static enum visit broken(struct puller *puller, enum conn_result result)
 	return puller->stopping ? VISIT_OVER : VISIT_BROKEN;
 }
 
-static enum visit no_secret(struct puller *puller, const struct secret_answer *answer, int error)
-{
-	if (error == -EINTR)
-		puller->stopping = true;
-	set_error(puller, error == -ETIMEDOUT ? "the password or token did not come in time"
-			  : error             ? "the password or token could not be had"
-					      : answer->text);
-	if (puller->stopping)
-		return VISIT_OVER;
-	return !error && answer->kind == SECRET_NEVER ? VISIT_PERSON : VISIT_REFUSED;
-}
-
 /* When the tokens of the account changed last. Seen from outside, since a sign-in may happen while
  * no gateway runs, or in another container: whoever tells would have to find us first. */
 static struct timespec look_at_tokens(const struct puller *puller)
@@ -573,34 +562,59 @@ static bool has_signed_in(const struct puller *puller)
 	return now.tv_sec != puller->signed_in.tv_sec || now.tv_nsec != puller->signed_in.tv_nsec;
 }
 
-static enum conn_result login_with(struct puller *puller, const struct secret_answer *answer)
+/* Asks once, and tries what comes. */
+static enum pull_login try_login(struct conn *conn, const struct pull_fds *fds, bool again,
+				 struct secret_answer *answer, char *why_out)
 {
-	return answer->kind == SECRET_TOKEN ? conn_login_token(puller->conn, answer->text)
-					    : conn_login_password(puller->conn, answer->text);
+	static const enum pull_login logins[] = { [CONN_OK] = PULL_LOGIN_DONE,
+						  [CONN_NO] = PULL_LOGIN_REFUSED,
+						  [CONN_LOST] = PULL_LOGIN_BROKEN,
+						  [CONN_WOKEN] = PULL_LOGIN_WOKEN };
+	enum pull_login login;
+	const char *why = answer->text;
+	int error = secret_ask(fds->secret, again, monotonic_ms() + SECRET_MS, fds->wake, answer);
+	if (error) {
+		login = error == -EINTR ? PULL_LOGIN_WOKEN : PULL_LOGIN_LATER;
+		why = error == -ETIMEDOUT ? "the password or token did not come in time"
+					  : "the password or token could not be had";
+	} else if (answer->kind > SECRET_TOKEN) {
+		login = answer->kind == SECRET_NEVER ? PULL_LOGIN_NEVER : PULL_LOGIN_LATER;
+	} else {
+		login = logins[answer->kind == SECRET_TOKEN
+				       ? conn_login_token(conn, answer->text)
+				       : conn_login_password(conn, answer->text)];
+		why = conn_why(conn);
+	}
+	if (login != PULL_LOGIN_DONE)
+		snprintf(why_out, PULL_WHY_MAX, "%.*s", PULL_WHY_MAX - 1, why);
+	return login;
 }
 
-/* A token that is refused may just have run out: once more, with a new one. */
-static enum visit log_in(struct puller *puller)
+enum pull_login pull_log_in(struct conn *conn, const struct pull_fds *fds,
+			    char why_out[PULL_WHY_MAX])
 {
 	static struct secret_answer answer;
-	enum conn_result result = CONN_NO;
+	enum pull_login login = try_login(conn, fds, false, &answer, why_out);
+	if (login == PULL_LOGIN_REFUSED && answer.kind == SECRET_TOKEN)
+		login = try_login(conn, fds, true, &answer, why_out);
+	explicit_bzero(&answer, sizeof answer);
+	return login;
+}
+
+static enum visit log_in(struct puller *puller)
+{
+	static const enum visit visits[] = {
+		[PULL_LOGIN_DONE] = VISIT_OVER,     [PULL_LOGIN_REFUSED] = VISIT_LOGIN,
+		[PULL_LOGIN_BROKEN] = VISIT_BROKEN, [PULL_LOGIN_WOKEN] = VISIT_OVER,
+		[PULL_LOGIN_LATER] = VISIT_REFUSED, [PULL_LOGIN_NEVER] = VISIT_PERSON,
+	};
+	char why[PULL_WHY_MAX];
 	puller->signed_in = look_at_tokens(puller);
-	for (int tries = 0; tries < 2 && result == CONN_NO; tries++) {
-		int error = secret_ask(puller->fds.secret, tries > 0,
-				       monotonic_ms() + PULL_SECRET_MS, puller->fds.wake, &answer);
-		if (error || answer.kind > SECRET_TOKEN)
-			return no_secret(puller, &answer, error);
-		bool token = answer.kind == SECRET_TOKEN;
-		result = login_with(puller, &answer);
-		explicit_bzero(&answer, sizeof answer);
-		if (!token)
-			break;
-	}
-	if (result == CONN_NO) {
-		set_error(puller, conn_why(puller->conn));
-		return VISIT_LOGIN;
-	}
-	return result == CONN_OK ? VISIT_OVER : broken(puller, result);
+	enum pull_login login = pull_log_in(puller->conn, &puller->fds, why);
+	if (login != PULL_LOGIN_DONE)
+		set_error(puller, why);
+	puller->stopping |= login == PULL_LOGIN_WOKEN;
+	return visits[login];
 }
 
 static enum visit refused(struct puller *puller, const char *why)

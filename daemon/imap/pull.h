@@ -6,8 +6,9 @@
 #pragma once
 #include <stdbool.h>
 #include "daemon/config.h"
+#include "daemon/imap/conn.h"
 
-#define PULL_SECRET_MS 60000 /* for a password or token to come */
+#define PULL_WHY_MAX 600
 
 /* Descriptors, all borrowed. */
 struct pull_fds {
@@ -27,6 +28,21 @@ struct pull_settings {
 	uint64_t revision;        /* of the rules */
 	bool once;                /* until the mailbox is empty, or a failure */
 };
+
+enum pull_login {
+	PULL_LOGIN_DONE,
+	PULL_LOGIN_REFUSED, /* by the server */
+	PULL_LOGIN_BROKEN,  /* the connection is of no use any more */
+	PULL_LOGIN_WOKEN,   /* nor here: somebody wants us */
+	PULL_LOGIN_LATER,   /* no password or token could be had */
+	PULL_LOGIN_NEVER    /* the same, until a person does something */
+};
+
+/* Asks for the password or token of the account (60 s at most) and logs in with it; a token that is
+ * refused may just have run out: once more, with a new one. Unless it is done, `why_out` says what
+ * is wrong. Nothing is left of the secret. */
+enum pull_login pull_log_in(struct conn *conn, const struct pull_fds *fds,
+			    char why_out[PULL_WHY_MAX]);
 
 /* Runs until it is told to end. Returns the exit status: 0; 75: something waits; 69, 77: no
  * connection, no login. */

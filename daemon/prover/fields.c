@@ -126,9 +126,9 @@ bool fields_is(const struct fields *fields, const char *name)
 	       strncasecmp(fields->text, name, size) == 0;
 }
 
-char *fields_value(const struct fields *fields, size_t *size_out)
+const char *fields_value(const struct fields *fields, size_t *size_out)
 {
-	char *colon = memchr(fields->text, ':', fields->size);
+	const char *colon = memchr(fields->text, ':', fields->size);
 	*size_out = fields->size - (size_t)(colon + 1 - fields->text);
 	return colon + 1;
 }

@@ -38,4 +38,4 @@ enum fields_state fields_take(struct fields *fields, const char **at_io, size_t 
 bool fields_is(const struct fields *fields, const char *name);
 
 /* What is behind the colon; *size_out octets. */
-char *fields_value(const struct fields *fields, size_t *size_out);
+const char *fields_value(const struct fields *fields, size_t *size_out);

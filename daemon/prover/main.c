@@ -11,14 +11,12 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
 #include "daemon/fdio.h"
-#include "daemon/keep.h"
 #include "daemon/log.h"
 #include "daemon/prove.h"
 #include "daemon/prover/cage.h"
@@ -118,11 +116,17 @@ static bool take_question(struct child *child)
 		receive_fds(FD_QUESTIONS, &question, sizeof question, fds, &count, MSG_DONTWAIT);
 	if (got == 0)
 		return false;
-	bool good = got > 0 && prove_question_valid(&question, (size_t)got) &&
+	if (got < 0) {
+		if (got != -EAGAIN && got != -EINTR)
+			log_say(LOG_ERROR, "prove", "a question can't be taken: %s",
+				strerror((int)-got));
+		return true;
+	}
+	bool good = prove_question_valid(&question, (size_t)got) &&
 		    count == (question.kind == PROVE_LOOK ? 1 : 2);
 	if (good)
 		start_child(child, &question, fds[1], fds[0]);
-	else if (got != -EAGAIN && got != -EINTR)
+	else
 		log_say(LOG_ERROR, "prove", "a courier asked nonsense");
 	for (size_t i = good ? 1 : 0; i < count; i++)
 		close(fds[i]);

@@ -47,19 +47,25 @@ enum single {
 	SINGLES
 };
 
+/* `must`: be signed, where the message has one. */
+#define FIELD(field, must)                                             \
+	{                                                              \
+		(field), "there are two " field " fields",             \
+			(must) ? "it leaves " field " unsigned" : NULL \
+	}
+
 static const struct {
-	const char *name;
-	bool signed_always; /* where the message has one */
+	const char *name, *twice, *open; /* what is wrong then; NULL: nothing */
 } singles[SINGLES] = {
-	[SINGLE_FROM] = { "From", true },
-	[SINGLE_TYPE] = { "Content-Type", true },
-	[SINGLE_ENCODING] = { "Content-Transfer-Encoding", true },
-	[SINGLE_DISPOSITION] = { "Content-Disposition", true },
-	[SINGLE_VERSION] = { "MIME-Version", false },
-	[SINGLE_SUBJECT] = { "Subject", false },
-	[SINGLE_DATE] = { "Date", false },
-	[SINGLE_TO] = { "To", false },
-	[SINGLE_CC] = { "Cc", false },
+	[SINGLE_FROM] = FIELD("From", true),
+	[SINGLE_TYPE] = FIELD("Content-Type", true),
+	[SINGLE_ENCODING] = FIELD("Content-Transfer-Encoding", true),
+	[SINGLE_DISPOSITION] = FIELD("Content-Disposition", true),
+	[SINGLE_VERSION] = FIELD("MIME-Version", false),
+	[SINGLE_SUBJECT] = FIELD("Subject", false),
+	[SINGLE_DATE] = FIELD("Date", false),
+	[SINGLE_TO] = FIELD("To", false),
+	[SINGLE_CC] = FIELD("Cc", false),
 };
 
 /* --- one message ------------------------------------------------------------------------------ */
@@ -91,10 +97,9 @@ static void insist(bool condition)
 		abort();
 }
 
-static enum align alignment(const struct work *work, const DKIM_SIGINFO *signature)
+static enum align alignment(const struct work *work, DKIM_SIGINFO *signature)
 {
-	/* it only reads */
-	const u_char *domain = dkim_sig_getdomain((DKIM_SIGINFO *)(uintptr_t)signature);
+	const u_char *domain = dkim_sig_getdomain(signature);
 	enum align least = work->question->relaxed ? ALIGN_RELAXED : ALIGN_STRICT;
 	enum align align =
 		domain ? align_domains(work->question->domain, (const char *)domain) : ALIGN_NONE;
@@ -121,15 +126,21 @@ static const struct missed *find_missed(const struct work *work, const DKIM_SIGI
 	return NULL;
 }
 
-/* Letters, digits, - _ and dots between them: what may stand in a selector (RFC 6376 section 3.1),
- * and what is no name to anybody else. */
+static const char name_octets[] =
+	"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+
+static bool is_name(const char *text)
+{
+	return text[strspn(text, name_octets)] == '\0';
+}
+
+/* Labels and dots between them: what may stand in a selector (RFC 6376 section 3.1), and what is no
+ * name to anybody else. */
 static bool is_selector(const char *text)
 {
-	static const char fit[] =
-		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
 	size_t size = strlen(text);
-	return size > 0 && text[strspn(text, fit)] == '\0' && text[0] != '.' &&
-	       text[size - 1] != '.' && !strstr(text, "..");
+	return size > 0 && is_name(text) && text[0] != '.' && text[size - 1] != '.' &&
+	       !strstr(text, "..");
 }
 
 static DKIM_CBSTAT ask_for_key(struct work *work, const DKIM_SIGINFO *signature, const char *name,
@@ -196,19 +207,13 @@ bool verify_prepare(void)
 
 /* --- the header ------------------------------------------------------------------------------- */
 
-static bool is_of_domain(char octet)
-{
-	return (octet >= 'a' && octet <= 'z') || (octet >= 'A' && octet <= 'Z') ||
-	       (octet >= '0' && octet <= '9') || octet == '-' || octet == '_' || octet == '.';
-}
-
 /* Has it the domain in it that we were told is there? Whoever told may have read another field. */
 static bool mentions(const char *value, size_t size, const char *domain)
 {
 	size_t length = strlen(domain);
 	for (size_t i = 0; i + length < size; i++) {
 		if (value[i] == '@' && strncasecmp(value + i + 1, domain, length) == 0 &&
-		    (i + 1 + length == size || !is_of_domain(value[i + 1 + length])))
+		    (i + 1 + length == size || !strchr(name_octets, value[i + 1 + length])))
 			return true;
 	}
 	return false;
@@ -233,50 +238,33 @@ static bool is_identity(const char *value, size_t size)
 
 static void check_single(struct work *work, const struct fields *fields, enum single single)
 {
-	static const char *const twice[SINGLES] = {
-		[SINGLE_FROM] = "there are two From fields",
-		[SINGLE_TYPE] = "there are two Content-Type fields",
-		[SINGLE_ENCODING] = "there are two Content-Transfer-Encoding fields",
-		[SINGLE_DISPOSITION] = "there are two Content-Disposition fields",
-		[SINGLE_VERSION] = "there are two MIME-Version fields",
-		[SINGLE_SUBJECT] = "there are two Subject fields",
-		[SINGLE_DATE] = "there are two Date fields",
-		[SINGLE_TO] = "there are two To fields",
-		[SINGLE_CC] = "there are two Cc fields",
-	};
 	size_t size;
 	const char *value = fields_value(fields, &size);
 	if (work->seen[single])
-		work->why = twice[single];
+		work->why = singles[single].twice;
 	work->seen[single] = true;
 	work->matters[single] = single != SINGLE_ENCODING || !is_identity(value, size);
 	if (single == SINGLE_FROM && !mentions(value, size, work->question->domain))
 		work->why = "the domain of From is not written out in it";
 }
 
-/* False: it is a signature that can't be one; no other needs to suffer from it. */
-static bool check_signature(struct work *work, const struct fields *fields)
-{
-	size_t size;
-	char *value = fields_value(fields, &size);
-	if (++work->fields > SIGNATURES_MAX)
-		work->why = "there are too many signatures";
-	if (size > 0 && dkim_sig_syntax(work->dkim, (u_char *)value, size) == DKIM_STAT_OK)
-		return true;
-	work->unreadable++;
-	return false;
-}
-
+/* A signature that can't be one is left out by the library; no other needs to suffer from it. */
 static void take_field(struct work *work, struct fields *fields)
 {
 	for (unsigned i = 0; i < SINGLES; i++) {
 		if (fields_is(fields, singles[i].name))
 			check_single(work, fields, (enum single)i);
 	}
-	bool given = !fields_is(fields, DKIM_SIGNHEADER) || check_signature(work, fields);
-	if (!given || work->why)
+	bool signature = fields_is(fields, DKIM_SIGNHEADER);
+	work->fields += signature;
+	if (work->fields > SIGNATURES_MAX)
+		work->why = "there are too many signatures";
+	if (work->why)
 		return;
-	if (dkim_header(work->dkim, (u_char *)fields->text, fields->size) != DKIM_STAT_OK)
+	DKIM_STAT status = dkim_header(work->dkim, (u_char *)fields->text, fields->size);
+	if (signature && status == DKIM_STAT_SYNTAX)
+		work->unreadable++;
+	else if (status != DKIM_STAT_OK)
 		work->why = "its header can't be read";
 }
 
@@ -400,27 +388,33 @@ static const char *word_of(int error)
 /* NULL: it covers all of the body. */
 static const char *find_gap(const struct work *work, DKIM_SIGINFO *signature)
 {
-	ssize_t all, covered, limit;
-	if (dkim_sig_getcanonlen(work->dkim, signature, &all, &covered, &limit) != DKIM_STAT_OK)
+	ssize_t limit;
+	if (dkim_sig_getcanonlen(work->dkim, signature, NULL, NULL, &limit) != DKIM_STAT_OK)
 		return "it can't be read";
 	return limit != -1 ? "it covers a part of the body only (l=)" : NULL;
+}
+
+/* Is the field in its h=, from which the library took the blanks? Asked itself, it takes an entry
+ * for the field that is only its beginning, and an empty one for any. */
+static bool is_signed(DKIM_SIGINFO *signature, const char *name)
+{
+	u_char tag[] = "h";
+	const char *at = (const char *)dkim_sig_gettagvalue(signature, false, tag);
+	size_t length = strlen(name);
+	for (size_t size; at && *at; at += size + (at[size] == ':')) {
+		size = strcspn(at, ":");
+		if (size == length && strncasecmp(at, name, length) == 0)
+			return true;
+	}
+	return false;
 }
 
 /* The first field that it leaves open though it must not; NULL: none. */
 static const char *find_unsigned(const struct work *work, DKIM_SIGINFO *signature)
 {
-	static const char *const open[SINGLES] = {
-		[SINGLE_FROM] = "it leaves From unsigned",
-		[SINGLE_TYPE] = "it leaves Content-Type unsigned",
-		[SINGLE_ENCODING] = "it leaves Content-Transfer-Encoding unsigned",
-		[SINGLE_DISPOSITION] = "it leaves Content-Disposition unsigned",
-	};
 	for (unsigned i = 0; i < SINGLES; i++) {
-		u_char name[40];
-		snprintf((char *)name, sizeof name, "%s", singles[i].name);
-		if (singles[i].signed_always && work->matters[i] &&
-		    !dkim_sig_hdrsigned(signature, name))
-			return open[i];
+		if (singles[i].open && work->matters[i] && !is_signed(signature, singles[i].name))
+			return singles[i].open;
 	}
 	return NULL;
 }
@@ -473,13 +467,7 @@ static const char *find_fault(const struct work *work, DKIM_SIGINFO *signature)
 static const char *name_of(DKIM_SIGINFO *signature)
 {
 	const char *domain = (const char *)dkim_sig_getdomain(signature);
-	if (!domain || strlen(domain) > 100)
-		return "somebody";
-	for (const char *s = domain; *s; s++) {
-		if (!is_of_domain(*s))
-			return "somebody";
-	}
-	return domain;
+	return domain && strlen(domain) <= 100 && is_name(domain) ? domain : "somebody";
 }
 
 static void say(struct prove_answer *answer, const char *format, ...)
@@ -497,11 +485,11 @@ static void say(struct prove_answer *answer, const char *format, ...)
 static void judge(const struct work *work, DKIM_SIGINFO *signature, struct prove_answer *answer)
 {
 	enum align align = alignment(work, signature);
-	const char *fault = align == ALIGN_NONE ? NULL : find_fault(work, signature);
-	uint32_t verdict = align == ALIGN_STRICT ? PROVE_SIGNED : PROVE_RELATED;
-	const struct missed *missed = find_missed(work, signature);
 	if (align == ALIGN_NONE)
 		return;
+	const char *fault = find_fault(work, signature);
+	uint32_t verdict = align == ALIGN_STRICT ? PROVE_SIGNED : PROVE_RELATED;
+	const struct missed *missed = find_missed(work, signature);
 	answer->unsure |= missed && missed->unsure;
 	if (fault && !*answer->text)
 		say(answer, "signature of %s: %s", name_of(signature), fault);

@@ -3,9 +3,12 @@
 #define _GNU_SOURCE
 #include "daemon/token/cage.h"
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include "daemon/confine.h"
+#include "daemon/names.h"
 
 #define FILES_MAX 64
 
@@ -52,9 +55,12 @@ static const struct cage_call {
 				  { 1, JAIL_SOCKET_TYPE, SOCK_STREAM }) },
 	{ CAGE_NETWORK, JAIL_CALL(fstat, "files") },
 	{ CAGE_NETWORK, JAIL_CALL(newfstatat, "files") },
-	/* libraries that look up names are loaded when they are needed */
-	{ CAGE_NETWORK, JAIL_CALL(mmap, "memory") },
-	{ CAGE_NETWORK, JAIL_CALL(mprotect, "memory") },
+	/* a library that is wanted so late is missing to who wants it, no more */
+	{ CAGE_NETWORK,
+	  { .call = SYS_mmap,
+	    .why = "nor a library",
+	    .only = { { 2, PROT_EXEC, PROT_EXEC } },
+	    .refuse = EACCES } },
 	{ CAGE_NETWORK, JAIL_CALL(connect, "the provider, and those who know names") },
 	{ CAGE_NETWORK, JAIL_CALL(bind, "names: a netlink socket") },
 	{ CAGE_NETWORK, JAIL_CALL(getsockname, "names") },
@@ -65,8 +71,12 @@ static const struct cage_call {
 	{ CAGE_NETWORK, JAIL_CALL(sendmmsg, "names") },
 	{ CAGE_NETWORK, JAIL_CALL(recvfrom, "the provider, names") },
 	{ CAGE_NETWORK, JAIL_CALL(recvmsg, "names") },
+	/* no TIOCSTI: the terminal of a sign-in is that of a shell of root's */
+	{ CAGE_NETWORK, JAIL_ONLY(ioctl, "names: how much has come", { 1, JAIL_WORD, FIONREAD }) },
 	{ CAGE_NETWORK,
-	  JAIL_CALL(ioctl, "names: how much has come; is standard output a terminal?") },
+	  JAIL_ONLY(ioctl, "is standard output a terminal?", { 1, JAIL_WORD, TCGETS }) },
+	{ CAGE_NETWORK,
+	  JAIL_ONLY(ioctl, "the same, to another libc", { 1, JAIL_WORD, TIOCGWINSZ }) },
 	{ CAGE_NETWORK, JAIL_CALL(ppoll, "waiting") },
 	{ CAGE_NETWORK, JAIL_CALL(pselect6, "waiting") },
 	{ CAGE_NETWORK, JAIL_CALL(shutdown, "the end of a connection") },
@@ -77,7 +87,10 @@ static const struct cage_call {
 	{ CAGE_NETWORK, JAIL_CALL(flock, "tokens") },
 	{ CAGE_NETWORK, JAIL_CALL(readv, "libc") },
 	{ CAGE_NETWORK, JAIL_CALL(lseek, "files") },
-	{ CAGE_NETWORK, JAIL_CALL(fcntl, "descriptors") },
+	/* no F_SETOWN, which sends signals */
+	{ CAGE_NETWORK, JAIL_ONLY(fcntl, "libcurl never waits", { 1, JAIL_WORD, F_GETFL }) },
+	{ CAGE_NETWORK, JAIL_ONLY(fcntl, "the same", { 1, JAIL_WORD, F_SETFL }) },
+	{ CAGE_NETWORK, JAIL_ONLY(fcntl, "files, to another libc", { 1, JAIL_WORD, F_SETFD }) },
 	{ CAGE_NETWORK, JAIL_CALL(dup, "descriptors") },
 	{ CAGE_NETWORK, JAIL_CALL(statx, "files") },
 	{ CAGE_NETWORK, JAIL_CALL(getdents64, "signers") },
@@ -123,6 +136,7 @@ bool cage_enter(const struct config *config, const struct config_account *accoun
 		.calls = allowed,
 	};
 	if (cage >= CAGE_NETWORK) {
+		names_load();
 		size_t count = jail_network_paths(account->ca_file, paths);
 		paths[count++] =
 			(struct jail_path){ .fd = tokens_fd, .rights = JAIL_READ | JAIL_WRITE };

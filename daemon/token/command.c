@@ -8,7 +8,6 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -201,9 +200,7 @@ int command_run(const char *line, char *text_out, size_t size, char why_out[COMM
 	int error = read_output(in, pid, deadline_ms, &output);
 	int status = end_command(pid, error ? 0 : deadline_ms);
 	int result = judge(&output, error, status, why_out);
-	if (result == 0)
-		text_out[output.used] = '\0';
-	else
+	if (result)
 		explicit_bzero(text_out, size);
 	return result;
 }

@@ -15,16 +15,10 @@ static int ask_codes(const struct oauth *oauth, struct reply_device *codes_out)
 {
 	static struct http_reply answer;
 	static struct form form;
-	const struct config_account *account = oauth->account;
 	char why[HTTP_WHY_MAX];
-	form_init(&form);
-	form_add(&form, "client_id", account->client_id);
-	form_add(&form, "client_secret", oauth->secret);
+	oauth_begin(oauth, "", &form);
 	form_add(&form, "scope", oauth->provider.scope);
-	const char *ca_file = account->oauth == CONFIG_OAUTH_CUSTOM ? account->ca_file : "";
-	bool heard = http_post_form(oauth->provider.device_url, form.text, ca_file, &answer, why);
-	form_wipe(&form);
-	if (!heard)
+	if (!oauth_post(oauth, oauth->provider.device_url, &form, &answer, why))
 		return login_fail(LOGIN_UNREACHED, "the provider of tokens", why);
 	reply_read_device(answer.status, answer.body, answer.size, codes_out);
 	explicit_bzero(answer.body, sizeof answer.body);

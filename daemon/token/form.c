@@ -1,8 +1,8 @@
 /* form.c: writes and reads forms. Never sends them. */
 #define _GNU_SOURCE
 #include "daemon/token/form.h"
-#include <stdio.h>
 #include <string.h>
+#include "policy/value.h"
 
 void form_init(struct form *form)
 {
@@ -58,23 +58,14 @@ void form_wipe(struct form *form)
 	explicit_bzero(form, sizeof *form);
 }
 
-static int hex_digit(char digit)
-{
-	if (digit >= '0' && digit <= '9')
-		return digit - '0';
-	if (digit >= 'a' && digit <= 'f')
-		return digit - 'a' + 10;
-	return digit >= 'A' && digit <= 'F' ? digit - 'A' + 10 : -1;
-}
-
 static bool decode(const char *text, size_t length, char *value_out, size_t size)
 {
 	size_t used = 0;
 	for (size_t i = 0; i < length; i++) {
 		char octet = text[i] == '+' ? ' ' : text[i];
 		if (octet == '%') {
-			int high = i + 1 < length ? hex_digit(text[i + 1]) : -1;
-			int low = i + 2 < length ? hex_digit(text[i + 2]) : -1;
+			int high = i + 1 < length ? value_hex(text[i + 1]) : -1;
+			int low = i + 2 < length ? value_hex(text[i + 2]) : -1;
 			if (high < 0 || low < 0 || (high | low) == 0)
 				return false;
 			octet = (char)(high << 4 | low);

@@ -4,7 +4,6 @@
  * Says on standard output what is to be done, on standard error what went wrong, and never a secret
  * on either. */
 #pragma once
-#include <stdint.h>
 #include "daemon/token/oauth.h"
 
 #define LOGIN_MS 900000 /* for the whole; a person may have to look for a password */

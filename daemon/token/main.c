@@ -8,7 +8,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 #include "daemon/config.h"
 #include "daemon/http_out.h"
 #include "daemon/log.h"

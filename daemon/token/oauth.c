@@ -144,16 +144,23 @@ static const char *signers(const struct oauth *oauth)
 	return oauth->account->oauth == CONFIG_OAUTH_CUSTOM ? oauth->account->ca_file : "";
 }
 
+bool oauth_post(const struct oauth *oauth, const char *url, struct form *form,
+		struct http_reply *reply_out, char why_out[HTTP_WHY_MAX])
+{
+	snprintf(why_out, HTTP_WHY_MAX, "too much is to be sent");
+	bool heard = !form->too_big &&
+		     http_post_form(url, form->text, signers(oauth), reply_out, why_out);
+	form_wipe(form);
+	return heard;
+}
+
 enum reply_kind oauth_exchange(const struct oauth *oauth, struct form *form,
 			       struct reply *reply_out, char why_out[OAUTH_WHY_MAX])
 {
 	static struct http_reply answer;
-	char why[HTTP_WHY_MAX] = "too much is to be sent";
-	bool heard = !form->too_big && http_post_form(oauth->provider.token_url, form->text,
-						      signers(oauth), &answer, why);
-	form_wipe(form);
+	char why[HTTP_WHY_MAX];
 	reply_out->kind = REPLY_TROUBLE;
-	if (heard) {
+	if (oauth_post(oauth, oauth->provider.token_url, form, &answer, why)) {
 		reply_read(answer.status, answer.body, answer.size, reply_out);
 		snprintf(why, sizeof why, "it answers with status %d, and no token", answer.status);
 		explicit_bzero(&answer, sizeof answer);
@@ -183,7 +190,6 @@ static void fill_record(const struct oauth *oauth, const struct reply *reply,
 static int keep_record(const struct oauth *oauth, const struct store_record *record)
 {
 	int64_t until_ms = monotonic_ms() + WRITE_MS;
-	store_release(oauth->tokens_fd, oauth->account->name);
 	for (;;) {
 		int error = store_write(oauth->tokens_fd, oauth->account->name, record);
 		if (!error || monotonic_ms() >= until_ms)
@@ -260,6 +266,7 @@ static bool renew(const struct oauth *oauth, struct store_record *record,
 		return false;
 	}
 	enum reply_kind kind = ask_provider(oauth, record, &reply, why);
+	store_release(oauth->tokens_fd, oauth->account->name);
 	if (kind == REPLY_TOKEN) {
 		fill_record(oauth, &reply, record);
 		error = keep_record(oauth, record);
@@ -271,7 +278,6 @@ static bool renew(const struct oauth *oauth, struct store_record *record,
 		answer_why(answer, SECRET_LATER, "the new tokens can't be stored",
 			   strerror(-error));
 	explicit_bzero(&reply, sizeof reply);
-	store_release(oauth->tokens_fd, oauth->account->name);
 	return kind == REPLY_TOKEN && !error;
 }
 

@@ -7,6 +7,7 @@
 #pragma once
 #include <stdbool.h>
 #include "daemon/config.h"
+#include "daemon/http_out.h"
 #include "daemon/secret.h"
 #include "daemon/token/form.h"
 #include "daemon/token/provider.h"
@@ -40,10 +41,14 @@ void oauth_answer(struct oauth *oauth, bool refused, struct secret_answer *answe
 
 /* --- for a sign-in ---------------------------------------------------------------------------- */
 
-/* A form with what every request of ours to token_url has. */
+/* A form with what every request of ours to a provider has. `grant_type`: "": none. */
 void oauth_begin(const struct oauth *oauth, const char *grant_type, struct form *form);
 
-/* Posts it there and wipes it. REPLY_TROUBLE: `why_out` is a sentence about it. */
+/* Posts it, and wipes it in any case. As http_post_form. */
+bool oauth_post(const struct oauth *oauth, const char *url, struct form *form,
+		struct http_reply *reply_out, char why_out[HTTP_WHY_MAX]);
+
+/* The same to token_url. REPLY_TROUBLE: `why_out` is a sentence about it. */
 enum reply_kind oauth_exchange(const struct oauth *oauth, struct form *form,
 			       struct reply *reply_out, char why_out[OAUTH_WHY_MAX]);
 

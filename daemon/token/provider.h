@@ -1,7 +1,6 @@
 /* provider.h: where the providers of OAuth2 are, and what they want to hear. Room daemon/token:
  * pure. */
 #pragma once
-#include <stdbool.h>
 #include "daemon/config.h"
 
 /* Ours has 60 octets beside the tenant. */

@@ -1,7 +1,6 @@
 /* redirect.h: the request with which a browser comes back from the provider (RFC 6749 section
  * 4.1.2) -> plain data. Room daemon/token: pure. Octets from outside. */
 #pragma once
-#include <stddef.h>
 
 #define REDIRECT_HEAD_MAX  (8 * 1024) /* octets of a request */
 #define REDIRECT_CODE_MAX  4096

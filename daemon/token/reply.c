@@ -2,7 +2,6 @@
 #define _GNU_SOURCE
 #include "daemon/token/reply.h"
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include "daemon/json.h"
@@ -14,30 +13,22 @@
 #define INTERVAL_S      5 /* RFC 8628 section 3.2 */
 #define INTERVAL_MOST_S 120
 
-/* VSCHAR of RFC 6749 appendix A */
-static bool is_printable(const char *text)
-{
-	for (; *text; text++) {
-		if (*text < 0x20 || *text > 0x7E)
-			return false;
-	}
-	return true;
-}
-
-/* False: it is there, but is no text that can be used. */
+/* False: it is there, but is no text that can be used: VSCHAR alone may be in it (RFC 6749 appendix
+ * A). */
 static bool take_text(const struct json *json, const char *key, char *text_out, size_t size)
 {
 	const char *text = json_text(json, key);
 	text_out[0] = '\0';
 	if (!text)
 		return !json_has(json, key);
-	if (strlen(text) >= size || !is_printable(text))
+	if (strlen(text) >= size || !value_is_printable(text))
 		return false;
 	memcpy(text_out, text, strlen(text) + 1);
 	return true;
 }
 
-/* A number, which some servers send as a text. */
+/* A number, which some servers send as a text. What is less than a second, or no whole number, is
+ * no time at all: the usual one counts. */
 static int64_t take_seconds(const struct json *json, const char *key, int64_t usual, int64_t most)
 {
 	const char *text = json_text(json, key);
@@ -47,7 +38,7 @@ static int64_t take_seconds(const struct json *json, const char *key, int64_t us
 		seconds = (int64_t)read;
 	else if (!text && json_has(json, key))
 		seconds = json_number(json, key);
-	return seconds < 0 ? 0 : seconds > most ? most : seconds;
+	return seconds < 1 ? usual : seconds > most ? most : seconds;
 }
 
 /* For a person to read: the first line, and nothing that a terminal would act on. */

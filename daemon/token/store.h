@@ -3,8 +3,6 @@
  * One line of JSON, replaced as a whole and durable before anybody acts on what it says. Who
  * changes it holds the lock of the source, from the look at it to the write. */
 #pragma once
-#include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 #include "daemon/digest.h"
 #include "daemon/token/reply.h"

@@ -9,6 +9,7 @@ from certs import certs
 from harness import needs_root, require, rows, wait_for
 from hostile import Server
 from names import Etc, Names
+from tokens import CLIENT, Tokens
 
 SOON = 20
 
@@ -93,14 +94,31 @@ enum nss_status _nss_own_gethostbyname2_r(const char *name, int family, struct h
 """
 
 
+def libraries(place):
+    folder = place.make("libraries")
+    subprocess.run(["gcc", "-shared", "-fPIC", "-x", "c", "-", "-o", os.path.join(folder, "libnss_own.so.2")],
+                   input=SERVICE.encode(), check=True)
+    return folder
+
+
 @needs_root
 @rows([("asked first", "own [NOTFOUND=continue] files dns"), ("asked last", "files dns own")])
 def test_library(place, switch):
     """It was loaded before: from within it can't be."""
-    folder = place.make("libraries")
-    subprocess.run(["gcc", "-shared", "-fPIC", "-x", "c", "-", "-o", os.path.join(folder, "libnss_own.so.2")],
-                   input=SERVICE.encode(), check=True)
-    delivers(place, Etc(place, resolver=Names(place).address, switch=switch, libraries=folder), "own.example")
+    delivers(place, Etc(place, resolver=Names(place).address, switch=switch, libraries=libraries(place)), "own.example")
+
+
+@needs_root
+def test_library_of_a_provider(place):
+    """So does who asks for tokens."""
+    etc = Etc(place, switch="own [NOTFOUND=continue] files", libraries=libraries(place))
+    tokens = Tokens(place, cert="good")
+    seed = place.file("seed", tokens.new_refresh() + "\n")
+    text = account(place, Server(place), oauth="custom", client_id=CLIENT, token_file=seed, ca_file=certs().ca,
+                   token_url=tokens.url.replace("127.0.0.1", "localhost") + "/token")
+    with place.gateway(config=place.config(text), wrapper=etc.wrapper) as gateway:
+        wait_for(lambda: tokens.requests, SOON, lambda: gateway.log())
+        require(" died of signal" not in gateway.log(), gateway.log())
 
 
 def mended(place, etc, host, words, mend):

@@ -1,8 +1,10 @@
 """Login by token: had by refresh, renewed in time, kept through deaths; and the one-time sign-in of a person."""
 
 import base64
+import contextlib
 import json
 import os
+import pty
 import pwd
 import re
 import socket
@@ -437,6 +439,23 @@ def test_device_flow(place):
     no_secret_in(sign_in.text, tokens)
     with bed.gateway():
         bed.delivers()
+
+
+@rows([("a terminal", True), ("nothing", False)])
+def test_said_to(place, is_terminal):
+    """Its jail lets it ask what it has there, and type nothing."""
+    tokens = Tokens(place)
+    bed = Bed(place, tokens, device_url=tokens.url + "/devicecode", scope="mail offline")
+    ours, theirs = pty.openpty() if is_terminal else (os.open(os.devnull, os.O_RDONLY), os.open(os.devnull, os.O_RDWR))
+    with open(ours, "rb", buffering=0) as screen:
+        process = subprocess.Popen([place.program, "login", "-c", bed.config, "office"], stdin=theirs, stdout=theirs, stderr=theirs)
+        os.close(theirs)
+        text = b""
+        with contextlib.suppress(OSError):  # how a terminal ends
+            while octets := screen.read(4096):
+                text += octets
+        equal(process.wait(60), 0, text)
+    require(not is_terminal or b"Signed in" in text, text)
 
 
 @rows([(error, error) for error in ("access_denied", "expired_token", "authorization_declined")])

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -629,6 +630,18 @@ static int signal_neighbour(void)
 	return -EPERM;
 }
 
+/* Whoever owns a descriptor is sent a signal when something comes; F_SETSIG says which. */
+static int own_descriptor(void)
+{
+	return CALL(SYS_fcntl, 2, F_SETOWN, parent);
+}
+
+/* As if it were typed at the terminal of who started us. Allowed, it fails where there is none. */
+static int type_ahead(void)
+{
+	return CALL(SYS_ioctl, 0, TIOCSTI, "\n");
+}
+
 /* --- memory ----------------------------------------------------------------------------------- */
 
 static int map_code(void)
@@ -934,6 +947,8 @@ static const struct attempt {
 	ATTEMPT(kill_thread),
 	ATTEMPT(limit_other),
 	ATTEMPT(signal_neighbour),
+	ATTEMPT(own_descriptor),
+	ATTEMPT(type_ahead),
 	ATTEMPT(map_code),
 	ATTEMPT(make_code),
 	ATTEMPT(memory_file),

@@ -41,6 +41,7 @@ ENDS = {
     "courier": {**dict.fromkeys([*OPENING, *MOVING], "EACCES"), **dict.fromkeys(GIVING, "EPERM"), "link_in": "EXDEV",
                 "take_capabilities": "EPERM", "signal_neighbour": "EPERM", "other_message": "ENOENT",
                 "chmod_library": "allowed", "look_outside": "allowed", "fork_library": "allowed", "map_code": "allowed", "make_code": "allowed",
+                "own_descriptor": "allowed",
                 "memory_file": "allowed", "descriptors": None, "control_message": None, **dict.fromkeys(OWN, "allowed")},
     # its server, and those who know names, need sockets; Landlock says which ports they reach. Its descriptor 3 is its
     # own connection. One is the folder of tokens: it sees by their times that somebody has signed in, and can open none
@@ -52,7 +53,7 @@ ENDS = {
 }
 ENDS["keeper"] = ENDS["courier"]
 # who asks a provider, and who only reads a file that is open
-ENDS["token"] = {**SMTP, **dict.fromkeys(["socket_inet", "socket_inet6", "socket_netlink", "map_code", "make_code"], "allowed"),
+ENDS["token"] = {**SMTP, **dict.fromkeys(["socket_inet", "socket_inet6", "socket_netlink"], "allowed"), "map_code": "EACCES",
                  # it may connect to anybody, and the tokens are its own
                  **dict.fromkeys(["connect_tcp", "bind_tcp", "read_tokens", "read_token"], "allowed"),
                  **dict.fromkeys(["socket_mptcp", "fast_open_fresh", "filter_socket"]), "socket_raw": "EPERM",
@@ -113,7 +114,7 @@ def test_free(place):
     door.listen()
     # what this kernel has not, and what fails for want of a socket, a process or a program before it is denied
     known = {"connect_any": "ENOTSOCK", "accept_any": "ENOTSOCK", "socket_mptcp": "EPROTONOSUPPORT", "bind_any": "ENOTSOCK", "listen_any": "ENOTSOCK", "take_descriptor": "EBADF",
-             "enter_namespace": "EINVAL", "control_message": "ENOTSOCK", "load_bpf": "EINVAL"}
+             "enter_namespace": "EINVAL", "type_ahead": "ENOTTY", "control_message": "ENOTSOCK", "load_bpf": "EINVAL"}
     if subprocess.run(["unshare", "--user", "true"], capture_output=True).returncode != 0:
         known.update(clone_user="EPERM", unshare_user="EPERM")  # nobody may in a chroot
     with open(place.file("mail", SECRET), "rb") as mail, socket.create_server(("127.0.0.1", 0)) as listening:

@@ -74,6 +74,7 @@ GENUINE = [
     ("a bad one of its own on top", lambda: field(scan(subject="other")) + signed()),
     ("a bad one of its own below", lambda: (lambda m: field(m) + field(scan(subject="other")) + m)(scan())),
     ("an encoding that is none, unsigned", lambda: on_top(signed(), "Content-Transfer-Encoding: 7bit\n")),
+    ("a Cc that is not signed, as README says", lambda: on_top(signed(), "Cc: other@example.org\n")),
 ]
 
 
@@ -151,6 +152,11 @@ TRAPS = [
     ("no such key", lambda: signed(selector="other"), of_example("its key is not to be found")),
     ("a selector that is no name", lambda: signed(selector="a b"), of_example("its key is not to be found")),
     ("From unsigned", lambda: signed().replace(b"h=from", b"h=x-from"), None),
+    *[(f"18 h= with {name}", lambda o=one: signed(include_headers=[*FIELDS, o]), of_example("it leaves Content-Type unsigned"))
+      for name, one in (("an empty name", ""), ("a shorter one", "content"), ("a longer one", "content-type-x"))],
+    ("18 an empty name, and another Content-Type",
+     lambda: signed(include_headers=[*FIELDS, ""]).replace(b"=b0undary", b"=another", 1),
+     of_example("it leaves Content-Type unsigned")),
 ]
 
 
@@ -731,3 +737,13 @@ def test_look(place):
     prover = Prover(place, PROVER, resolver=names.address)
     equal(prover.ask(kind=LOOK).unsure, 0)
     equal(len(names.asked), 1)
+
+
+def test_question_that_another_took(place):
+    """Woken for nothing it closes nothing: the next descriptor would have the number of its standard input."""
+    program = place.file("prover", "#!/bin/sh\nexec strace -D -o /dev/null -e trace=recvmsg -e inject=recvmsg:error=EAGAIN:when=1 "
+                         f"{PROVER} \"$@\"\n")
+    os.chmod(program, 0o755)
+    prover = Prover(place, program)
+    equal(prover.ask(signed()).verdict, SIGNED)
+    equal(os.readlink(f"/proc/{prover.process.pid}/fd/0"), os.devnull)

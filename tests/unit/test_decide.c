@@ -807,12 +807,13 @@ static void ends(void **state)
 	}
 }
 
-/* Who logged in sends as himself, in the envelope and in From, whatever the routes say. */
+/* Who logged in sends as himself, in the envelope and in From, whatever the routes say; and nobody
+ * is asked who signed the mail of one who does not. */
 static void sending_as(void **state)
 {
 	(void)state;
 	static const char own[] = SHARE "@lan cam cam@x, *@cam.x\n@lan box box@x\n@lan any\n"
-					"@office boss boss@x\n[route a]\n";
+					"@office boss boss@x\n[route a]\nauth = dkim\n[route b]\n";
 	static const struct {
 		const char *login, *sender, *from;
 		enum facts_from state;
@@ -851,6 +852,10 @@ static void sending_as(void **state)
 		const char *end = name_of(decide_routes(&rules, &facts, routes, &count));
 		if (strcmp(early, rows[i].early) != 0 || strcmp(end, rows[i].end) != 0)
 			fail_msg("row %zu: early %s, end %s", i, early, end);
+		unsigned wanted = decide_proofs_wanted(&rules, &facts);
+		bool matters = rows[i].state == FACTS_FROM_ONE && strcmp(rows[i].end, "none") == 0;
+		if (wanted != (matters ? PROOF_DKIM : 0))
+			fail_msg("row %zu: wanted %u", i, wanted);
 	}
 	rules_done(&rules);
 }

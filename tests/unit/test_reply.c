@@ -24,8 +24,14 @@ static const struct {
 	  200, REPLY_TOKEN, "a", "1//r", 86399, "", "" },
 	/* nobody says how long, or what nobody can mean */
 	{ "{\"access_token\":\"a\"}", 200, REPLY_TOKEN, "a", "", 3600, "", "" },
-	{ "{\"access_token\":\"a\",\"expires_in\":-5}", 200, REPLY_TOKEN, "a", "", 0, "", "" },
-	{ "{\"access_token\":\"a\",\"expires_in\":1e99}", 200, REPLY_TOKEN, "a", "", 0, "", "" },
+	{ "{\"access_token\":\"a\",\"expires_in\":-5}", 200, REPLY_TOKEN, "a", "", 3600, "", "" },
+	{ "{\"access_token\":\"a\",\"expires_in\":1e99}", 200, REPLY_TOKEN, "a", "", 3600, "", "" },
+	{ "{\"access_token\":\"a\",\"expires_in\":0}", 200, REPLY_TOKEN, "a", "", 3600, "", "" },
+	{ "{\"access_token\":\"a\",\"expires_in\":\"0\"}", 200, REPLY_TOKEN, "a", "", 3600, "",
+	  "" },
+	{ "{\"access_token\":\"a\",\"expires_in\":null}", 200, REPLY_TOKEN, "a", "", 3600, "", "" },
+	{ "{\"access_token\":\"a\",\"expires_in\":3600.0}", 200, REPLY_TOKEN, "a", "", 3600, "",
+	  "" },
 	{ "{\"access_token\":\"a\",\"expires_in\":9000000000000}", 200, REPLY_TOKEN, "a", "",
 	  366 * 86400, "", "" },
 	/* no token, or none that can be shown */
@@ -115,6 +121,17 @@ static const struct {
 } devices[] = {
 	{ CODES "i\":\"https://d.example/\",\"expires_in\":1800,\"interval\":7}", 200, REPLY_TOKEN,
 	  "https://d.example/", 900, 7 },
+	/* without a moment between them it would be asked back to back */
+	{ CODES "i\":\"https://d.example/\",\"expires_in\":0,\"interval\":0}", 200, REPLY_TOKEN,
+	  "https://d.example/", 900, 5 },
+	{ CODES "i\":\"https://d.example/\",\"interval\":null}", 200, REPLY_TOKEN,
+	  "https://d.example/", 900, 5 },
+	{ CODES "i\":\"https://d.example/\",\"interval\":5.0}", 200, REPLY_TOKEN,
+	  "https://d.example/", 900, 5 },
+	{ CODES "i\":\"https://d.example/\",\"interval\":\"-1\"}", 200, REPLY_TOKEN,
+	  "https://d.example/", 900, 5 },
+	{ CODES "i\":\"https://d.example/\",\"interval\":3600}", 200, REPLY_TOKEN,
+	  "https://d.example/", 900, 120 },
 	/* Google's word for it */
 	{ CODES "l\":\"https://www.google.com/device\",\"expires_in\":60}", 200, REPLY_TOKEN,
 	  "https://www.google.com/device", 60, 5 },

@@ -194,12 +194,28 @@ static void distances(void **state)
 	assert_int_equal(value_distance(longest + 1, longest + 1, 3), 0);
 }
 
+/* Each octet there is. */
+static void octets(void **state)
+{
+	static const char digits[] = "0123456789abcdef", capitals[] = "0123456789ABCDEF";
+	(void)state;
+	for (int octet = 1; octet < 256; octet++) {
+		const char text[] = { 'a', (char)octet, 'b', '\0' };
+		const char *small = strchr(digits, octet), *capital = strchr(capitals, octet);
+		int hex = small ? (int)(small - digits) : capital ? (int)(capital - capitals) : -1;
+		assert_int_equal(value_is_printable(text), octet >= 0x20 && octet < 0x7F);
+		assert_int_equal(value_hex((char)octet), hex);
+	}
+	assert_true(value_is_printable(""));
+	assert_int_equal(value_hex('\0'), -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sizes),      cmocka_unit_test(seconds),   cmocka_unit_test(modes),
 		cmocka_unit_test(yes_and_no), cmocka_unit_test(numbers),   cmocka_unit_test(words),
-		cmocka_unit_test(lists),      cmocka_unit_test(distances),
+		cmocka_unit_test(lists),      cmocka_unit_test(distances), cmocka_unit_test(octets),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
