@@ -30,7 +30,12 @@ static const struct jail_call calls[] = {
 	JAIL_CALL(close_range, "libc"),
 	JAIL_CALL(dup, "descriptors"),
 	JAIL_CALL(dup3, "descriptors of the template"),
-	JAIL_CALL(fcntl, "descriptors"),
+	/* no F_SETOWN, which sends signals */
+	JAIL_ONLY(fcntl, "may a descriptor be written to?", { 1, JAIL_WORD, F_GETFL }),
+	JAIL_ONLY(fcntl, "frames are not waited for", { 1, JAIL_WORD, F_SETFL }),
+	JAIL_ONLY(fcntl, "folders", { 1, JAIL_WORD, F_SETFD }),
+	JAIL_ONLY(fcntl, "folders; descriptors of the template", { 1, JAIL_WORD, F_DUPFD_CLOEXEC }),
+	JAIL_ONLY(fcntl, "frames: room in the pipe", { 1, JAIL_WORD, F_SETPIPE_SZ }),
 	JAIL_CALL(pipe2, "frames"),
 	JAIL_CALL(ppoll, "waiting"),
 	JAIL_CALL(epoll_pwait, "waiting"),

@@ -30,7 +30,7 @@ SMTP = {**dict.fromkeys([*OPENING, *GIVING, "remove_outside", "remove_ledger", "
 ENDS = {
     "child": {"other_message": "ENOENT", "descriptors": 2, "control_socket": "EBADF"},
     "template": {"other_message": "ENOENT", "descriptors": 6, "fork_library": "allowed", "control_message": None},
-    "session": {**SMTP, "descriptors": 7, "control_message": None},
+    "session": {**SMTP, "descriptors": 6, "control_message": None},
     "listener": {**SMTP, "fork_library": "allowed", "accept_any": "ENOTSOCK", "descriptors": None,
                  "control_message": None},
     "keys": {"control_message": None},
@@ -40,9 +40,9 @@ ENDS = {
                 "look_outside": "allowed", "descriptors": 12, "control_message": None},
     "courier": {**dict.fromkeys([*OPENING, *MOVING], "EACCES"), **dict.fromkeys(GIVING, "EPERM"), "link_in": "EXDEV",
                 "take_capabilities": "EPERM", "signal_neighbour": "EPERM", "other_message": "ENOENT",
-                "chmod_library": "allowed", "look_outside": "allowed", "fork_library": "allowed", "map_code": "allowed", "make_code": "allowed",
-                "own_descriptor": "allowed",
-                "memory_file": "allowed", "descriptors": None, "control_message": None, **dict.fromkeys(OWN, "allowed")},
+                "chmod_library": "allowed", "look_outside": "allowed", "fork_library": "allowed", "map_code": "allowed",
+                "make_code": "allowed", "memory_file": "allowed", "descriptors": None, "control_message": None,
+                **dict.fromkeys(OWN, "allowed")},
     # its server, and those who know names, need sockets; Landlock says which ports they reach. Its descriptor 3 is its
     # own connection. One is the folder of tokens: it sees by their times that somebody has signed in, and can open none
     "puller": {**SMTP, **dict.fromkeys("socket_inet socket_inet6 socket_netlink".split(), "allowed"),
