@@ -248,6 +248,19 @@ int wait_or_wake(int fd, short events, int wake_fd, int64_t deadline_ms)
 	}
 }
 
+ssize_t pass_and_receive(int socket_fd, const void *question, size_t size, void *answer,
+			 size_t room, int wake_fd, int64_t deadline_ms)
+{
+	size_t none = 0;
+	/* a late answer to an earlier question is nobody's any more */
+	while (recv(socket_fd, answer, room, MSG_DONTWAIT) > 0)
+		;
+	int error = pass_fds_now(socket_fd, question, size, NULL, 0);
+	if (!error)
+		error = wait_or_wake(socket_fd, POLLIN, wake_fd, deadline_ms);
+	return error ? error : receive_fds(socket_fd, answer, room, NULL, &none, 0);
+}
+
 int64_t monotonic_ms(void)
 {
 	struct timespec now;

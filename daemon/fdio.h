@@ -62,6 +62,12 @@ int wait_readable(int fd, int64_t deadline_ms);
  * latter, or another -errno. */
 int wait_or_wake(int fd, short events, int wake_fd, int64_t deadline_ms);
 
+/* One question and its answer on a seqpacket socket, without descriptors; what lies there from
+ * earlier ones is thrown away. Returns octets of the answer; 0 at end of file; -ETIMEDOUT and
+ * -EINTR as above, or another -errno. */
+ssize_t pass_and_receive(int socket_fd, const void *question, size_t size, void *answer,
+			 size_t room, int wake_fd, int64_t deadline_ms);
+
 /* Now, on the monotonic clock (milliseconds). */
 int64_t monotonic_ms(void);
 

@@ -2,7 +2,6 @@
 #define _GNU_SOURCE
 #include "daemon/secret.h"
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include "daemon/fdio.h"
@@ -11,16 +10,10 @@ int secret_ask(int socket_fd, bool refused, int64_t deadline_ms, int wake_fd,
 	       struct secret_answer *answer_out)
 {
 	const struct secret_question question = { .refused = refused };
-	size_t none = 0;
-	/* a late answer to an earlier question is nobody's any more */
-	while (recv(socket_fd, answer_out, sizeof *answer_out, MSG_DONTWAIT) > 0)
-		;
-	if (pass_fds_now(socket_fd, &question, sizeof question, NULL, 0) != 0)
-		return -EPIPE;
-	int error = wait_or_wake(socket_fd, POLLIN, wake_fd, deadline_ms);
-	if (error)
-		return error == -ETIMEDOUT || error == -EINTR ? error : -EPIPE;
-	ssize_t got = receive_fds(socket_fd, answer_out, sizeof *answer_out, NULL, &none, 0);
+	ssize_t got = pass_and_receive(socket_fd, &question, sizeof question, answer_out,
+				       sizeof *answer_out, wake_fd, deadline_ms);
+	if (got == -ETIMEDOUT || got == -EINTR)
+		return (int)got;
 	if (got != sizeof *answer_out || answer_out->kind < SECRET_PASSWORD ||
 	    answer_out->kind > SECRET_NEVER ||
 	    !memchr(answer_out->text, '\0', sizeof answer_out->text))

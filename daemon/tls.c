@@ -9,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 #include <time.h>
+#include "daemon/base64.h"
 #include "daemon/tls_inner.h"
 #include "policy/value.h"
 
@@ -227,18 +228,11 @@ void tls_describe(const struct tls *tls, char *text, size_t size)
 
 /* --- trust ------------------------------------------------------------------------------------ */
 
-static int hex_digit(char c)
-{
-	static const char digits[] = "0123456789abcdef";
-	const char *at = c ? strchr(digits, c >= 'A' && c <= 'F' ? c - 'A' + 'a' : c) : NULL;
-	return at ? (int)(at - digits) : -1;
-}
-
 static bool read_hex(const char *text, uint8_t pin[PIN_SIZE])
 {
 	size_t digits = 0;
 	for (; *text; text++) {
-		int digit = hex_digit(*text);
+		int digit = value_hex(*text);
 		if (*text == ':')
 			continue;
 		if (digit < 0 || digits == (size_t)PIN_SIZE * 2)
@@ -249,29 +243,19 @@ static bool read_hex(const char *text, uint8_t pin[PIN_SIZE])
 	return digits == (size_t)PIN_SIZE * 2;
 }
 
-static bool read_base64(const char *text, uint8_t pin[PIN_SIZE])
-{
-	gnutls_datum_t in = { (unsigned char *)(uintptr_t)text, (unsigned)strlen(text) }, out;
-	if (gnutls_base64_decode2(&in, &out) != 0)
-		return false;
-	bool good = out.size == PIN_SIZE;
-	if (good)
-		memcpy(pin, out.data, PIN_SIZE);
-	gnutls_free(out.data);
-	return good;
-}
-
 static int verify_pin(const struct chain *chain, const char *pins, char *why)
 {
 	uint8_t found[PIN_SIZE], pin[PIN_SIZE];
-	size_t size = sizeof found;
+	size_t size = sizeof found, read;
 	char item[128], text[PIN_SIZE * 2 + 1];
 	bool fits;
 	if (gnutls_x509_crt_get_key_id(chain->list[0], GNUTLS_KEYID_USE_SHA256, found, &size) != 0)
 		return -EACCES;
 	while (value_next(&pins, item, sizeof item, &fits)) {
-		if ((read_hex(item, pin) || read_base64(item, pin)) &&
-		    memcmp(pin, found, PIN_SIZE) == 0)
+		bool good =
+			read_hex(item, pin) ||
+			(base64_read(item, strlen(item), pin, PIN_SIZE, &read) && read == PIN_SIZE);
+		if (good && memcmp(pin, found, PIN_SIZE) == 0)
 			return 0;
 	}
 	for (size_t i = 0; i < PIN_SIZE; i++)

@@ -21,6 +21,7 @@ struct tls_key {
 	gnutls_privkey_t key;
 	gnutls_x509_crt_t list[TLS_CERTIFICATES];
 	unsigned count;
+	struct tls_public public;
 };
 
 void tls_key_free(struct tls_key *key)
@@ -143,18 +144,29 @@ static bool is_pair(const struct tls_key *key, char *why)
 	return good;
 }
 
-static bool fits(const struct tls_key *key, char *why)
+/* What everybody may know, written out once. */
+static bool publish(struct tls_key *key, char *why)
 {
-	size_t size = 0;
+	struct tls_public *public = &key->public;
+	unsigned bits = 0;
+	public->algorithm = (uint32_t)gnutls_privkey_get_pk_algorithm(key->key, &bits);
+	public->bits = bits;
 	for (unsigned i = 0; i < key->count; i++) {
-		size_t one = 0;
-		gnutls_x509_crt_export(key->list[i], GNUTLS_X509_FMT_DER, NULL, &one);
-		size += one + sizeof(uint32_t);
+		uint8_t *at = public->chain + public->size;
+		uint32_t length;
+		size_t room = TLS_CHAIN_MAX - public->size, size = room - sizeof length;
+		if (room <= sizeof length ||
+		    gnutls_x509_crt_export(key->list[i], GNUTLS_X509_FMT_DER, at + sizeof length,
+					   &size) != 0) {
+			snprintf(why, TLS_WHY_MAX,
+				 "tls_cert: the certificates are too big, fewer are expected");
+			return false;
+		}
+		length = (uint32_t)size;
+		memcpy(at, &length, sizeof length);
+		public->size += length + (uint32_t)sizeof length;
 	}
-	if (size > TLS_CHAIN_MAX)
-		snprintf(why, TLS_WHY_MAX,
-			 "tls_cert: the certificates are too big, fewer are expected");
-	return size <= TLS_CHAIN_MAX;
+	return true;
 }
 
 int tls_key_load(int cert_fd, int key_fd, struct tls_key **key_out, char why_out[TLS_WHY_MAX])
@@ -162,7 +174,7 @@ int tls_key_load(int cert_fd, int key_fd, struct tls_key **key_out, char why_out
 	struct tls_key *key = calloc(1, sizeof *key);
 	snprintf(why_out, TLS_WHY_MAX, "out of memory");
 	if (key && load_certificates(key, cert_fd, why_out) && load_private(key, key_fd, why_out) &&
-	    is_pair(key, why_out) && fits(key, why_out)) {
+	    is_pair(key, why_out) && publish(key, why_out)) {
 		*key_out = key;
 		return 0;
 	}
@@ -245,22 +257,9 @@ int tls_key_make(const char *host, char **cert_out, char **key_out)
 
 /* --- using ------------------------------------------------------------------------------------ */
 
-void tls_key_public(const struct tls_key *key, struct tls_public *public_out)
+const struct tls_public *tls_key_public(const struct tls_key *key)
 {
-	unsigned bits = 0;
-	public_out->algorithm = (uint32_t)gnutls_privkey_get_pk_algorithm(key->key, &bits);
-	public_out->bits = bits;
-	public_out->size = 0;
-	for (unsigned i = 0; i < key->count; i++) {
-		uint8_t *at = public_out->chain + public_out->size;
-		size_t size = TLS_CHAIN_MAX - public_out->size - sizeof(uint32_t);
-		if (gnutls_x509_crt_export(key->list[i], GNUTLS_X509_FMT_DER, at + sizeof(uint32_t),
-					   &size) != 0)
-			return;
-		const uint32_t length = (uint32_t)size;
-		memcpy(at, &length, sizeof length);
-		public_out->size += length + (uint32_t)sizeof length;
-	}
+	return &key->public;
 }
 
 ssize_t tls_key_sign(const struct tls_key *key, uint32_t algorithm, const void *hash, size_t size,

@@ -21,7 +21,8 @@ int tls_key_make(const char *host, char **cert_out, char **key_out);
 /* Is the time of the first certificate over? */
 bool tls_key_is_over(const struct tls_key *key);
 
-void tls_key_public(const struct tls_key *key, struct tls_public *public_out);
+/* Lives as long as the key. */
+const struct tls_public *tls_key_public(const struct tls_key *key);
 
 /* As in struct tls_signer. */
 ssize_t tls_key_sign(const struct tls_key *key, uint32_t algorithm, const void *hash, size_t size,

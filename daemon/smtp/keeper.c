@@ -325,12 +325,10 @@ static void answer(struct visitor *visitor, enum vault_verdict verdict)
 
 static void answer_chain(struct visitor *visitor)
 {
-	static struct tls_public public;
+	static const struct tls_public none;
 	const struct tls_key *key = keeper.places[visitor->place].key;
-	public.size = 0;
-	if (key)
-		tls_key_public(key, &public);
-	send_answer(visitor, &public, offsetof(struct tls_public, chain) + public.size);
+	const struct tls_public *public = key ? tls_key_public(key) : &none;
+	send_answer(visitor, public, offsetof(struct tls_public, chain) + public->size);
 }
 
 static void answer_key(struct visitor *visitor, const struct vault_question *question)

@@ -1,8 +1,6 @@
 /* vault.c: a session's questions to the keeper. Never keeps what it is told. */
 #define _GNU_SOURCE
 #include "daemon/smtp/vault.h"
-#include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include "daemon/fdio.h"
@@ -20,20 +18,14 @@ int vault_visit(int link_fd, const struct facts_peer *peer)
 
 #define HEAD offsetof(struct vault_question, octets)
 
-/* One packet each way. Returns octets of the answer, or -1. */
+/* One packet each way. Returns octets of the answer, or less than 0. */
 static ssize_t ask(const struct vault *vault, const struct vault_question *question, void *answer,
 		   size_t room)
 {
-	size_t none = 0;
 	if (vault->fd < 0)
 		return -1;
-	/* a late answer to an earlier question is nobody's any more */
-	while (recv(vault->fd, answer, room, MSG_DONTWAIT) > 0)
-		;
-	if (pass_fds_now(vault->fd, question, HEAD + question->size, NULL, 0) != 0 ||
-	    wait_or_wake(vault->fd, POLLIN, vault->wake_fd, vault->deadline_ms) != 0)
-		return -1;
-	return receive_fds(vault->fd, answer, room, NULL, &none, 0);
+	return pass_and_receive(vault->fd, question, HEAD + question->size, answer, room,
+				vault->wake_fd, vault->deadline_ms);
 }
 
 enum vault_verdict vault_chain(const struct vault *vault, struct tls_public *public_out)
