@@ -321,8 +321,10 @@ static void check_listeners(const struct config *config, struct findings *findin
 		warn_of_listener(listener, what, findings);
 	}
 	if (boss_check_keys(config, error) != 0)
-		print_finding(findings, "certificates", false, error,
-			      "give tls_cert and tls_key the files of one pair, in PEM");
+		print_finding(
+			findings, "listeners", false, error,
+			"give tls_cert and tls_key the files of one pair, in PEM, and users one "
+			"that we can read");
 }
 
 int verb_check(const struct options *options)
