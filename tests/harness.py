@@ -225,7 +225,11 @@ class Gateway:
         self.process = None
         self.ports = {}
 
+    def runs(self):
+        return self.process is not None and self.process.poll() is None
+
     def start(self, ready=True):
+        require(not self.runs(), "it runs already, and would not be ended")
         self.offset = os.path.getsize(self.log_path) if os.path.exists(self.log_path) else 0
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(self.arguments, stderr=log, stdout=log, env=self.environment)
@@ -297,8 +301,7 @@ class Gateway:
         self.process.wait(20)
 
     def __enter__(self):
-        runs = self.process and self.process.poll() is None
-        return self if runs else self.start()
+        return self if self.runs() else self.start()
 
     def __exit__(self, kind, value, trace):
         if kind is None:

@@ -37,6 +37,7 @@ struct mail {
 	bool breaks;   /* the connection, where it is asked about */
 	bool vanishes; /* while it is fetched */
 	bool stuck;    /* can't be moved or removed */
+	bool awaited;  /* the run ends when all of these are gone */
 	unsigned copies;
 	unsigned comes; /* with this look at the mailbox */
 };
@@ -227,6 +228,17 @@ enum conn_result conn_flag(struct conn *conn, const uint32_t *uids, size_t count
 	return CONN_OK;
 }
 
+static bool are_awaited_gone(void)
+{
+	bool any = false;
+	for (const struct mail *mail = server.mails; mail->uid; mail++) {
+		if (mail->awaited && !mail->gone)
+			return false;
+		any |= mail->awaited;
+	}
+	return any;
+}
+
 static enum conn_result remove_mails(const uint32_t *uids, size_t count)
 {
 	if (any_stuck(uids, count))
@@ -236,6 +248,8 @@ static enum conn_result remove_mails(const uint32_t *uids, size_t count)
 		if (mail)
 			mail->gone = true;
 	}
+	if (are_awaited_gone())
+		end_run();
 	return CONN_OK;
 }
 
@@ -511,7 +525,8 @@ static void test_slow_message(void **state)
 	static const enum reason slow[] = { REASON_DEADLINE, REASON_NONE, REASON_NONE };
 	(void)state;
 	server.mails[1].comes = server.mails[2].comes = 3;
-	run(slow, false, 7000, -1);
+	server.mails[1].awaited = server.mails[2].awaited = true;
+	run(slow, false, 20000, -1);
 	assert_true(heard[1] >= 2);
 	assert_true(server.mails[1].gone && server.mails[2].gone);
 }
