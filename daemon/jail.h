@@ -55,15 +55,11 @@ struct jail_call {
 #define JAIL_OPTION(name, level, option, reason) \
 	JAIL_ONLY(name, reason, { 1, JAIL_WORD, (level) }, { 2, JAIL_WORD, (option) })
 
-/* What a sanitizer needs for its reports, and to end; no row without one. */
-#ifdef __SANITIZE_ADDRESS__
+/* What a sanitizer needs for its reports, and to end: rows for where there is one. */
 #define JAIL_SANITIZER                                                                \
 	JAIL_CALL(sigaltstack, "the sanitizer"), JAIL_CALL(rt_sigaction, "the same"), \
 		JAIL_CALL(readlink, "the same"), JAIL_CALL(gettid, "the same"),       \
-		JAIL_CALL(sched_yield, "the same"),
-#else
-#define JAIL_SANITIZER
-#endif
+		JAIL_CALL(sched_yield, "the same")
 
 /* Rights on a tree, as much of them as the kernel knows. */
 enum {

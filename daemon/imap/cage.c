@@ -94,7 +94,9 @@ static const struct jail_call calls[] = {
 	JAIL_CALL(stat, "names, to an older libc"),
 	JAIL_CALL(time, "TLS"),
 #endif
-	JAIL_SANITIZER
+#ifdef __SANITIZE_ADDRESS__
+	JAIL_SANITIZER,
+#endif
 };
 
 static struct names_sight seen;

@@ -34,9 +34,11 @@
 
 /* Who looks at a message. */
 static const struct jail_call child_calls[] = {
-	JAIL_SOCKET(AF_INET, SOCK_DGRAM, "names"), JAIL_SOCKET(AF_INET6, SOCK_DGRAM, "the same"),
+	JAIL_SOCKET(AF_INET, SOCK_DGRAM, "names"),
+	JAIL_SOCKET(AF_INET6, SOCK_DGRAM, "the same"),
 	JAIL_SOCKET(AF_INET, SOCK_STREAM, "names, where an answer is long"),
-	JAIL_SOCKET(AF_INET6, SOCK_STREAM, "the same"), JAIL_CALL(connect, "those who know names"),
+	JAIL_SOCKET(AF_INET6, SOCK_STREAM, "the same"),
+	JAIL_CALL(connect, "those who know names"),
 	JAIL_OPTION(setsockopt, IPPROTO_IP, IP_RECVERR, "names: nobody is there"),
 	JAIL_OPTION(setsockopt, IPPROTO_IPV6, IPV6_RECVERR, "the same"),
 	/* with MSG_FASTOPEN they would be a connect that Landlock does not see */
@@ -45,17 +47,23 @@ static const struct jail_call child_calls[] = {
 	JAIL_ONLY(sendmmsg, "names, to another libc", { 3, MSG_FASTOPEN, 0 }),
 	JAIL_CALL(recvfrom, "names"),
 	JAIL_ONLY(ioctl, "names: how much has come", { 1, JAIL_WORD, FIONREAD }),
-	JAIL_CALL(ppoll, "waiting"), JAIL_CALL(openat, "how names are looked up"),
-	JAIL_CALL(read, "that; names over TCP"), JAIL_CALL(pread64, "the message"),
+	JAIL_CALL(ppoll, "waiting"),
+	JAIL_CALL(openat, "how names are looked up"),
+	JAIL_CALL(read, "that; names over TCP"),
+	JAIL_CALL(pread64, "the message"),
 	JAIL_CALL(write, "names over TCP, to another libc"),
 	JAIL_CALL(writev, "names over TCP; what libc says before it aborts"),
-	JAIL_CALL(lseek, "files"), JAIL_CALL(close, "descriptors"),
+	JAIL_CALL(lseek, "files"),
+	JAIL_CALL(close, "descriptors"),
 	JAIL_CALL(fstat, "files, to an older libc"),
-	JAIL_CALL(newfstatat, "files; were those of the names replaced?"), JAIL_CALL(brk, "memory"),
+	JAIL_CALL(newfstatat, "files; were those of the names replaced?"),
+	JAIL_CALL(brk, "memory"),
 	JAIL_ONLY(mmap, "memory, never to be executed", { 2, PROT_EXEC, 0 }),
 	JAIL_ONLY(mprotect, "malloc, when memory runs short", { 2, PROT_EXEC, 0 }),
-	JAIL_CALL(munmap, "memory"), JAIL_CALL(mremap, "memory"),
-	JAIL_CALL(madvise, "memory given back"), JAIL_CALL(futex, "what libraries do once"),
+	JAIL_CALL(munmap, "memory"),
+	JAIL_CALL(mremap, "memory"),
+	JAIL_CALL(madvise, "memory given back"),
+	JAIL_CALL(futex, "what libraries do once"),
 	JAIL_CALL(getrandom, "numbers of questions for names"),
 	JAIL_CALL(getpid, "the same, to an older libc; libcrypto: was it forked?"),
 	/* where the kernel has no vDSO */
@@ -67,10 +75,14 @@ static const struct jail_call child_calls[] = {
 	 * SIGSYS */
 	JAIL_CALL(exit_group, "the end"),
 #ifdef SYS_open /* younger architectures never had these */
-	JAIL_CALL(open, "files, to another libc"), JAIL_CALL(poll, "waiting"),
-	JAIL_CALL(stat, "files, to an older libc"), JAIL_CALL(time, "has a signature expired?"),
+	JAIL_CALL(open, "files, to another libc"),
+	JAIL_CALL(poll, "waiting"),
+	JAIL_CALL(stat, "files, to an older libc"),
+	JAIL_CALL(time, "has a signature expired?"),
 #endif
-	JAIL_SANITIZER
+#ifdef __SANITIZE_ADDRESS__
+	JAIL_SANITIZER,
+#endif
 };
 
 /* Who takes the questions: those too, since nobody can give what he has not. He writes to the log.
