@@ -37,21 +37,25 @@ void tls_key_free(struct tls_key *key)
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-static int read_pem(int fd, gnutls_datum_t *text_out)
-{
-	char *text = NULL;
-	size_t size = 0;
-	int error = read_whole(fd, PEM_MAX, &text, &size);
-	*text_out = (gnutls_datum_t){ (unsigned char *)text, (unsigned)size };
-	return error;
-}
-
 static void wipe(gnutls_datum_t *text)
 {
 	if (text->data)
 		explicit_bzero(text->data, text->size);
 	free(text->data);
 	*text = (gnutls_datum_t){ NULL, 0 };
+}
+
+static int read_pem(int fd, gnutls_datum_t *text_out)
+{
+	char *text = NULL;
+	size_t size = 0;
+	int error = read_whole(fd, PEM_MAX, &text, &size);
+	*text_out = (gnutls_datum_t){ (unsigned char *)text, (unsigned)size };
+	if (!error && size == 0) {
+		wipe(text_out);
+		return -EFBIG;
+	}
+	return error;
 }
 
 static bool load_certificates(struct tls_key *key, int fd, char *why)

@@ -623,8 +623,8 @@ def bad_pairs(place):
     absent = os.path.join(place.folder, "absent.pem")
     return [
         ("no such certificate", absent, key, "absent.pem"), ("no such key", cert, absent, "absent.pem"),
-        ("a folder for a key", cert, place.folder, "tls_key"), ("an empty certificate", empty, key, "tls_cert"),
-        ("an empty key", cert, empty, "tls_key"), ("noise for a certificate", noise, key, "tls_cert"),
+        ("a folder for a key", cert, place.folder, "tls_key"), ("an empty certificate", empty, key, "tls_cert: it is empty"),
+        ("an empty key", cert, empty, "tls_key: it is empty"), ("noise for a certificate", noise, key, "tls_cert"),
         ("noise for a key", cert, noise, "tls_key"), ("the key of another", cert, other, "tls_key"),
         ("the two exchanged", key, cert, "tls_cert"), ("a key with a passphrase", cert, encrypted, "tls_key.*password"),
         ("a public key", cert, public, "tls_key"), ("a certificate alone", cert, None, "tls_key"),
