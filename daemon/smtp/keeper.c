@@ -416,11 +416,13 @@ static void look_at_login(struct visitor *visitor)
 	uint8_t sum[DIGEST_SIZE];
 	sum_login(visitor, visitor->question, sum);
 	/* the same may have been found right while this one waited */
-	bool right = is_known(sum, monotonic_ms()) || is_right(users, visitor->question);
+	bool known = is_known(sum, monotonic_ms());
+	bool right = known || is_right(users, visitor->question);
 	int64_t now_ms = monotonic_ms();
 	forget_question(visitor);
 	if (right) {
-		remember(sum, now_ms);
+		if (!known)
+			remember(sum, now_ms);
 		forgive(&visitor->peer, now_ms);
 		visitor->state = VISITOR_IDLE;
 		answer(visitor, VAULT_YES);

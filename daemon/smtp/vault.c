@@ -76,10 +76,8 @@ ssize_t vault_sign(void *context, uint32_t algorithm, const void *hash, size_t s
 ssize_t vault_decrypt(void *context, const void *text, size_t size,
 		      uint8_t plain_out[TLS_SECRET_SIZE])
 {
-	return use_key(context, VAULT_DECRYPT, 0, text, size, plain_out, TLS_SECRET_SIZE) ==
-			       TLS_SECRET_SIZE
-		       ? TLS_SECRET_SIZE
-		       : -1;
+	ssize_t got = use_key(context, VAULT_DECRYPT, 0, text, size, plain_out, TLS_SECRET_SIZE);
+	return got == TLS_SECRET_SIZE ? got : -1;
 }
 
 enum vault_verdict vault_login(const struct vault *vault, const char *name, const char *password)
