@@ -10,7 +10,7 @@ import time
 
 from devices import (BCRYPT, PASSWORD, SHA512, USERNAME, WELCOME, YESCRYPT, Connected, Network, TlsDevice, b64, hash_of,
                      log_says, logged_in, meanwhile, plain, start_all, users_file, users_line)
-from harness import (COUNT, PATIENCE, PDF, cpu_s, equal, mail, needs_root, part, proc_file, processes, require,
+from harness import (PATIENCE, PDF, cpu_s, equal, mail, needs_root, part, proc_file, processes, require,
                      rows, scan, send, wait_for)
 
 SECRET = "k3YsafeK3ysafe16"
@@ -732,7 +732,7 @@ test_guesses_cost_little.alone = True
 
 # --- what an answer tells ----------------------------------------------------------------------------------------------------
 
-TURNS = 20 if COUNT else 9  # each is answered after a second
+TURNS = 20  # each is answered after a second
 
 
 def timed(port, name, password):
@@ -751,7 +751,7 @@ MIXED = [("one of them", [YESCRYPT]), ("all kinds in one file", [YESCRYPT, SHA51
 
 @rows(MIXED)
 def test_unknown_and_wrong_look_alike(place, settings):
-    """The same words, and medians that differ by less than 15 ms."""
+    """The same words, and medians of 20 that differ by less than 15 ms."""
     lines = [users_line(f"cam{number}", SECRET, setting=setting) for number, setting in enumerate(settings)]
     with with_users(place, *lines) as gateway:
         names = [f"cam{number}" for number in range(len(settings))] + ["nobody"]
