@@ -251,7 +251,14 @@ static int open_base(struct share *share, bool make, char *why_out)
 	return error ? error : sync_folder(share->root_fd);
 }
 
-static int make_id(struct share *share)
+/* Who may write to the share can have given somebody's folder the name of ours at any moment. */
+static int give_id(const struct share *share, char *why_out)
+{
+	int error = check_made(share, share->base_fd, BASE_NAME, why_out);
+	return error ? error : write_id(share->base_fd, "id", share->id);
+}
+
+static int make_id(struct share *share, char *why_out)
 {
 	uint8_t random[DIGEST_SIZE] = { 0 };
 	char hex[DIGEST_HEX];
@@ -259,7 +266,7 @@ static int make_id(struct share *share)
 		return -EIO;
 	digest_hex(random, hex);
 	memcpy(share->id, hex, SHARE_ID_SIZE - 1);
-	return write_id(share->base_fd, "id", share->id);
+	return give_id(share, why_out);
 }
 
 /* First contact: takes the identity that the share has, or gives it one; then remembers it. */
@@ -268,24 +275,23 @@ static int meet(struct share *share, int shares_fd, const char *memory, bool mak
 	int error = open_base(share, make, why_out);
 	if (error == -ENOENT && !make)
 		return 0;
-	/* without a state nobody works in it */
-	if (!error && shares_fd >= 0)
+	bool works = shares_fd >= 0; /* without a state nobody works in it */
+	if (!error && works)
 		error = share_check_own(share, share->base_fd, BASE_NAME, why_out);
-	if (error == -EKEYREJECTED)
-		return error;
-	if (!error)
+	if (!error) {
 		error = read_id(share->base_fd, "id", share->id);
-	if (error == -ENOENT && make)
-		error = make_id(share);
+		if (error == -ENOENT && make)
+			error = make_id(share, why_out);
+		else if (error == -ENOENT)
+			error = works ? check_made(share, share->base_fd, BASE_NAME, why_out) : 0;
+	}
 	if (!error && make)
 		error = write_memory(share, shares_fd, memory);
-	if (error && !(error == -ENOENT && !make)) {
+	if (error && error != -EKEYREJECTED)
 		snprintf(why_out, SHARE_WHY_MAX,
 			 "%.200s can't be used: its folder " BASE_NAME " gives: %s",
 			 share->rules->path, strerror(-error));
-		return error;
-	}
-	return 0;
+	return error;
 }
 
 /* Only one courier meets a share. It may hang on a file system that does not answer: the others
@@ -311,17 +317,15 @@ static int lock_shares(int shares_fd, char *why_out)
 static int restore_id(struct share *share, int shares_fd, const char *remembered, bool make,
 		      char *why_out)
 {
-	int error = share->base_fd < 0 ? 0 : check_made(share, share->base_fd, BASE_NAME, why_out);
-	if (error)
-		return error;
 	strcpy(share->id, remembered);
 	if (!make)
-		return 0;
-	error = lock_shares(shares_fd, why_out);
+		return share->base_fd < 0 ? 0
+					  : check_made(share, share->base_fd, BASE_NAME, why_out);
+	int error = lock_shares(shares_fd, why_out);
 	if (!error && share->base_fd < 0)
 		error = open_base(share, true, why_out);
 	if (!error)
-		error = write_id(share->base_fd, "id", share->id);
+		error = give_id(share, why_out);
 	flock(shares_fd, LOCK_UN);
 	return error;
 }

@@ -103,6 +103,42 @@ def test_folder_of_his_is_not_touched(place):
     os.close(lock)
 
 
+@needs_root
+def test_name_of_ours_for_a_folder_we_never_met(place):
+    """A closed folder of root's: at first contact neither it gets an identity."""
+    field, config = prepare(place)
+    before = sentinel(field)
+    as_his('cd "$1"; mv Private .letterchute', place.share)
+    done = place.run("drop", "-c", config, stdin=scan())
+    equal(done.returncode, 75, done.stderr)
+    require(b"not ours alone" in done.stderr, done.stderr)
+    untouched(before, field)
+
+
+@needs_root
+@rows([(name, name) for name in ("Archive", "Private", "Board")])
+def test_name_of_ours_for_a_folder_of_others_meanwhile(place, name):
+    """Our folder is away at the first look, and somebody's is there at the second, that would make it anew."""
+    field, config, base = met(place)
+    before = sentinel(field)
+    as_his('cd "$1"; mv .letterchute away', place.share)
+    shares, calls = os.path.join(place.state, "shares"), os.path.join(place.folder, "calls")
+    open(calls, "w").close()
+    lock = os.open(shares, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    drop = subprocess.Popen(["strace", "-f", "-qq", "-y", "-o", calls, "-e", "trace=flock", place.program, "drop",
+                             "-c", config], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    place.later(drop.kill)
+    drop.stdin.write(scan())
+    drop.stdin.close()
+    wait_for(lambda: any(shares in call and "EAGAIN" in call for call in open(calls)), 20, "it does not wait")
+    as_his('cd "$1"; mv "$2" .letterchute', place.share, name)
+    os.close(lock)
+    equal(drop.wait(60), 75)
+    require(b"not ours alone" in drop.stderr.read(), "another reason")
+    untouched(before, field)
+
+
 def exchange(share, one, other):
     """As soon as `one` is there."""
     subprocess.run(["python3", "-c", "import ctypes,os,sys\n"
