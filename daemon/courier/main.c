@@ -32,6 +32,7 @@
 #include "daemon/courier/courier.h"
 #include "daemon/courier/folder.h"
 #include "daemon/courier/jails.h"
+#include "daemon/courier/mount.h"
 #include "daemon/courier/probe.h"
 #include "daemon/courier/quarantine.h"
 #include "daemon/fdio.h"
@@ -375,14 +376,15 @@ static void log_finding(void *context, const char *what, bool ok, const char *te
 			const char *remedy)
 {
 	(void)context;
-	if (!ok)
-		log_say(LOG_ERROR, "share", "%s: %s; %s", what, text, remedy);
+	if (*remedy)
+		log_say(ok ? LOG_WARNING : LOG_ERROR, "share", "%s: %s; %s", what, text, remedy);
 }
 
-static void probe_shares(struct courier *courier, probe_told told)
+static void probe_all(struct courier *courier, int mounts_fd, probe_told told)
 {
+	probe_state(&courier->spool, &courier->config, mounts_fd, told, NULL);
 	for (size_t i = 0; i < courier->config.rules.shares_count; i++)
-		probe_share(&courier->spool, &courier->config, i, told, NULL);
+		probe_share(&courier->spool, &courier->config, i, mounts_fd, told, NULL);
 }
 
 /* What lies at the paths of the shares. */
@@ -417,13 +419,13 @@ static bool have_moved(const struct courier *courier, const struct sites *before
 }
 
 /* Does what no message waits for, so that a share which hangs holds up nobody who serves one. */
-static int keep(struct courier *courier)
+static int keep(struct courier *courier, int mounts_fd)
 {
 	struct pollfd wake = { .fd = wake_fd, .events = POLLIN };
 	struct sites sites;
 	look_at_sites(courier, &sites);
 	start_clock(courier);
-	probe_shares(courier, log_finding);
+	probe_all(courier, mounts_fd, log_finding);
 	life_sweep(&courier->spool, &courier->config);
 	while (!stopping && !draining) {
 		tidy(courier);
@@ -445,19 +447,20 @@ static int look(struct courier *courier)
 		char why[SHARE_WHY_MAX] = "";
 		int error = share_open(&courier->config.rules.shares[i], courier->spool.shares_fd,
 				       false, &share, why);
-		dprintf(FD_ASKS, "%zu\t%s\t%lld\t%s\n", i, error ? "away" : "up",
-			error ? -1LL : (long long)share_free(&share), error ? why : "");
+		dprintf(FD_ASKS, "%zu\t%s\t%lld\t%s%s%s\n", i, error ? "away" : "up",
+			error ? -1LL : (long long)share_free(&share), error ? why : "",
+			error ? "; " : "", error ? share_remedy(error) : "");
 		if (!error)
 			share_close(&share);
 	}
 	return 0;
 }
 
-static int check(struct courier *courier, bool forget)
+static int check(struct courier *courier, int mounts_fd, bool forget)
 {
 	for (size_t i = 0; forget && i < courier->config.rules.shares_count; i++)
 		share_forget(&courier->config.rules.shares[i], courier->spool.shares_fd);
-	probe_shares(courier, print_finding);
+	probe_all(courier, mounts_fd, print_finding);
 	return 0;
 }
 
@@ -492,13 +495,15 @@ int main(int argc, char **argv)
 		spool_open(courier.config.gateway.state, SPOOL_SHARES, &courier.spool.shares_fd);
 	else if (!open_spool(&courier))
 		return 70;
+	bool serves = strcmp(argv[1], "run") == 0 || strcmp(argv[1], "alone") == 0;
+	auto_close int mounts_fd = serves || dry ? -1 : mount_open_list();
 	if (!jails_enter(&courier.config))
 		return 70;
 	if (dry)
 		return looks ? look(&courier) : explain(&courier);
 	if (strcmp(argv[1], "keep") == 0)
-		return keep(&courier);
-	if (strcmp(argv[1], "run") == 0 || strcmp(argv[1], "alone") == 0)
+		return keep(&courier, mounts_fd);
+	if (serves)
 		return run(&courier, argv + 2, argc - 2);
-	return check(&courier, strcmp(argv[1], "adopt") == 0);
+	return check(&courier, mounts_fd, strcmp(argv[1], "adopt") == 0);
 }
