@@ -419,13 +419,14 @@ static bool have_moved(const struct courier *courier, const struct sites *before
 }
 
 /* Does what no message waits for, so that a share which hangs holds up nobody who serves one. */
-static int keep(struct courier *courier, int mounts_fd)
+static int keep(struct courier *courier, int *mounts_fd)
 {
 	struct pollfd wake = { .fd = wake_fd, .events = POLLIN };
 	struct sites sites;
 	look_at_sites(courier, &sites);
 	start_clock(courier);
-	probe_all(courier, mounts_fd, log_finding);
+	probe_all(courier, *mounts_fd, log_finding);
+	close_fd(mounts_fd);
 	life_sweep(&courier->spool, &courier->config);
 	while (!stopping && !draining) {
 		tidy(courier);
@@ -502,7 +503,7 @@ int main(int argc, char **argv)
 	if (dry)
 		return looks ? look(&courier) : explain(&courier);
 	if (strcmp(argv[1], "keep") == 0)
-		return keep(&courier, mounts_fd);
+		return keep(&courier, &mounts_fd);
 	if (serves)
 		return run(&courier, argv + 2, argc - 2);
 	return check(&courier, mounts_fd, strcmp(argv[1], "adopt") == 0);

@@ -191,10 +191,10 @@ def size_in(name):
     return int(found.group(1)) if found else None
 
 
-def deliver_many(port, count, clients=4):
-    """So many mails over so many connections; name -> content."""
+def deliver_many(port, seeds, clients=4):
+    """A mail each over a few connections; name -> content."""
     sizes = (300, 4096, 70000, 400000)
-    wanted = {name_of(size, seed): pdf(size, seed) for seed in range(count) for size in [sizes[seed % len(sizes)] + seed]}
+    wanted = {name_of(size, seed): pdf(size, seed) for seed in seeds for size in [sizes[seed % len(sizes)] + seed]}
     todo, lock, wrong = list(wanted.items()), threading.Lock(), []
 
     def client():

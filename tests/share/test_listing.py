@@ -11,6 +11,7 @@ from bed import Bed, config_of, deliver_many, prepare, size_in
 from harness import COUNT, equal, needs_root, pdf, require
 
 DELIVERIES = COUNT or 500
+ROUND = 500  # then the folder is emptied: a full one takes long to list
 
 
 def tell(name, count, delivered):
@@ -44,14 +45,21 @@ def test_never_half(place):
     prepare(place)
     bed = Bed(place).samba().ganesha()
     with place.gateway(config=config_of(place)) as gateway:
-        wanted, seen = watch(bed, lambda: deliver_many(gateway.port, DELIVERIES))
+        for start in range(0, DELIVERIES, ROUND):
+            seeds = range(start, min(start + ROUND, DELIVERIES))
+            compare(*watch(bed, lambda: deliver_many(gateway.port, seeds)))
+            for name in os.listdir(os.path.join(place.share, "inbox")):
+                os.unlink(os.path.join(place.share, "inbox", name))
+    equal(place.staged(), [])
+
+
+def compare(wanted, seen):
     for name, lines in seen.items():
         wrong, names, count = look_wrong(lines, wanted)
         tell(name, count, len(wanted))
         equal(wrong, [], name)
         equal(names, set(wanted), f"{name} has seen all of them")
-        require(count["listings"] > len(wanted) // 4, count)
-    equal(place.staged(), [])
+        require(count["listings"] > 20, count)
 
 
 @needs_root
@@ -96,7 +104,7 @@ def test_staging_is_closed(place):
     prepare(place)
     bed = Bed(place).samba().ganesha(lambda text: text.replace("/srv/scans/inbox", "/srv/scans"))
     with place.gateway(config=config_of(place)) as gateway:
-        deliver_many(gateway.port, 2)
+        deliver_many(gateway.port, range(2))
     for commands in ("cd .letterchute", "ls .letterchute/*", "get .letterchute/id /dev/null", "mkdir .letterchute",
                      "rmdir .letterchute", "rename .letterchute away", "rename inbox .letterchute"):
         done = bed.smb("alice", commands, check=False)
