@@ -3,6 +3,7 @@
 #include "daemon/activation.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stddef.h>
@@ -12,6 +13,7 @@
 #include <string.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include "daemon/fdio.h"
 #include "daemon/keep.h"
 #include "daemon/log.h"
 #include "policy/value.h"
@@ -180,4 +182,21 @@ void activation_notify(const char *state)
 		sendto(fd, state, strlen(state), MSG_NOSIGNAL | MSG_DONTWAIT,
 		       (struct sockaddr *)&address,
 		       (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length));
+}
+
+void activation_notify_reload(void)
+{
+	char text[80];
+	snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%" PRId64, monotonic_ms() * 1000);
+	activation_notify(text);
+}
+
+int activation_watchdog_ms(void)
+{
+	const char *words = getenv("WATCHDOG_USEC"), *pid = getenv("WATCHDOG_PID");
+	uint64_t us, whose;
+	if (!words || !value_number(words, 1, UINT32_MAX, &us) ||
+	    (pid && (!value_number(pid, 1, INT32_MAX, &whose) || (pid_t)whose != getpid())))
+		return -1;
+	return us < 4000 ? 2 : (int)(us / 2000);
 }

@@ -959,13 +959,25 @@ static void loop(struct boss *boss,
 		 int (*again)(const void *context, struct config *config_out, char *error_out),
 		 const void *context)
 {
+	const int watchdog_ms = boss->once ? -1 : activation_watchdog_ms();
+	int64_t next_word_ms = 0;
 	for (;;) {
 		start_wanted(boss);
-		int signal = next_signal(boss, next_start(boss));
+		int wait_ms = next_start(boss);
+		if (watchdog_ms > 0 && monotonic_ms() >= next_word_ms) {
+			activation_notify("WATCHDOG=1");
+			next_word_ms = monotonic_ms() + watchdog_ms;
+		}
+		if (watchdog_ms > 0 && (wait_ms < 0 || wait_ms > watchdog_ms))
+			wait_ms = watchdog_ms;
+		int signal = next_signal(boss, wait_ms);
 		if (signal == SIGTERM || signal == SIGINT)
 			return;
-		if (signal == SIGHUP && again)
+		if (signal == SIGHUP && again) {
+			activation_notify_reload();
 			reload(boss, again, context);
+			activation_notify("READY=1");
+		}
 		reap(boss);
 		if (boss->once && !has_pullers(boss))
 			return;

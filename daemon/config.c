@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <limits.h>
 #include <netinet/in.h>
 #include <pwd.h>
@@ -14,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "daemon/digest.h"
@@ -428,11 +430,13 @@ static bool replace(struct loading *loading, size_t at, const char *value)
 	return ini_replace(&loading->config->ini, at, value) || fail(loading, at, "out of memory");
 }
 
-/* Without root's rights a file stays its maker's, and its group is one of his. */
+/* Without root's rights, or that one of them (systemd's AmbientCapabilities), a file stays its
+ * maker's, and its group is one of his. */
 static bool can_give(uint32_t id, bool group)
 {
 	gid_t groups[256];
-	if (geteuid() == 0 || id == (group ? getegid() : geteuid()))
+	bool given = prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, CAP_CHOWN, 0, 0) == 1;
+	if (geteuid() == 0 || given || id == (group ? getegid() : geteuid()))
 		return true;
 	int count = group ? getgroups(sizeof groups / sizeof groups[0], groups) : 0;
 	for (int i = 0; i < count; i++) {
