@@ -458,7 +458,9 @@ static bool resolve_owner(struct loading *loading, size_t at, bool group)
 			    "there is no %s `%.64s` on this system, a name or number is expected",
 			    group ? "group" : "user", name);
 	if (!can_give(id, group))
-		return fail(loading, at, "`%s = %.64s` can only be given by root, %s is expected",
+		return fail(loading, at,
+			    "`%s = %.64s` can only be given by root or with CAP_CHOWN (systemd: "
+			    "AmbientCapabilities=), %s is expected",
 			    group ? "group" : "owner", name,
 			    group ? "a group of ours" : "no such line");
 	snprintf(number, sizeof number, "%u", id);
