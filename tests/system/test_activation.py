@@ -232,18 +232,18 @@ def test_says_that_it_lives(place):
     """Twice as often as is asked for, before and after a reload; a boss that hangs says nothing, though its children
     run."""
     told = Told(place)
-    with told.gateway(place, WATCHDOG_USEC="1000000") as gateway:
+    with told.gateway(place, WATCHDOG_USEC="500000") as gateway:
         equal(told.next(), {"READY": "1"})
         for _ in range(2):
-            require(3 <= words_within(told, 2.2) <= 6, "too many or too few words")
+            require(3 <= words_within(told, 1.1) <= 6, "too many or too few words")
             gateway.reload()
             require(send(gateway.port, scan()).startswith("250"))
         gateway.process.send_signal(signal.SIGSTOP)
-        words_within(told, 0.2)
+        words_within(told, 0.1)
         require(send(gateway.port, scan()).startswith("250"), "its children run")
-        equal(words_within(told, 1.2), 0)
+        equal(words_within(told, 0.6), 0)
         gateway.process.send_signal(signal.SIGCONT)
-        require(words_within(told, 1.2) >= 1, "it is silent")
+        require(words_within(told, 0.6) >= 1, "it is silent")
 
 
 def test_says_to_no_other_that_it_lives(place):
