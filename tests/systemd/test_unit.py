@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -14,7 +15,7 @@ from machine import Machine
 
 PORT = 2525
 FILES = 1 << 0 | 1 << 1 | 1 << 3  # CHOWN, DAC_OVERRIDE, FOWNER
-NET_BIND = 1 << 10
+DAC_OVERRIDE, NET_BIND = 1 << 1, 1 << 10
 
 
 def gateway(place, unit="letterchute.service", **config):
@@ -54,10 +55,28 @@ def comes_back(port=PORT):
     return False
 
 
+# every kind of process; all of our own jail
+ALL = """[gateway]
+sandbox = require
+[smtp safe]
+listen = 127.0.0.1:4650
+tls = implicit
+[maildir box]
+path = /srv/box
+[route signed]
+auth = dkim
+types = png
+"""
+
+
 @needs_root
 def test_from_install_to_a_scan(place):
     """User and folders are made at boot; a file gets the owner asked for; nobody has more rights than he needs."""
-    with gateway(place, more="owner = games\ngroup = mail\nmode = 0640\nfolder_mode = 2770", route="folder = a/b") as machine:
+    machine = gateway(place, more="owner = games\ngroup = mail\nmode = 0640\nfolder_mode = 2770",
+                      route="folder = a/b\nsource = lan", text=ALL)
+    for folder in ("new", "cur", "tmp"):
+        os.makedirs(machine.path(f"/srv/box/{folder}"))
+    with machine:
         require("letterchute:x:" in machine.run("getent", "passwd", "letterchute"))
         folders = machine.run("stat", "-c", "%U:%G %a", "/etc/letterchute", "/var/lib/letterchute").split("\n")
         equal(folders[:2], ["root:root 755", "letterchute:letterchute 711"])
@@ -67,7 +86,12 @@ def test_from_install_to_a_scan(place):
         equal(machine.files(), ["a/b/scan.pdf"])
         rights = machine.run("stat", "-c", "%U:%G %a", "/srv/scans/a/b/scan.pdf", "/srv/scans/a/b", "/srv/scans/a").split("\n")
         equal(rights[:3], ["games:mail 640", "games:mail 2770", "games:mail 2770"])
-        wanted = {("boss", FILES), ("courier", FILES), ("smtp", 0), ("extract", 0)}
+        with socket.create_connection(("127.0.0.1", 4650), 10) as plain:
+            context = ssl.create_default_context()
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            with context.wrap_socket(plain) as device:
+                require(device.recv(100).startswith(b"220 "), "no TLS")
+        wanted = {("boss", FILES), ("courier", FILES), ("smtp", 0), ("extract", 0), ("prove", 0), ("watch", DAC_OVERRIDE)}
         have(machine, {(kind, *[held] * 4, FILES, 1, 2) for kind, held in wanted},
              "CapPrm", "CapEff", "CapInh", "CapAmb", "CapBnd", "NoNewPrivs", "Seccomp")
         equal(machine.journal("-p", "warning"), "", "warnings")
