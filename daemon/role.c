@@ -178,6 +178,18 @@ static uint32_t bounding_capabilities(uint32_t wanted)
 	return left;
 }
 
+/* What one who is not root was given to hand on (systemd's AmbientCapabilities). */
+static uint32_t ambient_capabilities(uint32_t wanted)
+{
+	uint32_t given = 0;
+	for (int c = 0; c < 32; c++) {
+		if ((wanted & 1u << c) &&
+		    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, c, 0, 0) == 1)
+			given |= 1u << c;
+	}
+	return given;
+}
+
 /* Root of a container may lack the right, and so does a courier that has kept uid 0. */
 static bool may_change_user(void)
 {
@@ -195,9 +207,11 @@ static uint32_t capabilities_of(const struct role_start *start)
 static int take_identity(uint32_t uid, uint32_t gid, uint32_t capabilities)
 {
 	if (geteuid() != 0) {
-		/* the courier has ambient capabilities; what it executes has none */
+		/* who started us as `user` may have given us some; what a courier executes gets
+		 * none of its own, and who executes nothing any more keeps none */
+		uint32_t ours = ambient_capabilities(capabilities);
 		prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-		return 0;
+		return set_capabilities(ours);
 	}
 	if (!may_change_user())
 		return set_capabilities(bounding_capabilities(capabilities));
