@@ -46,7 +46,7 @@ static int set_up(void **state)
 	if (socket_pair(&queue[0], &queue[1]) || socket_pair(&ends[0], &ends[1]) ||
 	    relay_init(&relay, &config, queue[0], 4))
 		return 1;
-	relay.ears = (struct relay_ears){ &config, hear, hear_settled };
+	relay.ears = (struct relay_ears){ &config, hear, NULL, hear_settled };
 	return relay_add(&relay, ends[0], -1, &origin);
 }
 
