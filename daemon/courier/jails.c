@@ -268,10 +268,14 @@ bool jails_enter_share(const struct config *config, const struct rules_share *sh
 		return true;
 	spool_path(config->gateway.state, SPOOL_SHARES, paths.spool[0]);
 	add_path(&paths, paths.spool[0], JAIL_READ);
-	if (share)
-		add_path(&paths, share->path, JAIL_READ | JAIL_WRITE);
+	add_path(&paths, share->path, JAIL_READ | JAIL_WRITE);
 #ifdef __SANITIZE_ADDRESS__
 	add_path(&paths, "/proc", JAIL_READ);
 #endif
 	return enter_paths(config, &paths) && enter_calls(config);
+}
+
+bool jails_enter_calls(const struct config *config)
+{
+	return config->gateway.sandbox == JAIL_OFF || enter_calls(config);
 }

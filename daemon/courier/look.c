@@ -152,6 +152,8 @@ static void look_over_and_over(const struct look *look)
 
 static void run_child(const struct look *look, pid_t parent)
 {
+	/* who is stuck outlives us all, and must not keep the log, or a terminal */
+	dup2(STDOUT_FILENO, STDERR_FILENO);
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	if (getppid() != parent)
 		_exit(0);
@@ -179,7 +181,7 @@ static bool send_out(const struct courier *courier, int fd, bool again)
 			return false;
 		}
 	}
-	return jails_enter_share(&courier->config, NULL);
+	return jails_enter_calls(&courier->config);
 }
 
 int look_once(const struct courier *courier, int fd)
