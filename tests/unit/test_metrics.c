@@ -29,8 +29,8 @@ static void add(const char *source, const char *route, enum reason reason, uint6
 
 static void assert_has(const char *text, const char *line)
 {
-	if (!strstr(text, line))
-		fail_msg("no `%s` in\n%s", line, text);
+	if (!text || !strstr(text, line))
+		fail_msg("no `%s` in\n%s", line, text ? text : "");
 }
 
 static char *text_of(const struct metrics_source *sources, size_t sources_count,
