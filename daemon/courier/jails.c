@@ -188,7 +188,6 @@ static void add_own(struct paths *paths, const struct config *config)
 		spool_path(config->gateway.state, folders[i], paths->spool[i]);
 		add_path(paths, paths->spool[i], JAIL_READ | JAIL_WRITE);
 	}
-	add_shares(paths, config);
 }
 
 /* What the extractor is made of: its program, libraries, charsets and the database of types; and
@@ -227,16 +226,13 @@ static bool bear(const struct config *config, const char *what)
 	return !required;
 }
 
-static bool enter_paths(const struct config *config)
+static bool enter_paths(const struct config *config, const struct paths *paths)
 {
-	static struct paths paths;
 	if (jail_landlock_abi() < JAIL_ABI_RENAMES)
 		return config->gateway.sandbox != JAIL_REQUIRE ||
 		       bear(config, "there is no Landlock that allows renames");
-	add_own(&paths, config);
-	add_extractor(&paths);
 	int ruleset_fd;
-	int error = jail_paths_prepare(paths.list, paths.count, NULL, 0, &ruleset_fd);
+	int error = jail_paths_prepare(paths->list, paths->count, NULL, 0, &ruleset_fd);
 	if (!error)
 		error = jail_paths_enter(ruleset_fd);
 	return !error || bear(config, "Landlock can't be entered");
@@ -253,7 +249,33 @@ static bool enter_calls(const struct config *config)
 
 bool jails_enter(const struct config *config)
 {
+	static struct paths paths;
 	if (config->gateway.sandbox == JAIL_OFF)
 		return true;
-	return enter_paths(config) && enter_calls(config);
+	add_own(&paths, config);
+	if (jail_landlock_abi() >= JAIL_ABI_RENAMES)
+		add_shares(&paths, config);
+	add_extractor(&paths);
+	return enter_paths(config, &paths) && enter_calls(config);
+}
+
+/* Who only looks reads what we remember of the share. What kind of mount it is is seen by a try to
+ * make something there (share.c). */
+bool jails_enter_share(const struct config *config, const struct rules_share *share)
+{
+	static struct paths paths;
+	if (config->gateway.sandbox == JAIL_OFF)
+		return true;
+	spool_path(config->gateway.state, SPOOL_SHARES, paths.spool[0]);
+	add_path(&paths, paths.spool[0], JAIL_READ);
+	add_path(&paths, share->path, JAIL_READ | JAIL_WRITE);
+#ifdef __SANITIZE_ADDRESS__
+	add_path(&paths, "/proc", JAIL_READ);
+#endif
+	return enter_paths(config, &paths) && enter_calls(config);
+}
+
+bool jails_enter_calls(const struct config *config)
+{
+	return config->gateway.sandbox == JAIL_OFF || enter_calls(config);
 }

@@ -7,3 +7,10 @@
  * of) and seccomp (no sockets but the ones it has, no tracing, no mounts), as far as `sandbox` asks
  * and the kernel has them. False: `sandbox = require` can't be met; said. */
 bool jails_enter(const struct config *config);
+
+/* The same for who looks at one share. The way to it is walked, and may hang. */
+bool jails_enter_share(const struct config *config, const struct rules_share *share);
+
+/* The same for who only waits for such: the calls alone, since who is in a Landlock of his own may
+ * signal nobody outside, not even by his death. */
+bool jails_enter_calls(const struct config *config);

@@ -39,7 +39,7 @@ static void tell(const struct probe *probe, bool ok, const char *remedy, const c
 	probe->told(probe->context, probe->what, ok, text, remedy);
 }
 
-static const char *remedy_of_open(int error)
+const char *probe_remedy(int error)
 {
 	static const struct {
 		int error;
@@ -70,7 +70,7 @@ static bool probe_open(struct probe *probe, const struct spool *spool)
 	char why[SHARE_WHY_MAX];
 	int error = share_open(probe->rules, spool->shares_fd, true, &probe->share, why);
 	if (error)
-		tell(probe, false, remedy_of_open(error), "%s", why);
+		tell(probe, false, probe_remedy(error), "%s", why);
 	else
 		tell(probe, true, "", "%s is reachable and the one we know", probe->rules->path);
 	return !error;
@@ -86,7 +86,7 @@ static bool probe_staging(struct probe *probe)
 	    (fstat(probe->share.root_fd, &root) < 0 || fstat(probe->staging_fd, &staging) < 0))
 		error = -errno;
 	if (error) {
-		tell(probe, false, remedy_of_open(error), "our staging folder below %s: %s",
+		tell(probe, false, probe_remedy(error), "our staging folder below %s: %s",
 		     probe->rules->path, strerror(-error));
 		return false;
 	}
@@ -108,12 +108,12 @@ static void probe_rename(struct probe *probe)
 	int rung;
 	int error = publish_probe(probe->staging_fd, probe->to_fd, &rung);
 	if (error)
-		tell(probe, false, remedy_of_open(error), "a file can't be renamed below %s: %s",
+		tell(probe, false, probe_remedy(error), "a file can't be renamed below %s: %s",
 		     probe->rules->path, strerror(-error));
 	else
 		tell(probe, true, "", "%s", rungs[rung]);
 	if (faccessat(probe->share.root_fd, ".", W_OK | X_OK, AT_EACCESS) < 0)
-		tell(probe, false, remedy_of_open(-errno), "%s can't be written to: %s",
+		tell(probe, false, probe_remedy(-errno), "%s can't be written to: %s",
 		     probe->rules->path, strerror(errno));
 }
 

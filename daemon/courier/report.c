@@ -10,6 +10,7 @@
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
 #include "daemon/log.h"
+#include "daemon/tally.h"
 #include "policy/filename.h"
 
 static const char *sender_of(const struct job *job)
@@ -42,6 +43,22 @@ static void add_routes(const struct job *job, struct log_line *line)
 	log_add(line, "route", "%s", *routes ? routes : "-");
 }
 
+/* For /metrics. Of several routes the names are joined as in the log. */
+static void count(const struct job *job)
+{
+	struct tally tally = { .kind = TALLY_MESSAGE,
+			       .reason = job->reason,
+			       .bytes = job->bytes,
+			       .took_ms = took_ms(job) };
+	for (size_t i = 0; i < job->routes_count; i++)
+		add_list(tally.route, sizeof tally.route,
+			 job_rules(job)->routes[job->routes[i].route].name);
+	if (!*tally.route)
+		strcpy(tally.route, "-");
+	snprintf(tally.source, sizeof tally.source, "%s", job->source);
+	tally_send(job->courier->tally_fd, &tally, sizeof tally);
+}
+
 void report_log(const struct job *job)
 {
 	const struct verdict_row *row = verdict_row(job->reason);
@@ -68,6 +85,7 @@ void report_log(const struct job *job)
 		log_add(&line, "known", "yes");
 	log_add(&line, "took_ms", "%lld", (long long)took_ms(job));
 	log_send(job->reason ? LOG_WARNING : LOG_INFO, &line);
+	count(job);
 }
 
 void report_answer(const struct job *job)
