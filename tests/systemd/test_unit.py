@@ -351,7 +351,7 @@ def test_port_25_by_a_capability(place):
 def test_without_capabilities(place):
     """A share of its own needs none; an owner that can't be given is said, and is not tried for ever."""
     machine = gateway(place)
-    machine.drop_in("[Service]\nAmbientCapabilities=\nCapabilityBoundingSet=\n")
+    machine.drop_in("[Service]\nAmbientCapabilities=\nCapabilityBoundingSet=\nSystemCallFilter=~capset\n")
     with machine:
         machine.run("chown", "letterchute:", "/srv/scans")
         machine.run("systemctl", "start", "letterchute")
@@ -499,6 +499,8 @@ def test_secret(place, drop_in, path):
         wait_for(lambda: mailbox.logins, 10, machine.journal)
         equal(set(mailbox.logins), {"open-sesame"})
         require("open-sesame" not in machine.journal())
+        machine.run("systemctl", "reload", "letterchute")
+        wait_for(lambda: "the new configuration holds" in machine.journal(), 5, machine.journal)
         said = machine.run("letterchute", "check", check=False)
         require("FAIL imap office: the server refuses the login" in said, said)
         equal(set(mailbox.logins), {"open-sesame"})
