@@ -383,8 +383,9 @@ static int open_state(const struct boss *boss, const struct source *source)
 {
 	auto_close int status_fd = -1;
 	int fd = -1;
+	/* it has to be there */
 	if (status_open(boss->sources_fd, source->name, &status_fd) == 0)
-		reopen_read_only(status_fd, &fd);
+		fd = status_open_to_read(boss->sources_fd, source->name);
 	return fd >= 0 ? fd : open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 

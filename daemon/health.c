@@ -1,6 +1,8 @@
 /* health.c: the rule of health, and its sentences. Never looks at anything itself. */
 #include "daemon/health.h"
 #include <stdio.h>
+#include <string.h>
+#include "daemon/tally.h"
 
 const char *health_word(enum health health)
 {
@@ -16,8 +18,12 @@ static void tell_share(const struct health_share *share, void (*tell)(void *, co
 		       void *context)
 {
 	char sentence[HEALTH_SENTENCE_MAX];
-	snprintf(sentence, sizeof sentence, "share%s%s: %s", *share->name ? " " : "", share->name,
-		 share->why);
+	bool state = strcmp(share->name, TALLY_STATE) == 0;
+	if (state)
+		snprintf(sentence, sizeof sentence, "state: %s", share->why);
+	else
+		snprintf(sentence, sizeof sentence, "share%s%s: %s", *share->name ? " " : "",
+			 share->name, share->why);
 	tell(context, sentence);
 }
 

@@ -16,7 +16,7 @@ struct health_source {
 };
 
 struct health_share {
-	const char *name; /* "": the one without a name */
+	const char *name; /* "": the one without a name; TALLY_STATE: our own folder */
 	bool up;
 	const char *why; /* what is wrong, and what to do */
 };

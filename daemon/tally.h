@@ -27,6 +27,9 @@ struct tally {
 	char route[TALLY_ROUTE_MAX + 1]; /* "-": none */
 };
 
+#define TALLY_STATE \
+	"[state]" /* no share is called so: our own folder, without which nothing goes */
+
 /* How a share looks. */
 enum tally_look {
 	TALLY_LOOKING, /* somebody looks now: what hangs is known by nothing more being heard */
@@ -36,12 +39,12 @@ enum tally_look {
 };
 
 struct tally_share {
-	uint32_t kind;      /* TALLY_SHARE */
-	uint32_t look;      /* enum tally_look */
-	int32_t error;      /* -errno of TALLY_AWAY; 0: none */
-	int64_t free_bytes; /* -1: not known */
-	char name[RULES_NAME_MAX + 1];
-	char why[TALLY_WHY_MAX]; /* what is wrong, and what to do; "": nothing */
+	uint32_t kind;                 /* TALLY_SHARE */
+	uint32_t look;                 /* enum tally_look */
+	int32_t error;                 /* -errno of TALLY_AWAY; 0: none */
+	int64_t free_bytes;            /* -1: not known */
+	char name[RULES_NAME_MAX + 1]; /* or TALLY_STATE */
+	char why[TALLY_WHY_MAX];       /* what is wrong, and what to do; "": nothing */
 };
 
 /* Sends one of them. `fd`: -1, or what is no socket: nobody counts. */

@@ -15,23 +15,31 @@
 
 #define SOURCES_MAX 512
 
-void view_hear(struct view *view, const void *message)
+/* One of a share that the new configuration has no more is NULL. */
+static struct view_share *find_share(struct view *view, const char *name)
 {
 	const struct rules *rules = &view->config->rules;
+	for (size_t i = 0; i < rules->shares_count; i++) {
+		if (strcmp(rules->shares[i].name, name) == 0)
+			return &view->shares[i];
+	}
+	return strcmp(name, TALLY_STATE) == 0 ? &view->state : NULL;
+}
+
+void view_hear(struct view *view, const void *message)
+{
 	const struct tally_share *told = message;
 	if (told->kind == TALLY_MESSAGE) {
 		counters_add(view->counters, message);
 		return;
 	}
-	for (size_t i = 0; i < rules->shares_count; i++) {
-		struct view_share *share = &view->shares[i];
-		if (strcmp(rules->shares[i].name, told->name) != 0)
-			continue;
-		share->heard_ms = monotonic_ms();
-		share->looking = told->look == TALLY_LOOKING;
-		if (!share->looking)
-			share->last = *told;
-	}
+	struct view_share *share = find_share(view, told->name);
+	if (!share)
+		return;
+	share->heard_ms = monotonic_ms();
+	share->looking = told->look == TALLY_LOOKING;
+	if (!share->looking)
+		share->last = *told;
 }
 
 /* --- sources and shares ----------------------------------------------------------------------- */
@@ -47,6 +55,7 @@ struct all {
 	size_t sources_count;
 	struct tally_share shares[RULES_SHARES_MAX];
 	size_t shares_count;
+	struct tally_share state;
 };
 
 static void add_source(struct all *all, const struct view *view, const char *name, const char *kind)
@@ -94,6 +103,7 @@ static const struct all *look(const struct view *view)
 	all.shares_count = config->rules.shares_count;
 	for (size_t i = 0; i < all.shares_count; i++)
 		all.shares[i] = judge_share(&view->shares[i], config->rules.shares[i].path);
+	all.state = judge_share(&view->state, config->gateway.state);
 	return &all;
 }
 
@@ -118,7 +128,7 @@ static void put_sentence(void *context, const char *sentence)
 static enum health judge(const struct view *view, const struct all *all, struct json *why)
 {
 	static struct health_source sources[SOURCES_MAX];
-	struct health_share shares[RULES_SHARES_MAX];
+	struct health_share shares[RULES_SHARES_MAX + 1];
 	for (size_t i = 0; i < all->sources_count; i++) {
 		const struct one_source *source = &all->sources[i];
 		sources[i] = (struct health_source){ source->name,
@@ -129,8 +139,10 @@ static enum health judge(const struct view *view, const struct all *all, struct 
 		shares[i] = (struct health_share){ view->config->rules.shares[i].name,
 						   all->shares[i].look == TALLY_UP,
 						   all->shares[i].why };
-	return health_judge(sources, all->sources_count, shares, all->shares_count, put_sentence,
-			    why);
+	shares[all->shares_count] =
+		(struct health_share){ TALLY_STATE, all->state.look == TALLY_UP, all->state.why };
+	return health_judge(sources, all->sources_count, shares, all->shares_count + 1,
+			    put_sentence, why);
 }
 
 static void put_sources(struct json *list, const struct all *all, bool failures)

@@ -22,6 +22,7 @@ struct view {
 	DIR *quarantine;   /* NULL: it can't be read */
 	struct counters *counters;
 	struct view_share shares[RULES_SHARES_MAX];
+	struct view_share state; /* our own folder */
 };
 
 /* Takes one message of whoever counts, tally_valid. */

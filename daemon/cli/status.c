@@ -3,6 +3,8 @@
 #include "daemon/status.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -140,7 +142,17 @@ static void tell_share(const struct report *report, const char *name, const char
 	printf("%s%s\n", *why ? "  " : "", why);
 }
 
-/* Whoever is silent at the end gives no answer. */
+#define LOOKS_MAX (RULES_SHARES_MAX + 1) /* the last of them, behind the shares, is `state` */
+
+static struct tally_share *find_look(const struct rules *rules, struct tally_share *shares,
+				     const char *name)
+{
+	size_t i = 0;
+	while (i < rules->shares_count && strcmp(rules->shares[i].name, name) != 0)
+		i++;
+	return &shares[i];
+}
+
 static void hear_looks(const struct rules *rules, int fd, int64_t limit_ms,
 		       struct tally_share *shares)
 {
@@ -150,12 +162,8 @@ static void hear_looks(const struct rules *rules, int fd, int64_t limit_ms,
 		ssize_t size = receive_fds(fd, &told, sizeof told, NULL, &none, MSG_DONTWAIT);
 		if (size <= 0)
 			return;
-		if (!tally_valid(&told, (size_t)size) || told.kind != TALLY_SHARE)
-			continue;
-		for (size_t i = 0; i < rules->shares_count; i++) {
-			if (strcmp(rules->shares[i].name, told.name) == 0)
-				shares[i] = told;
-		}
+		if (tally_valid(&told, (size_t)size) && told.kind == TALLY_SHARE)
+			*find_look(rules, shares, told.name) = told;
 	}
 }
 
@@ -166,13 +174,14 @@ static void look_at_shares(const struct report *report, int64_t limit_ms,
 	const struct rules *rules = &report->config.rules;
 	auto_close int ours = -1, theirs = -1;
 	pid_t pid = 0;
-	memset(shares, 0, rules->shares_count * sizeof *shares);
+	memset(shares, 0, LOOKS_MAX * sizeof *shares);
 	if (socket_pair(&ours, &theirs) == 0 &&
 	    boss_start_courier(&report->config, "look", theirs, &pid) == 0) {
 		close_fd(&theirs);
 		hear_looks(rules, ours, limit_ms, shares);
 	}
-	for (size_t i = 0; i < rules->shares_count; i++) {
+	/* whoever is silent at the end gives no answer */
+	for (size_t i = 0; i <= rules->shares_count; i++) {
 		struct tally_share *share = &shares[i];
 		if (share->look != TALLY_LOOKING)
 			continue;
@@ -185,7 +194,7 @@ static void look_at_shares(const struct report *report, int64_t limit_ms,
 
 static void tell_shares(const struct report *report)
 {
-	struct tally_share shares[RULES_SHARES_MAX];
+	struct tally_share shares[LOOKS_MAX];
 	look_at_shares(report, monotonic_ms() + SHARES_MS, shares);
 	for (size_t i = 0; i < report->config.rules.shares_count; i++) {
 		const struct rules_share *rules = &report->config.rules.shares[i];
@@ -269,22 +278,23 @@ static void count_sentence(void *context, const char *sentence)
 static int tell_health(const struct report *report, int64_t limit_ms)
 {
 	static struct healths healths;
-	struct tally_share looks[RULES_SHARES_MAX];
-	struct health_share shares[RULES_SHARES_MAX];
+	struct tally_share looks[LOOKS_MAX];
+	struct health_share shares[LOOKS_MAX];
 	const struct rules *rules = &report->config.rules;
 	bool first = true;
 	each_source(report, &healths, add_source);
 	look_at_shares(report, limit_ms, looks);
-	for (size_t i = 0; i < rules->shares_count; i++)
-		shares[i] = (struct health_share){ rules->shares[i].name,
-						   looks[i].look == TALLY_UP ||
-							   is_closed_to_us(report, &looks[i]),
-						   looks[i].why };
-	enum health health = health_judge(healths.sources, healths.count, shares,
-					  rules->shares_count, count_sentence, NULL);
+	size_t count = rules->shares_count + 1;
+	for (size_t i = 0; i < count; i++)
+		shares[i] =
+			(struct health_share){ i + 1 < count ? rules->shares[i].name : TALLY_STATE,
+					       looks[i].look == TALLY_UP ||
+						       is_closed_to_us(report, &looks[i]),
+					       looks[i].why };
+	enum health health =
+		health_judge(healths.sources, healths.count, shares, count, count_sentence, NULL);
 	printf("%s", health_word(health));
-	health_judge(healths.sources, healths.count, shares, rules->shares_count, add_sentence,
-		     &first);
+	health_judge(healths.sources, healths.count, shares, count, add_sentence, &first);
 	putchar('\n');
 	return health == HEALTH_DOWN ? EXIT_UNREACHABLE : EXIT_OK;
 }
@@ -305,11 +315,28 @@ static int tell(const struct report *report, int64_t limit_ms)
 	return EXIT_OK;
 }
 
-static bool is_of_root(int gateway_fd)
+/* Root sees more than a gateway that is somebody else's, and owns other things. Who may not become
+ * him, root of a container, says what root sees. */
+static void become(const struct ucred *gateway)
 {
-	struct ucred peer;
-	socklen_t size = sizeof peer;
-	return getsockopt(gateway_fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == 0;
+	const struct passwd *user = getpwuid(gateway->uid);
+	bool grouped =
+		user ? initgroups(user->pw_name, gateway->gid) == 0 : setgroups(0, NULL) == 0;
+	if (!grouped || setresgid(gateway->gid, gateway->gid, gateway->gid) < 0 ||
+	    setresuid(gateway->uid, gateway->uid, gateway->uid) < 0)
+		errno = 0;
+}
+
+/* Whose the gateway is; true: root's. */
+static bool meet_gateway(int gateway_fd)
+{
+	struct ucred gateway;
+	socklen_t size = sizeof gateway;
+	if (getsockopt(gateway_fd, SOL_SOCKET, SO_PEERCRED, &gateway, &size) < 0)
+		return false;
+	if (geteuid() == 0 && gateway.uid != 0)
+		become(&gateway);
+	return gateway.uid == 0;
 }
 
 int verb_status(const struct options *options)
@@ -322,7 +349,7 @@ int verb_status(const struct options *options)
 		return status;
 	const char *state = report.config.gateway.state;
 	report.runs = source_connect(state, &gateway_fd) == 0;
-	report.of_root = report.runs && is_of_root(gateway_fd);
+	report.of_root = report.runs && meet_gateway(gateway_fd);
 	int error = spool_open(state, SPOOL_SOURCES, &report.sources_fd);
 	if (error == -EACCES) {
 		fprintf(stderr, "letterchute: %s: %s: it belongs to root and to `user`\n", state,

@@ -8,9 +8,11 @@
  * and the kernel has them. False: `sandbox = require` can't be met; said. */
 bool jails_enter(const struct config *config);
 
-/* The same for who looks at one share. The way to it is walked, and may hang. */
-bool jails_enter_share(const struct config *config, const struct rules_share *share);
+/* The same for who looks at one folder, a share or the spool. The way to it is walked, and may
+ * hang.
+ */
+bool jails_enter_folder(const struct config *config, const char *path);
 
-/* The same for who only waits for such: the calls alone, since who is in a Landlock of his own may
- * signal nobody outside, not even by his death. */
-bool jails_enter_calls(const struct config *config);
+/* The same for the parent of such: the calls alone, and those that close their jails. Who is in a
+ * Landlock of his own may signal nobody outside, not even by his death. */
+bool jails_enter_parent(const struct config *config);

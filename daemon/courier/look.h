@@ -1,7 +1,7 @@
-/* look.h: how the shares look from where they are used; nothing is left there. Room
- * daemon/courier.
+/* look.h: how the shares, and our own folder, look from where they are used; nothing is left there.
+ * Room daemon/courier.
  *
- * Each share has a process of its own that looks at it, since one that hangs may never let go of
+ * Each has a process of its own that looks at it, since one that hangs may never let go of
  * who touches it, and a jail of its own. What it sees goes to `fd` (daemon/tally.h): first that it
  * looks, then how it looks. */
 #pragma once
@@ -23,6 +23,6 @@ void look_prepare(void);
 /* Once, and returns when the last has answered. Returns the exit status. */
 int look_once(const struct courier *courier, int fd);
 
-/* Every two seconds, until our jail, which lets us at what was there when
- * it was closed, may hide a share that was mounted anew. Returns the exit status. */
+/* Every two seconds; who finds that a share was mounted anew, which his jail hides, makes room for
+ * another. Returns the exit status. */
 int look_on(const struct courier *courier, int fd);

@@ -294,6 +294,60 @@ def test_share_renamed(place):
 
 
 @needs_root
+def test_share_of_somebody_else(place):
+    """A gateway that is not root's has its user's rights alone. And the folder that its answers depend on is its own."""
+    place.open_to_all()
+    os.chmod(place.folder, 0o777)
+    config = place.config(text=HTTP)
+    with place.gateway(config=config, wrapper=("setpriv", "--reuid=1", "--regid=1", "--clear-groups")) as gateway:
+        becomes(place, gateway, "ok", seconds=5)
+        os.chmod(place.share, 0o755)
+        wait_for(lambda: health(gateway)[0] == 503, SOON, lambda: health(gateway))
+        require("give the gateway's user the right to write there" in health(gateway)[1]["why"][0], health(gateway))
+        os.chmod(place.share, 0o700)
+        wait_for(lambda: "can't be opened" in health(gateway)[1]["why"][0], SOON, lambda: health(gateway))
+        os.chmod(place.share, 0o777)
+        becomes(place, gateway, "ok")
+
+
+@needs_root
+def test_state(place):
+    """No mail can be taken where its answer can't be promised."""
+    place.mount("mount", "-t", "tmpfs", "-o", "size=8m,mode=755", "none", place.state, at=place.state)
+    with running(place) as gateway:
+        with open(f"{place.state}/filler", "wb") as filler:
+            with contextlib.suppress(OSError):
+                while filler.write(b"\0" * 65536):
+                    filler.flush()
+        becomes(place, gateway, "down", "state: ")
+        require("make room on its disk" in health(gateway)[1]["why"][0], health(gateway))
+        require(send(gateway.port, scan()).startswith("4"))
+        os.remove(f"{place.state}/filler")
+        becomes(place, gateway, "ok")
+
+
+@needs_root
+def test_looker_is_stuck(place):
+    """Of a share that hangs one process may be stuck, and no more, however often another share moves."""
+    slow = os.path.join(place.folder, "slow")
+    os.mkdir(slow)
+    server = subprocess.Popen(["bindfs", "-f", place.make("below", 0o777), slow], stderr=subprocess.DEVNULL)
+    place.later(lambda: subprocess.run(["umount", "-l", slow], capture_output=True))
+    place.later(server.kill)
+    wait_for(lambda: os.path.ismount(slow), 10, "bindfs does not mount")
+    with running(place, f"[share slow]\npath = {slow}\nfree_floor = 0\n[route slow]\nto = slow@*\nshare = slow\n") as gateway:
+        before = set(processes(gateway, "lookout"))
+        server.send_signal(signal.SIGSTOP)
+        wait_for(lambda: health(gateway)[0] == 503, SOON, lambda: health(gateway))
+        os.rename(place.share, place.share + ".away")
+        os.mkdir(place.share)
+        wait_for(lambda: health(gateway)[1]["shares"][0]["state"] == "away", SOON, lambda: health(gateway))
+        wait_for(lambda: set(processes(gateway, "lookout")) != before, SOON, "nobody looks with new eyes")
+        equal((len(before), len(before & set(processes(gateway, "lookout"))), len(processes(gateway, "lookout"))), (4, 3, 4))
+        server.send_signal(signal.SIGCONT)
+
+
+@needs_root
 def test_share_hangs(place):
     """It hides no other; and who asks is answered in time."""
     slow = os.path.join(place.folder, "slow")
@@ -519,7 +573,7 @@ def test_lookout_ends(place):
     gateway = place.gateway(text=HTTP).start()
     becomes(place, gateway, "ok", seconds=5)
     lookout = processes(gateway, "lookout")
-    require(len(lookout) == 2 and children(lookout[0]) == lookout[1:], lookout)
+    require(len(lookout) == 3 and children(lookout[0]) == lookout[1:], lookout)  # one for the share, one for the state
     begun = time.monotonic()
     gateway.stop()
     require(time.monotonic() - begun < 3 * PATIENCE, "it took its time")
