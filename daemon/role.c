@@ -26,7 +26,7 @@ static const char *const programs[ROLE_COUNT] = {
 	[ROLE_EXTRACT] = "letterchute-extract", [ROLE_COURIER] = "letterchute-courier",
 	[ROLE_SMTP] = "letterchute-smtp",       [ROLE_PULL] = "letterchute-pull",
 	[ROLE_WATCH] = "letterchute-watch",     [ROLE_TOKEN] = "letterchute-token",
-	[ROLE_PROVE] = "letterchute-prove",
+	[ROLE_PROVE] = "letterchute-prove",     [ROLE_AFTER] = "letterchute-after",
 };
 
 /* What a role may know of our environment. */

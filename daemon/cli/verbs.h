@@ -27,7 +27,7 @@ struct options {
 	const char *from, *to[OPTIONS_TO_MAX], *peer, *login, *source;
 	size_t to_count;
 	const char *folder; /* --to of `extract` */
-	bool json, debug, offline, adopt, types, reasons, device, browser, last;
+	bool json, health, debug, offline, adopt, types, reasons, device, browser, last;
 	const char *port; /* of `login` */
 	char **operands;
 	int operands_count;
