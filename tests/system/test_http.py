@@ -469,6 +469,7 @@ def test_killed(place):
             os.kill(old, signal.SIGKILL)
             require(send(gateway.port, scan()).startswith("250"))
             wait_for(lambda: processes(gateway, "letterchute-after") not in ([], [old]), 10, "it is not started again")  # noqa: B023
+            equal(health(gateway)[0], 200, "the shares are looked at again first")
             reaches(gateway, turn + 2)
         gone = {pid for pid, _ in before} - {pid for pid, _ in gateway.children()}
         require(all(name.startswith("letterchute-win") or name.startswith("letterchute-ext") or "after" in name
