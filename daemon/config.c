@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <limits.h>
 #include <netinet/in.h>
 #include <pwd.h>
@@ -14,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "daemon/digest.h"
@@ -432,11 +434,13 @@ static bool replace(struct loading *loading, size_t at, const char *value)
 	return ini_replace(&loading->config->ini, at, value) || fail(loading, at, "out of memory");
 }
 
-/* Without root's rights a file stays its maker's, and its group is one of his. */
+/* Without root's rights, or that one of them (systemd's AmbientCapabilities), a file stays its
+ * maker's, and its group is one of his. */
 static bool can_give(uint32_t id, bool group)
 {
 	gid_t groups[256];
-	if (geteuid() == 0 || id == (group ? getegid() : geteuid()))
+	bool given = prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, CAP_CHOWN, 0, 0) == 1;
+	if (geteuid() == 0 || given || id == (group ? getegid() : geteuid()))
 		return true;
 	int count = group ? getgroups(sizeof groups / sizeof groups[0], groups) : 0;
 	for (int i = 0; i < count; i++) {
@@ -457,10 +461,13 @@ static bool resolve_owner(struct loading *loading, size_t at, bool group)
 		return fail(loading, at,
 			    "there is no %s `%.64s` on this system, a name or number is expected",
 			    group ? "group" : "user", name);
-	if (!can_give(id, group))
-		return fail(loading, at, "`%s = %.64s` can only be given by root, %s is expected",
-			    group ? "group" : "owner", name,
-			    group ? "a group of ours" : "no such line");
+	if (!can_give(id, group) && !loading->config->cant_give) {
+		fail(loading, at,
+		     "`%s = %.64s` can only be given by root or with CAP_CHOWN (systemd: "
+		     "AmbientCapabilities=), %s is expected",
+		     group ? "group" : "owner", name, group ? "a group of ours" : "no such line");
+		loading->config->cant_give = strdup(loading->error);
+	}
 	snprintf(number, sizeof number, "%u", id);
 	return replace(loading, at, number);
 }
@@ -1306,6 +1313,14 @@ int config_load(const char *path, struct config *config_out, char error_out[CONF
 					       : EXIT_CONFIG;
 }
 
+int config_can_give(const struct config *config, char error_out[CONFIG_ERROR_MAX])
+{
+	if (!config->cant_give)
+		return 0;
+	snprintf(error_out, CONFIG_ERROR_MAX, "%s", config->cant_give);
+	return EXIT_CONFIG;
+}
+
 int config_load_text(const char *text, const char *name, struct config *config_out,
 		     char error_out[CONFIG_ERROR_MAX])
 {
@@ -1375,6 +1390,7 @@ void config_done(struct config *config)
 	free_texts("http", &config->http);
 	rules_done(&config->rules);
 	ini_done(&config->ini);
+	free(config->cant_give);
 	*config = (struct config){ 0 };
 }
 

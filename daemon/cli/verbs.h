@@ -50,3 +50,6 @@ int verb_quarantine(const struct options *options);
  * failure says why on standard error and returns the exit status; 0 with *config_out filled, the
  * caller's to free. */
 int options_load(const struct options *options, struct config *config_out);
+
+/* The same for who may hand a mail to a gateway that can give owners which he can't (single.h). */
+int options_load_to_ask(const struct options *options, struct config *config_out);

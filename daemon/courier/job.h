@@ -107,7 +107,7 @@ struct job {
 	char dkim[PROVE_TEXT_MAX + 1]; /* by whom it is signed, or what is wrong; "": not asked */
 
 	enum reason reason; /* what the answer will be; REASON_NONE: delivered */
-	char why[256];      /* for the log, in more words than the panel gets; "" : none */
+	char why[448];      /* for the log, in more words than the panel gets; "" : none */
 	unsigned stored;    /* files written */
 	bool doubt;         /* answered from a mark */
 	bool unknown;       /* ASK_RECALL, and it was not delivered */

@@ -13,7 +13,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "daemon/courier/jails.h"
-#include "daemon/courier/probe.h"
 #include "daemon/courier/share.h"
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
@@ -39,13 +38,12 @@ void look_at_sites(const struct config *config, struct look_sites *sites_out)
 
 /* --- one look at one share -------------------------------------------------------------------- */
 
-/* What is wrong, and what to do, if that has not been said with it. */
+/* What is wrong, and what to do. */
 static void put_away(struct tally_share *told, int error, const char *why)
 {
 	told->look = TALLY_AWAY;
 	told->error = error;
-	snprintf(told->why, sizeof told->why, "%.280s%s%.110s", why, error == -ESTALE ? "" : "; ",
-		 error == -ESTALE ? "" : probe_remedy(error));
+	snprintf(told->why, sizeof told->why, "%.250s; %.140s", why, share_remedy(error));
 }
 
 static int try_write(int folder_fd)

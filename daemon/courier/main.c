@@ -35,6 +35,7 @@
 #include "daemon/courier/folder.h"
 #include "daemon/courier/jails.h"
 #include "daemon/courier/look.h"
+#include "daemon/courier/mount.h"
 #include "daemon/courier/probe.h"
 #include "daemon/courier/quarantine.h"
 #include "daemon/fdio.h"
@@ -378,14 +379,15 @@ static void log_finding(void *context, const char *what, bool ok, const char *te
 			const char *remedy)
 {
 	(void)context;
-	if (!ok)
-		log_say(LOG_ERROR, "share", "%s: %s; %s", what, text, remedy);
+	if (*remedy)
+		log_say(ok ? LOG_WARNING : LOG_ERROR, "share", "%s: %s; %s", what, text, remedy);
 }
 
-static void probe_shares(struct courier *courier, probe_told told)
+static void probe_all(struct courier *courier, int mounts_fd, probe_told told)
 {
+	probe_state(&courier->spool, &courier->config, mounts_fd, told, NULL);
 	for (size_t i = 0; i < courier->config.rules.shares_count; i++)
-		probe_share(&courier->spool, &courier->config, i, told, NULL);
+		probe_share(&courier->spool, &courier->config, i, mounts_fd, told, NULL);
 }
 
 /* A jail lets us at what was there when it was closed. */
@@ -400,13 +402,13 @@ static bool have_moved(const struct courier *courier, const struct look_sites *b
 }
 
 /* Does what no message waits for, so that a share which hangs holds up nobody who serves one. */
-static int keep(struct courier *courier)
+static int keep(struct courier *courier, int mounts_fd)
 {
 	struct pollfd wake = { .fd = wake_fd, .events = POLLIN };
 	struct look_sites sites;
 	look_at_sites(&courier->config, &sites);
 	start_clock(courier);
-	probe_shares(courier, log_finding);
+	probe_all(courier, mounts_fd, log_finding);
 	life_sweep(&courier->spool, &courier->config);
 	while (!stopping && !draining) {
 		tidy(courier);
@@ -420,11 +422,11 @@ static int keep(struct courier *courier)
 	return 0;
 }
 
-static int check(struct courier *courier, bool forget)
+static int check(struct courier *courier, int mounts_fd, bool forget)
 {
 	for (size_t i = 0; forget && i < courier->config.rules.shares_count; i++)
 		share_forget(&courier->config.rules.shares[i], courier->spool.shares_fd);
-	probe_shares(courier, print_finding);
+	probe_all(courier, mounts_fd, print_finding);
 	return 0;
 }
 
@@ -464,13 +466,15 @@ int main(int argc, char **argv)
 		return 70;
 	if (looks)
 		return once ? look_once(&courier, FD_TALLY) : look_on(&courier, FD_TALLY);
+	bool serves = strcmp(argv[1], "run") == 0 || strcmp(argv[1], "alone") == 0;
+	auto_close int mounts_fd = serves || dry ? -1 : mount_open_list();
 	if (!jails_enter(&courier.config))
 		return 70;
 	if (dry)
 		return explain(&courier);
 	if (strcmp(argv[1], "keep") == 0)
-		return keep(&courier);
-	if (strcmp(argv[1], "run") == 0 || strcmp(argv[1], "alone") == 0)
+		return keep(&courier, mounts_fd);
+	if (serves)
 		return run(&courier, argv + 2, argc - 2);
-	return check(&courier, strcmp(argv[1], "adopt") == 0);
+	return check(&courier, mounts_fd, strcmp(argv[1], "adopt") == 0);
 }

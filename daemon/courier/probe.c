@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "daemon/courier/mount.h"
 #include "daemon/courier/owner.h"
 #include "daemon/courier/publish.h"
 #include "daemon/courier/share.h"
@@ -22,6 +23,7 @@ struct probe {
 	struct life from, to; /* what we leave when we die belongs to them, and goes with them */
 	int staging_fd, to_fd;
 	char what[RULES_NAME_MAX + 32];
+	const char *path; /* borrowed */
 	probe_told told;
 	void *context;
 };
@@ -39,41 +41,21 @@ static void tell(const struct probe *probe, bool ok, const char *remedy, const c
 	probe->told(probe->context, probe->what, ok, text, remedy);
 }
 
-const char *probe_remedy(int error)
-{
-	static const struct {
-		int error;
-		const char *remedy;
-	} remedies[] = {
-		{ ENOENT, "make the folder, or mount its disk" },
-		{ ENOTDIR, "`path` must be a folder" },
-		{ ESTALE, "mount the right disk, or run: letterchute check --adopt" },
-		{ EKEYREJECTED,
-		  "remove it, or give it to the gateway's user with chown, and chmod 700" },
-		{ EACCES,
-		  "give the gateway's user the right to write there; a FUSE mount needs allow_other" },
-		{ EPERM, "give the gateway's user the right to write there" },
-		{ EROFS, "mount it read-write" },
-		{ ENOSPC, "make room on the disk" },
-		{ EDQUOT, "raise the quota" },
-		{ ENOTCONN, "its FUSE server has ended: mount it again" },
-	};
-	for (size_t i = 0; i < sizeof remedies / sizeof remedies[0]; i++) {
-		if (remedies[i].error == -error)
-			return remedies[i].remedy;
-	}
-	return "look at the kernel's log";
-}
-
 static bool probe_open(struct probe *probe, const struct spool *spool)
 {
 	char why[SHARE_WHY_MAX];
 	int error = share_open(probe->rules, spool->shares_fd, true, &probe->share, why);
 	if (error)
-		tell(probe, false, probe_remedy(error), "%s", why);
+		tell(probe, false, share_remedy(error), "%s", why);
 	else
 		tell(probe, true, "", "%s is reachable and the one we know", probe->rules->path);
 	return !error;
+}
+
+static void tell_weakness(void *context, const char *how, const char *weakens, const char *remedy)
+{
+	const struct probe *probe = context;
+	tell(probe, true, remedy, "%.120s is %s: %s", probe->path, how, weakens);
 }
 
 static bool probe_staging(struct probe *probe)
@@ -86,7 +68,7 @@ static bool probe_staging(struct probe *probe)
 	    (fstat(probe->share.root_fd, &root) < 0 || fstat(probe->staging_fd, &staging) < 0))
 		error = -errno;
 	if (error) {
-		tell(probe, false, probe_remedy(error), "our staging folder below %s: %s",
+		tell(probe, false, share_remedy(error), "our staging folder below %s: %s",
 		     probe->rules->path, strerror(-error));
 		return false;
 	}
@@ -108,12 +90,12 @@ static void probe_rename(struct probe *probe)
 	int rung;
 	int error = publish_probe(probe->staging_fd, probe->to_fd, &rung);
 	if (error)
-		tell(probe, false, probe_remedy(error), "a file can't be renamed below %s: %s",
+		tell(probe, false, share_remedy(error), "a file can't be renamed below %s: %s",
 		     probe->rules->path, strerror(-error));
 	else
 		tell(probe, true, "", "%s", rungs[rung]);
 	if (faccessat(probe->share.root_fd, ".", W_OK | X_OK, AT_EACCESS) < 0)
-		tell(probe, false, probe_remedy(-errno), "%s can't be written to: %s",
+		tell(probe, false, share_remedy(-errno), "%s can't be written to: %s",
 		     probe->rules->path, strerror(errno));
 }
 
@@ -168,10 +150,13 @@ static void probe_routes(struct probe *probe)
 static void probe_space(struct probe *probe)
 {
 	uint64_t free_bytes = share_free(&probe->share);
-	bool enough = free_bytes >= probe->rules->free_floor;
+	bool enough = free_bytes > 0 && free_bytes >= probe->rules->free_floor;
 	if (free_bytes == UINT64_MAX)
 		return;
-	tell(probe, enough, enough ? "" : "make room, or lower free_floor",
+	tell(probe, enough,
+	     enough            ? ""
+	     : free_bytes == 0 ? "make room on the disk"
+			       : "make room on the disk, or lower free_floor",
 	     "%llu MB are free, free_floor is %llu MB", (unsigned long long)free_bytes >> 20,
 	     (unsigned long long)probe->rules->free_floor >> 20);
 }
@@ -207,11 +192,21 @@ static void end_life(const struct probe *probe, const struct spool *spool, struc
 	life_abandon(life);
 }
 
-void probe_share(const struct spool *spool, const struct config *config, size_t share,
+void probe_state(const struct spool *spool, const struct config *config, int mounts_fd,
 		 probe_told told, void *context)
+{
+	struct probe probe = {
+		.what = "state", .path = config->gateway.state, .told = told, .context = context
+	};
+	mount_look(mounts_fd, spool->root_fd, MOUNT_STATE, tell_weakness, &probe);
+}
+
+void probe_share(const struct spool *spool, const struct config *config, size_t share,
+		 int mounts_fd, probe_told told, void *context)
 {
 	struct probe probe = { .config = config,
 			       .rules = &config->rules.shares[share],
+			       .path = config->rules.shares[share].path,
 			       .share = SHARE_INIT,
 			       .from = { .lock_fd = -1 },
 			       .to = { .lock_fd = -1 },
@@ -223,6 +218,7 @@ void probe_share(const struct spool *spool, const struct config *config, size_t 
 		 probe.rules->name);
 	if (!probe_open(&probe, spool))
 		return;
+	mount_look(mounts_fd, probe.share.root_fd, MOUNT_SHARE, tell_weakness, &probe);
 	if (begin_lives(&probe, spool) && probe_staging(&probe)) {
 		probe_rename(&probe);
 		probe_routes(&probe);

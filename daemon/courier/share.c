@@ -234,14 +234,58 @@ static int check_made(const struct share *share, int folder_fd, const char *name
 	return check_owner(share, folder_fd, name, false, why_out);
 }
 
+/* `found`: whose it is, where we may not; NULL: nobody knows. */
+static int say(const char *path, const char *name, const char *cant, int error,
+	       const struct stat *found, char *why_out)
+{
+	int size = snprintf(why_out, SHARE_WHY_MAX, "%.160s%s can't be %s: %s", path, name, cant,
+			    strerror(-error));
+	if (found && (error == -EACCES || error == -EPERM))
+		snprintf(why_out + size, SHARE_WHY_MAX - (size_t)size,
+			 " (we are user %u; it belongs to user %u and group %u, mode %o)",
+			 geteuid(), found->st_uid, found->st_gid, found->st_mode & 07777);
+	return error;
+}
+
+/* We can't make a folder in it. */
+static int say_of_root(const struct share *share, int error, char *why_out)
+{
+	struct stat found;
+	bool known = fstat(share->root_fd, &found) == 0;
+	return say(share->rules->path, "", "written to", error, known ? &found : NULL, why_out);
+}
+
+/* Something else has the name of our folder, or it is closed to us. */
+static int say_of_base(const struct share *share, int error, char *why_out)
+{
+	static const struct {
+		int error;
+		const char *words;
+	} rows[] = {
+		{ EXDEV, "is a mount of its own: files can't be renamed from there to the share" },
+		{ ELOOP, "is a symbolic link: what is staged has to lie in the share itself" },
+		{ ENOTDIR, "is no folder" },
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		if (error == -rows[i].error)
+			snprintf(why_out, SHARE_WHY_MAX, "%.200s/" BASE_NAME " %s",
+				 share->rules->path, rows[i].words);
+	}
+	struct stat found;
+	if (error == -EACCES &&
+	    fstatat(share->root_fd, BASE_NAME, &found, AT_SYMLINK_NOFOLLOW) == 0)
+		say(share->rules->path, "/" BASE_NAME, "opened", error, &found, why_out);
+	return error;
+}
+
 static int open_base(struct share *share, bool make, char *why_out)
 {
 	int error =
 		share_openat(share->root_fd, BASE_NAME, O_RDONLY | O_DIRECTORY, 0, &share->base_fd);
 	if (error != -ENOENT || !make)
-		return error;
+		return say_of_base(share, error, why_out);
 	if (mkdirat(share->root_fd, BASE_NAME, 0700) < 0 && errno != EEXIST)
-		return -errno;
+		return say_of_root(share, -errno, why_out);
 	error = share_openat(share->root_fd, BASE_NAME, O_RDONLY | O_DIRECTORY, 0, &share->base_fd);
 	/* somebody may have put another one there meanwhile */
 	if (!error)
@@ -287,7 +331,7 @@ static int meet(struct share *share, int shares_fd, const char *memory, bool mak
 	}
 	if (!error && make)
 		error = write_memory(share, shares_fd, memory);
-	if (error && error != -EKEYREJECTED)
+	if (error && !why_out[0])
 		snprintf(why_out, SHARE_WHY_MAX,
 			 "%.200s can't be used: its folder " BASE_NAME " gives: %s",
 			 share->rules->path, strerror(-error));
@@ -351,15 +395,12 @@ static int compare(struct share *share, int shares_fd, const char *memory, bool 
 				     memory); /* for the next time, or never mind */
 		return error;
 	}
-	if (error == -EKEYREJECTED)
+	if (error && why_out[0])
 		return error;
-	snprintf(
-		why_out, SHARE_WHY_MAX,
-		error ? "%.120s is not the share we know (%s): is its disk mounted? If it is meant to be new: "
-			"letterchute check --adopt"
-		      : "%.120s is another share than the one we know%.0s: is the right disk mounted? If it is meant "
-			"to be: letterchute check --adopt",
-		share->rules->path, error == -ENOENT ? "it has no identity" : strerror(-error));
+	snprintf(why_out, SHARE_WHY_MAX,
+		 error ? "%.160s is not the share we know: %s"
+		       : "%.160s is another share than the one we know%.0s",
+		 share->rules->path, error == -ENOENT ? "it has no identity" : strerror(-error));
 	return -ESTALE;
 }
 
@@ -383,18 +424,21 @@ static int identify(struct share *share, int shares_fd, bool make, char *why_out
 	return error;
 }
 
+static int say_of_path(const char *path, int error, char *why_out)
+{
+	struct stat found;
+	bool known = stat(path, &found) == 0;
+	return say(path, "", "opened", error, known ? &found : NULL, why_out);
+}
+
 int share_open(const struct rules_share *rules, int shares_fd, bool make, struct share *share_out,
 	       char why_out[SHARE_WHY_MAX])
 {
 	struct share share = SHARE_INIT;
 	share.rules = rules;
 	share.root_fd = open(rules->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (share.root_fd < 0) {
-		int error = -errno;
-		snprintf(why_out, SHARE_WHY_MAX, "%.200s can't be opened: %s", rules->path,
-			 strerror(errno));
-		return error;
-	}
+	if (share.root_fd < 0)
+		return say_of_path(rules->path, -errno, why_out);
 	why_out[0] = '\0';
 	int error = identify(&share, shares_fd, make, why_out);
 	if (error) {
@@ -406,6 +450,37 @@ int share_open(const struct rules_share *rules, int shares_fd, bool make, struct
 	}
 	*share_out = share;
 	return 0;
+}
+
+const char *share_remedy(int error)
+{
+	static const struct {
+		int error;
+		const char *remedy;
+	} rows[] = {
+		{ ENOENT, "make the folder, or mount its disk" },
+		{ ENOTDIR,
+		  "`path` must be a folder, and so must what is called .letterchute in it" },
+		{ ESTALE,
+		  "mount its disk; if it is meant to be a new one: letterchute check --adopt" },
+		{ EKEYREJECTED,
+		  "remove it, or give it to the gateway's user with chown, and chmod 700" },
+		{ EACCES,
+		  "give the gateway's user the right to write there, or run it as the owner; a FUSE mount needs allow_other" },
+		{ EPERM,
+		  "give the gateway's user the right to write there, or run it as the owner" },
+		{ EROFS, "mount it read-write" },
+		{ ELOOP, "remove the symbolic link at .letterchute" },
+		{ EXDEV, "unmount what is mounted at .letterchute" },
+		{ ENOSPC, "make room on the disk" },
+		{ EDQUOT, "raise the quota" },
+		{ ENOTCONN, "its FUSE server has ended: mount it again" },
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		if (rows[i].error == -error)
+			return rows[i].remedy;
+	}
+	return "look at the kernel's log";
 }
 
 void share_close(struct share *share)

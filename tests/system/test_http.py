@@ -256,7 +256,7 @@ def swap_back(disk):
     disk.mount(disk.disk)
 
 
-AWAY = [("its disk is not mounted", lambda disk: run("umount", "-l", disk.at), lambda disk: disk.mount(disk.disk), "is its disk mounted?"),
+AWAY = [("its disk is not mounted", lambda disk: run("umount", "-l", disk.at), lambda disk: disk.mount(disk.disk), "mount its disk"),
         ("another disk is mounted", swap, swap_back, "check --adopt"),
         ("it is read-only", lambda disk: run("mount", "-o", "remount,bind,ro", disk.at),
          lambda disk: run("mount", "-o", "remount,bind,rw", disk.at), "mount it read-write"),
