@@ -96,3 +96,33 @@ void counters_add(struct counters *counters, const struct tally *tally)
 	if (tally->reason == REASON_NONE)
 		add_delivery(counters, tally);
 }
+
+/* --- shares ----------------------------------------------------------------------------------- */
+
+struct counters_share *counters_find_share(struct counters *counters, const char *name)
+{
+	for (size_t i = 0; i <= RULES_SHARES_MAX; i++) {
+		struct counters_share *share = &counters->shares[i];
+		if (share->last.kind == TALLY_SHARE && strcmp(share->last.name, name) == 0)
+			return share;
+	}
+	return NULL;
+}
+
+void counters_order(struct counters *counters, const struct rules *rules)
+{
+	static struct counters_share ordered[RULES_SHARES_MAX + 1];
+	memset(ordered, 0, sizeof ordered);
+	for (size_t i = 0; i <= rules->shares_count; i++) {
+		const char *name = i < rules->shares_count ? rules->shares[i].name : TALLY_STATE;
+		const struct counters_share *known = counters_find_share(counters, name);
+		struct tally_share *last = &ordered[i].last;
+		if (known && tally_valid(&known->last, sizeof known->last)) {
+			ordered[i] = *known;
+			continue;
+		}
+		*last = (struct tally_share){ .kind = TALLY_SHARE, .free_bytes = -1 };
+		snprintf(last->name, sizeof last->name, "%s", name);
+	}
+	memcpy(counters->shares, ordered, sizeof ordered);
+}

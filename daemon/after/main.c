@@ -72,6 +72,7 @@ static bool prepare(const struct config *config, struct window *window)
 		log_say(LOG_ERROR, "http", "nothing can be counted: %s", strerror(errno));
 		return false;
 	}
+	counters_order(window->view.counters, &config->rules);
 	return read_token(config, &window->token) && window_prepare(window);
 }
 

@@ -15,17 +15,6 @@
 
 #define SOURCES_MAX 512
 
-/* One of a share that the new configuration has no more is NULL. */
-static struct view_share *find_share(struct view *view, const char *name)
-{
-	const struct rules *rules = &view->config->rules;
-	for (size_t i = 0; i < rules->shares_count; i++) {
-		if (strcmp(rules->shares[i].name, name) == 0)
-			return &view->shares[i];
-	}
-	return strcmp(name, TALLY_STATE) == 0 ? &view->state : NULL;
-}
-
 void view_hear(struct view *view, const void *message)
 {
 	const struct tally_share *told = message;
@@ -33,7 +22,8 @@ void view_hear(struct view *view, const void *message)
 		counters_add(view->counters, message);
 		return;
 	}
-	struct view_share *share = find_share(view, told->name);
+	/* a new configuration may have it no more */
+	struct counters_share *share = counters_find_share(view->counters, told->name);
 	if (!share)
 		return;
 	share->heard_ms = monotonic_ms();
@@ -70,7 +60,7 @@ static void add_source(struct all *all, const struct view *view, const char *nam
 }
 
 /* As it is by now: what was told last holds for a while only. */
-static struct tally_share judge_share(const struct view_share *share, const char *path)
+static struct tally_share judge_share(const struct counters_share *share, const char *path)
 {
 	struct tally_share now = share->last;
 	int64_t age_ms = monotonic_ms() - share->heard_ms;
@@ -93,6 +83,7 @@ static const struct all *look(const struct view *view)
 {
 	static struct all all;
 	const struct config *config = view->config;
+	const struct counters_share *shares = view->counters->shares;
 	all.sources_count = 0;
 	for (size_t i = 0; i < config->listeners_count; i++)
 		add_source(&all, view, config->listeners[i].name, "smtp");
@@ -102,8 +93,8 @@ static const struct all *look(const struct view *view)
 		add_source(&all, view, config->maildirs[i].name, "maildir");
 	all.shares_count = config->rules.shares_count;
 	for (size_t i = 0; i < all.shares_count; i++)
-		all.shares[i] = judge_share(&view->shares[i], config->rules.shares[i].path);
-	all.state = judge_share(&view->state, config->gateway.state);
+		all.shares[i] = judge_share(&shares[i], config->rules.shares[i].path);
+	all.state = judge_share(&shares[all.shares_count], config->gateway.state);
 	return &all;
 }
 

@@ -7,22 +7,13 @@
 #include "daemon/health.h"
 #include "daemon/tally.h"
 
-/* A share, as it was told last. */
-struct view_share {
-	int64_t heard_ms;        /* monotonic; 0: nothing yet */
-	bool looking;            /* somebody looks since then */
-	struct tally_share last; /* `look` TALLY_LOOKING: nothing yet */
-};
-
 struct view {
 	const struct config *config;
 	const char *version;
 	const int *states; /* files of the sources in the order of the configuration: listeners,
 			      accounts, Maildirs */
 	DIR *quarantine;   /* NULL: it can't be read */
-	struct counters *counters;
-	struct view_share shares[RULES_SHARES_MAX];
-	struct view_share state; /* our own folder */
+	struct counters *counters; /* ordered by the configuration */
 };
 
 /* Takes one message of whoever counts, tally_valid. */

@@ -1,10 +1,13 @@
 """Sockets from whoever started us: systemd's way, with systemd-socket-activate in its place, and a word when we are ready."""
 
+import contextlib
 import os
 import signal
 import socket
 import subprocess
 import time
+import urllib.error
+import urllib.request
 
 from harness import Device, equal, require, rows, scan, send, wait_for
 from test_clients import free_port
@@ -49,6 +52,25 @@ def test_listeners_take_what_is_handed_over(place):
     for port in (one, two, own):
         require(to(port).startswith("250"))
     equal(gateway.log().count("ready source="), 3)
+    gateway.stop()
+
+
+def test_page_takes_what_is_handed_over(place):
+    """[http] too; and whoever asks for health may be who wakes us."""
+    mail_port, page_port = free_port(), free_port()
+    config = config_for(place, {"lan": f"127.0.0.1:{mail_port}"})
+    with open(config, "a") as text:
+        text.write(f"[http]\nlisten = 127.0.0.1:{page_port}\n")
+    gateway = start(place, config, f"127.0.0.1:{mail_port}", f"127.0.0.1:{page_port}")
+
+    def healthz():
+        with urllib.request.urlopen(f"http://127.0.0.1:{page_port}/healthz", timeout=20) as answer:
+            return answer.status
+    with contextlib.suppress(urllib.error.HTTPError):  # before anybody has looked at the share
+        equal(healthz(), 200)
+    wait_for(lambda: to(mail_port).startswith("250") and healthz() == 200, 10)
+    gateway.reload()
+    equal(healthz(), 200)
     gateway.stop()
 
 

@@ -469,6 +469,7 @@ def test_killed(place):
             os.kill(old, signal.SIGKILL)
             require(send(gateway.port, scan()).startswith("250"))
             wait_for(lambda: processes(gateway, "letterchute-after") not in ([], [old]), 10, "it is not started again")  # noqa: B023
+            equal(health(gateway)[0], 200, "the shares are looked at again first")
             reaches(gateway, turn + 2)
         gone = {pid for pid, _ in before} - {pid for pid, _ in gateway.children()}
         require(all(name.startswith("letterchute-win") or name.startswith("letterchute-ext") or "after" in name
@@ -512,18 +513,27 @@ def test_slow_clients(place):
                 one.sendall(octets)
             slow.append(one)
         for _ in range(5):
-            for one in slow[1:300:2]:
-                with contextlib.suppress(OSError):
-                    one.send(b"X")
+            drip(slow[1:300:2])
             begun = time.monotonic()
             equal(get(gateway, "/healthz")[0], 200)
             require(time.monotonic() - begun < 1 * PATIENCE, "it was not answered at once")
         heard = {}
-        wait_for(lambda: all([is_closed(one, heard) for one in slow]), 15, lambda: f"{sum(not is_closed(one, heard) for one in slow)} live on")
+
+        def gone():
+            drip(slow[1:300:2])
+            return all([is_closed(one, heard) for one in slow])
+        wait_for(gone, 15, lambda: f"{sum(not is_closed(one, heard) for one in slow)} live on")
         for one, octets in zip(slow[300:], ODD):
             require(b" 200 " not in heard.get(one, b""), octets[:40])
         equal(get(gateway, "/healthz")[0], 200)
         equal(gateway.log().count("ended"), 0)
+
+
+def drip(links):
+    """So slowly that it looks as if more came."""
+    for one in links:
+        with contextlib.suppress(OSError):
+            one.send(b"X")
 
 
 def is_closed(link, heard):

@@ -159,6 +159,40 @@ static void test_kept(void **state)
 	close(fd);
 }
 
+static void told(const char *name, enum tally_look look)
+{
+	struct counters_share *share = counters_find_share(&counters, name);
+	assert_non_null(share);
+	share->heard_ms = 5;
+	share->last.look = look;
+}
+
+/* What is known of a share by its name outlives a reload; a new one is one that nobody looked at.
+ */
+static void test_shares(void **state)
+{
+	struct rules_share one[] = { { .name = "" }, { .name = "far" } },
+			   other[] = { { .name = "far" }, { .name = "new" } };
+	struct rules before = { .shares = one, .shares_count = 2 },
+		     after = { .shares = other, .shares_count = 2 };
+	(void)state;
+	counters_init(&counters);
+	assert_null(counters_find_share(&counters, ""));
+	counters_order(&counters, &before);
+	told("", TALLY_UP);
+	told("far", TALLY_FULL);
+	told(TALLY_STATE, TALLY_UP);
+	counters_order(&counters, &after);
+	assert_null(counters_find_share(&counters, ""));
+	assert_string_equal(counters.shares[0].last.name, "far");
+	assert_int_equal(counters.shares[0].last.look, TALLY_FULL);
+	assert_int_equal(counters.shares[0].heard_ms, 5);
+	assert_string_equal(counters.shares[1].last.name, "new");
+	assert_int_equal(counters.shares[1].heard_ms, 0);
+	assert_int_equal(counters.shares[1].last.look, TALLY_LOOKING);
+	assert_int_equal(counters.shares[2].last.look, TALLY_UP);
+}
+
 static void test_tally(void **state)
 {
 	union {
@@ -195,7 +229,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_numbers), cmocka_unit_test(test_escapes),
 		cmocka_unit_test(test_bounds),  cmocka_unit_test(test_kept),
-		cmocka_unit_test(test_tally),
+		cmocka_unit_test(test_tally),   cmocka_unit_test(test_shares),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
