@@ -18,7 +18,8 @@
 	"aside or held is lost"
 
 /* Types between blanks; one that ends with `*` is all that begin so. The first row that knows a
- * type speaks. ext4, xfs, btrfs, f2fs, zfs and the like are not here: what they sync stays. */
+ * type speaks. ext4, xfs, btrfs, f2fs, zfs and the like are not here: what they sync stays. bindfs,
+ * mergerfs and sshfs say yes to the sync of a folder and don't pass it on. */
 static const struct {
 	const char *types;
 	struct {
@@ -55,18 +56,18 @@ static const struct {
 			      "the disk, and whether locks hold, is up to the host",
 			      "give it a disk of the virtual machine, or a volume of the container "
 			      "engine" } } },
-	{ "vfat msdos exfat ntfs ntfs3 fuseblk fuse.fusefat fuse.exfat* fuse.ntfs*",
+	{ "vfat msdos exfat ntfs fuseblk fuse.fusefat fuse.exfat* fuse.ntfs*",
 	  { [MOUNT_SHARE] = { "owner, mode and ACL are those of the mount, not of each file, and a "
 			      "power cut can cost files that were answered 250",
 			      "use a disk with ext4, xfs or btrfs" },
 	    [MOUNT_STATE] = { "owner and mode are those of the mount, and a power cut can cost plans "
 			      "and marks",
 			      DISK } } },
-	{ "ext2 minix",
-	  { [MOUNT_SHARE] = { "it has no journal: a power cut can cost files that were answered 250",
-			      "make it ext4: tune2fs -j" },
-	    [MOUNT_STATE] = { "it has no journal: a power cut can cost plans and marks",
-			      "make it ext4: tune2fs -j" } } },
+	{ "ext2 minix ntfs3 hfsplus",
+	  { [MOUNT_SHARE] = { "no journal is kept: a power cut can cost files that were answered 250",
+			      "use a disk with ext4, xfs or btrfs" },
+	    [MOUNT_STATE] = { "no journal is kept: a power cut can cost plans and marks",
+			      DISK } } },
 	{ "fuse.rclone fuse.s3fs fuse.goofys fuse.gcsfuse fuse.google-drive-ocamlfuse",
 	  { [MOUNT_SHARE] = { "files reach their provider some time after we have answered 250",
 			      "share a folder on a disk, and copy from there" },
@@ -92,7 +93,8 @@ static const struct {
 #define WITHOUT "mount it without this option"
 
 /* Options that are there, or with `absent` those that are not. Not here: data=writeback and commit
- * of ext4, which change nothing of what is synced. */
+ * of ext4, which change nothing of what is synced (tests/power with them loses nothing, and with
+ * barrier=0 much). */
 static const struct {
 	const char *types, *option;
 	bool absent;

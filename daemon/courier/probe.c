@@ -55,7 +55,7 @@ static bool probe_open(struct probe *probe, const struct spool *spool)
 static void tell_weakness(void *context, const char *how, const char *weakens, const char *remedy)
 {
 	const struct probe *probe = context;
-	tell(probe, true, remedy, "%.120s is %s: %s", probe->path, how, weakens);
+	tell(probe, true, remedy, "%.120s is on %s: %s", probe->path, how, weakens);
 }
 
 static bool probe_staging(struct probe *probe)

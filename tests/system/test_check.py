@@ -79,15 +79,15 @@ MOUNTS = [("ext4", disk("ext4"), []), ("xfs", disk("xfs", size=320), []), ("btrf
           ("ext4 without barriers", disk("ext4", "barrier=0"), ["with `nobarrier`"]),
           ("btrfs without barriers", disk("btrfs", "nobarrier", size=128), ["with `nobarrier`"]),
           ("ext4 that writes at once", disk("ext4", "sync"), ["with `sync`"]),
-          ("ext2", disk("ext2"), ["is ext2"]),
-          ("memory", tmpfs, ["is tmpfs"]), ("a folder of memory", bind_of(tmpfs), ["is tmpfs"]),
-          ("overlay", overlay(), ["is overlay"]),
-          ("overlay that is volatile", overlay("volatile"), ["is overlay", "volatile`: a sync does nothing"]),
-          ("sshfs", sshfs, ["is fuse.sshfs: it is another machine's disk", "without `allow_other`"]),
-          ("mergerfs", mergerfs, ["is fuse.mergerfs: whether a sync", "without `allow_other`"]),
-          ("mergerfs for all", mergerfs_for_all, ["is fuse.mergerfs: whether a sync"]),
-          ("bindfs", bindfs, ["is fuse: whether a sync"]), ("ntfs-3g", ntfs_on_a_disk, ["is fuseblk: owner"]),
-          ("exfat", exfat, ["is fuseblk: owner"]), ("fat", fusefat, ["is fuse.fusefat: owner", "without `allow_other`"])]
+          ("ext2", disk("ext2"), ["is on ext2"]),
+          ("memory", tmpfs, ["is on tmpfs"]), ("a folder of memory", bind_of(tmpfs), ["is on tmpfs"]),
+          ("overlay", overlay(), ["is on overlay"]),
+          ("overlay that is volatile", overlay("volatile"), ["is on overlay", "volatile`: a sync does nothing"]),
+          ("sshfs", sshfs, ["is on fuse.sshfs: it is another machine's disk", "without `allow_other`"]),
+          ("mergerfs", mergerfs, ["is on fuse.mergerfs: whether a sync", "without `allow_other`"]),
+          ("mergerfs for all", mergerfs_for_all, ["is on fuse.mergerfs: whether a sync"]),
+          ("bindfs", bindfs, ["is on fuse: whether a sync"]), ("ntfs-3g", ntfs_on_a_disk, ["is on fuseblk: owner"]),
+          ("exfat", exfat, ["is on fuseblk: owner"]), ("fat", fusefat, ["is on fuse.fusefat: owner", "without `allow_other`"])]
 
 
 @needs_root
