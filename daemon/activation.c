@@ -3,6 +3,8 @@
 #include "daemon/activation.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stddef.h>
@@ -11,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 #include "daemon/keep.h"
 #include "daemon/log.h"
@@ -180,4 +183,26 @@ void activation_notify(const char *state)
 		sendto(fd, state, strlen(state), MSG_NOSIGNAL | MSG_DONTWAIT,
 		       (struct sockaddr *)&address,
 		       (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length));
+}
+
+void activation_notify_reload(void)
+{
+	/* whoever asked for it takes no time that is before his question */
+	struct timespec now;
+	char text[80];
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%" PRId64,
+		 (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+	activation_notify(text);
+}
+
+int activation_watchdog_ms(void)
+{
+	const char *words = getenv("WATCHDOG_USEC"), *pid = getenv("WATCHDOG_PID");
+	uint64_t us, whose;
+	if (!words || !value_number(words, 1, INT64_MAX, &us) ||
+	    (pid && (!value_number(pid, 1, INT32_MAX, &whose) || (pid_t)whose != getpid())))
+		return -1;
+	us /= 2000;
+	return us < 1 ? 1 : us > INT_MAX ? INT_MAX : (int)us;
 }

@@ -122,8 +122,18 @@ struct config_maildir {
 	unsigned at;
 };
 
+/* [http] */
+struct config_http {
+	char *listen;     /* comma list of ADDR:PORT; "": there is no such thing */
+	char *token_file; /* absolute; "": none, and then loopback alone is listened to */
+};
+
+#define CONFIG_TOKEN_LEAST 16 /* octets of a token */
+#define CONFIG_TOKEN_MOST  255
+
 struct config {
 	struct config_gateway gateway;
+	struct config_http http;
 	struct config_listener *listeners;
 	size_t listeners_count;
 	struct config_account *accounts;
@@ -132,6 +142,7 @@ struct config {
 	size_t maildirs_count;
 	struct rules rules;
 	uint32_t uid, gid; /* of `user`, when started as root; else our own */
+	char *cant_give;   /* an owner or group that is not ours to give, in words; NULL: none */
 	struct ini ini;    /* every key with its place; resolved */
 };
 
@@ -140,6 +151,10 @@ struct config {
 /* Reads a file, or every *.conf of a folder in name order. 0, or 78 (EX_CONFIG) with `error_out`
  * saying `file:line: what, what is expected`. */
 int config_load(const char *path, struct config *config_out, char error_out[CONFIG_ERROR_MAX]);
+
+/* Who delivers himself can't bear an owner or group that he can't give; who hands a mail to a
+ * gateway can. 0, or 78 with `error_out`. */
+int config_can_give(const struct config *config, char error_out[CONFIG_ERROR_MAX]);
 
 /* The same from text; `name` stands in for the file's name. */
 int config_load_text(const char *text, const char *name, struct config *config_out,
@@ -178,6 +193,10 @@ bool config_needs_keeper(const struct config_listener *listener);
  */
 void config_error(const struct config *config, const struct config_listener *listener,
 		  const char *text, char error_out[CONFIG_ERROR_MAX]);
+
+/* Is the token in this text such as can be used? NULL; else what is wrong with it, and what is
+ * expected. *size_out: its octets, from the beginning of the text. */
+const char *config_judge_token(const char *text, size_t *size_out);
 
 /* Can anybody log in there? */
 bool config_has_logins(const struct config_listener *listener);

@@ -27,7 +27,7 @@ struct options {
 	const char *from, *to[OPTIONS_TO_MAX], *peer, *login, *source;
 	size_t to_count;
 	const char *folder; /* --to of `extract` */
-	bool json, debug, offline, adopt, types, reasons, device, browser, last;
+	bool json, health, debug, offline, adopt, types, reasons, device, browser, last;
 	const char *port; /* of `login` */
 	char **operands;
 	int operands_count;
@@ -50,3 +50,6 @@ int verb_quarantine(const struct options *options);
  * failure says why on standard error and returns the exit status; 0 with *config_out filled, the
  * caller's to free. */
 int options_load(const struct options *options, struct config *config_out);
+
+/* The same for who may hand a mail to a gateway that can give owners which he can't (single.h). */
+int options_load_to_ask(const struct options *options, struct config *config_out);

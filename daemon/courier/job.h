@@ -34,6 +34,7 @@ struct courier {
 	bool life_spoilt;   /* a plan could not be published: the life is left to be adopted */
 	bool share_denied;  /* the jail does not let us at a share: a new process may see it */
 	int prover_fd;      /* questions who signed a message (daemon/prove.h) */
+	int tally_fd;       /* where messages are counted (daemon/tally.h) */
 	const volatile sig_atomic_t *stopping; /* SIGTERM came: no new promise */
 };
 
