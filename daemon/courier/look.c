@@ -67,7 +67,7 @@ static void look_within(const struct share *share, struct tally_share *told)
 		snprintf(why, sizeof why, "%.200s can't be written to: %s", rules->path,
 			 strerror(-error));
 		put_away(told, error, why);
-	} else if (free_bytes < rules->free_floor) {
+	} else if (free_bytes == 0 || free_bytes < rules->free_floor) {
 		told->look = TALLY_FULL;
 		snprintf(
 			told->why, sizeof told->why,

@@ -228,3 +228,5 @@ def test_wrong_share(place, when, before, spoil, identity, words, remedy):
         require(re.match("45[12] 4.3.[01] ", send(gateway.port, scan(50000))), gateway.log())
         text = gateway.last()["text"]
         require(remedy in text or "free_floor" in text or "No space left" in text, f"for a mail: {text}")
+        done = subprocess.run([*identity, place.program, "status", "-c", config], capture_output=True, text=True)
+        require(remedy.split(",")[0].split(" on ")[0] in done.stdout, f"status: {done.stdout}{done.stderr}")
