@@ -441,14 +441,11 @@ static int keep(struct courier *courier)
 static int look(struct courier *courier)
 {
 	for (size_t i = 0; i < courier->config.rules.shares_count; i++) {
-		struct share share;
-		char why[SHARE_WHY_MAX] = "";
-		int error = share_open(&courier->config.rules.shares[i], courier->spool.shares_fd,
-				       false, &share, why);
-		dprintf(FD_ASKS, "%zu\t%s\t%lld\t%s\n", i, error ? "away" : "up",
-			error ? -1LL : (long long)share_free(&share), error ? why : "");
-		if (!error)
-			share_close(&share);
+		char why[PROBE_WHY_MAX];
+		int64_t bytes =
+			probe_look(&courier->config.rules.shares[i], courier->spool.shares_fd, why);
+		dprintf(FD_ASKS, "%zu\t%s\t%lld\t%s\n", i, bytes < 0 ? "away" : "up",
+			(long long)bytes, why);
 	}
 	return 0;
 }

@@ -11,6 +11,7 @@
 #include "daemon/courier/owner.h"
 #include "daemon/courier/publish.h"
 #include "daemon/courier/share.h"
+#include "daemon/denied.h"
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
 
@@ -39,30 +40,11 @@ static void tell(const struct probe *probe, bool ok, const char *remedy, const c
 	probe->told(probe->context, probe->what, ok, text, remedy);
 }
 
-static const char *remedy_of_open(int error)
+static void tell_denied(const struct probe *probe, int error)
 {
-	static const struct {
-		int error;
-		const char *remedy;
-	} remedies[] = {
-		{ ENOENT, "make the folder, or mount its disk" },
-		{ ENOTDIR, "`path` must be a folder" },
-		{ ESTALE, "mount the right disk, or run: letterchute check --adopt" },
-		{ EKEYREJECTED,
-		  "remove it, or give it to the gateway's user with chown, and chmod 700" },
-		{ EACCES,
-		  "give the gateway's user the right to write there; a FUSE mount needs allow_other" },
-		{ EPERM, "give the gateway's user the right to write there" },
-		{ EROFS, "mount it read-write" },
-		{ ENOSPC, "make room on the disk" },
-		{ EDQUOT, "raise the quota" },
-		{ ENOTCONN, "its FUSE server has ended: mount it again" },
-	};
-	for (size_t i = 0; i < sizeof remedies / sizeof remedies[0]; i++) {
-		if (remedies[i].error == -error)
-			return remedies[i].remedy;
-	}
-	return "look at the kernel's log";
+	char text[DENIED_MAX];
+	denied_text(probe->rules->path, error, text);
+	tell(probe, false, denied_remedy(error), "%s", text);
 }
 
 static bool probe_open(struct probe *probe, const struct spool *spool)
@@ -70,7 +52,7 @@ static bool probe_open(struct probe *probe, const struct spool *spool)
 	char why[SHARE_WHY_MAX];
 	int error = share_open(probe->rules, spool->shares_fd, true, &probe->share, why);
 	if (error)
-		tell(probe, false, remedy_of_open(error), "%s", why);
+		tell(probe, false, denied_remedy(error), "%s", why);
 	else
 		tell(probe, true, "", "%s is reachable and the one we know", probe->rules->path);
 	return !error;
@@ -86,15 +68,12 @@ static bool probe_staging(struct probe *probe)
 	    (fstat(probe->share.root_fd, &root) < 0 || fstat(probe->staging_fd, &staging) < 0))
 		error = -errno;
 	if (error) {
-		tell(probe, false, remedy_of_open(error), "our staging folder below %s: %s",
-		     probe->rules->path, strerror(-error));
+		tell_denied(probe, error);
 		return false;
 	}
 	if (root.st_dev == staging.st_dev)
 		return true;
-	tell(probe, false, "remove what is mounted at .letterchute",
-	     "%s and the .letterchute in it are two file systems: files can't be renamed from one to the other",
-	     probe->rules->path);
+	tell_denied(probe, -EXDEV);
 	return false;
 }
 
@@ -108,13 +87,12 @@ static void probe_rename(struct probe *probe)
 	int rung;
 	int error = publish_probe(probe->staging_fd, probe->to_fd, &rung);
 	if (error)
-		tell(probe, false, remedy_of_open(error), "a file can't be renamed below %s: %s",
+		tell(probe, false, denied_remedy(error), "a file can't be renamed below %s: %s",
 		     probe->rules->path, strerror(-error));
 	else
 		tell(probe, true, "", "%s", rungs[rung]);
 	if (faccessat(probe->share.root_fd, ".", W_OK | X_OK, AT_EACCESS) < 0)
-		tell(probe, false, remedy_of_open(-errno), "%s can't be written to: %s",
-		     probe->rules->path, strerror(errno));
+		tell_denied(probe, -errno);
 }
 
 /* What one owner, mode and ACL would come to. */
@@ -165,15 +143,23 @@ static void probe_routes(struct probe *probe)
 	}
 }
 
+#define FULL_REMEDY "make room, or lower free_floor"
+
+static void describe_space(uint64_t free_bytes, uint64_t floor, char *text, size_t size)
+{
+	snprintf(text, size, "%llu MB are free, free_floor is %llu MB",
+		 (unsigned long long)free_bytes >> 20, (unsigned long long)floor >> 20);
+}
+
 static void probe_space(struct probe *probe)
 {
 	uint64_t free_bytes = share_free(&probe->share);
 	bool enough = free_bytes >= probe->rules->free_floor;
+	char text[100];
 	if (free_bytes == UINT64_MAX)
 		return;
-	tell(probe, enough, enough ? "" : "make room, or lower free_floor",
-	     "%llu MB are free, free_floor is %llu MB", (unsigned long long)free_bytes >> 20,
-	     (unsigned long long)probe->rules->free_floor >> 20);
+	describe_space(free_bytes, probe->rules->free_floor, text, sizeof text);
+	tell(probe, enough, enough ? "" : FULL_REMEDY, "%s", text);
 }
 
 static bool begin_lives(struct probe *probe, const struct spool *spool)
@@ -233,4 +219,38 @@ void probe_share(const struct spool *spool, const struct config *config, size_t 
 	share_close(&probe.share);
 	close_fd(&probe.staging_fd);
 	close_fd(&probe.to_fd);
+}
+
+/* --- a look ----------------------------------------------------------------------------------- */
+
+/* What a delivery would find out first, without writing anything. */
+static int look(const struct share *share)
+{
+	struct stat root, base;
+	if (faccessat(share->root_fd, ".", W_OK | X_OK, AT_EACCESS) < 0)
+		return -errno;
+	if (share->base_fd < 0 || fstat(share->root_fd, &root) < 0 ||
+	    fstat(share->base_fd, &base) < 0)
+		return 0;
+	return root.st_dev == base.st_dev ? 0 : -EXDEV;
+}
+
+int64_t probe_look(const struct rules_share *rules, int shares_fd, char why_out[PROBE_WHY_MAX])
+{
+	struct share share = SHARE_INIT;
+	char text[DENIED_MAX] = "";
+	int error = share_open(rules, shares_fd, false, &share, text);
+	uint64_t bytes = error ? 0 : share_free(&share);
+	if (!error) {
+		error = look(&share);
+		share_close(&share);
+		if (error)
+			denied_text(rules->path, error, text);
+	}
+	bool full = !error && bytes < rules->free_floor;
+	if (full)
+		describe_space(bytes, rules->free_floor, text, sizeof text);
+	const char *remedy = full ? FULL_REMEDY : error ? denied_remedy(error) : "";
+	snprintf(why_out, PROBE_WHY_MAX, "%s%s%s", text, *remedy ? "; " : "", remedy);
+	return *remedy ? -1 : bytes == UINT64_MAX ? INT64_MAX : (int64_t)bytes;
 }

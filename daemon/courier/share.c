@@ -4,6 +4,7 @@
 #include "daemon/courier/share.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,6 +20,7 @@
 #include "daemon/courier/weaken.h"
 #include "daemon/digest.h"
 #include "daemon/courier/witness.h"
+#include "daemon/denied.h"
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
 #include "daemon/rename.h"
@@ -234,6 +236,30 @@ static int check_made(const struct share *share, int folder_fd, const char *name
 	return check_owner(share, folder_fd, name, false, why_out);
 }
 
+/* What is wrong with our folder, or where there is none, with the share that we can't make it in.
+ */
+static void tell_base(const struct share *share, int error, char why_out[SHARE_WHY_MAX])
+{
+	char path[PATH_MAX];
+	struct stat found;
+	bool there = fstatat(share->root_fd, BASE_NAME, &found, AT_SYMLINK_NOFOLLOW) == 0;
+	_Static_assert(DENIED_MAX <= SHARE_WHY_MAX, "room for a sentence");
+	snprintf(path, sizeof path, "%.4000s%s", share->rules->path,
+		 there && (error == -EACCES || error == -EPERM) ? "/" BASE_NAME : "");
+	denied_text(path, error, why_out);
+}
+
+/* None of these says that it is another share. */
+static bool is_denial(int error)
+{
+	static const int denials[] = { EACCES, EPERM, EXDEV, EROFS, ENOSPC, EDQUOT };
+	for (size_t i = 0; i < sizeof denials / sizeof denials[0]; i++) {
+		if (error == -denials[i])
+			return true;
+	}
+	return false;
+}
+
 static int open_base(struct share *share, bool make, char *why_out)
 {
 	int error =
@@ -288,9 +314,7 @@ static int meet(struct share *share, int shares_fd, const char *memory, bool mak
 	if (!error && make)
 		error = write_memory(share, shares_fd, memory);
 	if (error && error != -EKEYREJECTED)
-		snprintf(why_out, SHARE_WHY_MAX,
-			 "%.200s can't be used: its folder " BASE_NAME " gives: %s",
-			 share->rules->path, strerror(-error));
+		tell_base(share, error, why_out);
 	return error;
 }
 
@@ -353,6 +377,10 @@ static int compare(struct share *share, int shares_fd, const char *memory, bool 
 	}
 	if (error == -EKEYREJECTED)
 		return error;
+	if (is_denial(error)) {
+		tell_base(share, error, why_out);
+		return error;
+	}
 	snprintf(
 		why_out, SHARE_WHY_MAX,
 		error ? "%.120s is not the share we know (%s): is its disk mounted? If it is meant to be new: "
@@ -391,8 +419,7 @@ int share_open(const struct rules_share *rules, int shares_fd, bool make, struct
 	share.root_fd = open(rules->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (share.root_fd < 0) {
 		int error = -errno;
-		snprintf(why_out, SHARE_WHY_MAX, "%.200s can't be opened: %s", rules->path,
-			 strerror(errno));
+		denied_text(rules->path, error, why_out);
 		return error;
 	}
 	why_out[0] = '\0';
