@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stddef.h>
@@ -12,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
-#include "daemon/fdio.h"
 #include "daemon/keep.h"
 #include "daemon/log.h"
 #include "policy/value.h"
@@ -186,8 +187,12 @@ void activation_notify(const char *state)
 
 void activation_notify_reload(void)
 {
+	/* whoever asked for it takes no time that is before his question */
+	struct timespec now;
 	char text[80];
-	snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%" PRId64, monotonic_ms() * 1000);
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%" PRId64,
+		 (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000);
 	activation_notify(text);
 }
 
@@ -195,8 +200,9 @@ int activation_watchdog_ms(void)
 {
 	const char *words = getenv("WATCHDOG_USEC"), *pid = getenv("WATCHDOG_PID");
 	uint64_t us, whose;
-	if (!words || !value_number(words, 1, UINT32_MAX, &us) ||
+	if (!words || !value_number(words, 1, INT64_MAX, &us) ||
 	    (pid && (!value_number(pid, 1, INT32_MAX, &whose) || (pid_t)whose != getpid())))
 		return -1;
-	return us < 4000 ? 2 : (int)(us / 2000);
+	us /= 2000;
+	return us < 1 ? 1 : us > INT_MAX ? INT_MAX : (int)us;
 }

@@ -50,9 +50,12 @@ bool activation_use_connection(void);
 /* "READY=1" and the like, to who waits for it; nobody does: nothing. */
 void activation_notify(const char *state);
 
-/* A new configuration is looked at; READY=1 ends it (sd_notify(3), RELOADING). */
+/* A new configuration is looked at; READY=1 ends it, whatever has come of it (sd_notify(3),
+ * RELOADING).
+ */
 void activation_notify_reload(void);
 
-/* How often who started us wants to hear that we live (sd_watchdog_enabled(3)): milliseconds between
- * two words of activation_notify("WATCHDOG=1"), half of what he bears; -1: he does not ask. */
+/* How often who started us wants to hear that we live (sd_watchdog_enabled(3)): milliseconds
+ * between two words of activation_notify("WATCHDOG=1"), half of what he bears; -1: he does not ask.
+ */
 int activation_watchdog_ms(void);

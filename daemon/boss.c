@@ -81,6 +81,8 @@ struct boss {
 	struct sources sources;
 	struct child *children;
 	size_t children_count;
+	int word_every_ms;    /* so often somebody wants to hear that we live; -1: nobody does */
+	int64_t next_word_ms; /* on the monotonic clock */
 	bool ending;
 	bool once;  /* only until those who pull have found nothing more */
 	int status; /* of the worst of them */
@@ -718,12 +720,14 @@ static struct boss boss_of(struct config *config)
 			     .sources_fd = -1,
 			     .tokens_fd = -1,
 			     .tls_fd = -1,
-			     .report_fd = -1 };
+			     .report_fd = -1,
+			     .word_every_ms = -1 };
 	*config = (struct config){ 0 };
 	return boss;
 }
 
-static void reload(struct boss *boss,
+/* False: the old one stays, said. */
+static bool reload(struct boss *boss,
 		   int (*again)(const void *context, struct config *config_out, char *error_out),
 		   const void *context)
 {
@@ -731,17 +735,19 @@ static void reload(struct boss *boss,
 	char error[CONFIG_ERROR_MAX];
 	if (again(context, &config, error) != 0) {
 		log_say(LOG_ERROR, "reload", "the old configuration stays: %s", error);
-		return;
+		return false;
 	}
 	struct boss fresh = boss_of(&config);
 	fresh.extract_fd = boss->extract_fd;
 	fresh.signal_fd = boss->signal_fd;
 	fresh.handed = boss->handed;
+	fresh.word_every_ms = boss->word_every_ms;
+	fresh.next_word_ms = boss->next_word_ms;
 	if (strcmp(fresh.config.gateway.state, boss->config.gateway.state) != 0) {
 		log_say(LOG_ERROR, "reload",
 			"the old configuration stays: `state` can only change with a restart");
 		config_done(&fresh.config);
-		return;
+		return false;
 	}
 	if (!can_lock_in(&fresh.config) || !prepare(&fresh) ||
 	    !sources_open(&fresh.sources, &fresh.config, &boss->sources, boss->handed)) {
@@ -750,7 +756,7 @@ static void reload(struct boss *boss,
 		close_fd(&fresh.config_fd);
 		close_folders(&fresh);
 		config_done(&fresh.config);
-		return;
+		return false;
 	}
 	sources_inherit_door(&fresh.sources, &boss->sources);
 	drain_children(boss);
@@ -768,6 +774,7 @@ static void reload(struct boss *boss,
 	warn(&boss->config);
 	sources_tell_ready(&boss->sources, boss->config.gateway.sandbox);
 	log_say(LOG_INFO, "reload", "the new configuration holds");
+	return true;
 }
 
 static int open_signals(void)
@@ -791,6 +798,30 @@ static int next_start(const struct boss *boss)
 		return -1;
 	int64_t left = next - monotonic_ms();
 	return left < 0 ? 0 : (int)left;
+}
+
+/* --- a word that we live ---------------------------------------------------------------------- */
+
+/* Said by the loop and by nobody beside it: who hangs is silent. Twice as often as it is asked for,
+ * so that a reload may take its time. */
+static void tell_alive(struct boss *boss)
+{
+	int64_t now_ms = monotonic_ms();
+	if (boss->word_every_ms < 0 || now_ms < boss->next_word_ms)
+		return;
+	activation_notify("WATCHDOG=1");
+	boss->next_word_ms = now_ms + boss->word_every_ms;
+}
+
+/* Milliseconds that the loop may sleep, -1: for ever. */
+static int next_turn(const struct boss *boss)
+{
+	int start_ms = next_start(boss);
+	if (boss->word_every_ms < 0)
+		return start_ms;
+	int64_t left = boss->next_word_ms - monotonic_ms();
+	int word_ms = left < 0 ? 0 : (int)left;
+	return start_ms < 0 || word_ms < start_ms ? word_ms : start_ms;
 }
 
 /* --- passwords -------------------------------------------------------------------------------- */
@@ -938,6 +969,7 @@ static void end(struct boss *boss)
 	/* questions that no courier has taken are dropped with the last of the couriers' ends */
 	sources_hush(&boss->sources);
 	while (boss->children_count > 0 && monotonic_ms() < limit) {
+		tell_alive(boss);
 		next_signal(boss, 500);
 		reap(boss);
 	}
@@ -957,29 +989,31 @@ static bool has_pullers(const struct boss *boss)
 	return false;
 }
 
+static void reload_aloud(struct boss *boss,
+			 int (*again)(const void *context, struct config *config_out,
+				      char *error_out),
+			 const void *context)
+{
+	activation_notify_reload();
+	/* READY=1 in either case: it is said of the gateway, and that goes on */
+	activation_notify(reload(boss, again, context)
+				  ? "READY=1\nSTATUS="
+				  : "READY=1\nSTATUS=The last reload failed, the log says why; "
+				    "the old configuration stays");
+}
+
 static void loop(struct boss *boss,
 		 int (*again)(const void *context, struct config *config_out, char *error_out),
 		 const void *context)
 {
-	const int watchdog_ms = boss->once ? -1 : activation_watchdog_ms();
-	int64_t next_word_ms = 0;
 	for (;;) {
 		start_wanted(boss);
-		int wait_ms = next_start(boss);
-		if (watchdog_ms > 0 && monotonic_ms() >= next_word_ms) {
-			activation_notify("WATCHDOG=1");
-			next_word_ms = monotonic_ms() + watchdog_ms;
-		}
-		if (watchdog_ms > 0 && (wait_ms < 0 || wait_ms > watchdog_ms))
-			wait_ms = watchdog_ms;
-		int signal = next_signal(boss, wait_ms);
+		tell_alive(boss);
+		int signal = next_signal(boss, next_turn(boss));
 		if (signal == SIGTERM || signal == SIGINT)
 			return;
-		if (signal == SIGHUP && again) {
-			activation_notify_reload();
-			reload(boss, again, context);
-			activation_notify("READY=1");
-		}
+		if (signal == SIGHUP && again)
+			reload_aloud(boss, again, context);
 		reap(boss);
 		if (boss->once && !has_pullers(boss))
 			return;
@@ -1040,6 +1074,7 @@ int boss_run(struct config *config,
 	static struct activation handed;
 	struct boss boss = boss_of(config);
 	boss.handed = &handed;
+	boss.word_every_ms = activation_watchdog_ms();
 	if (!activation_take(&handed))
 		return EXIT_CANT_LISTEN;
 	return run(&boss, again, context);

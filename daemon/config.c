@@ -457,10 +457,13 @@ static bool resolve_owner(struct loading *loading, size_t at, bool group)
 		return fail(loading, at,
 			    "there is no %s `%.64s` on this system, a name or number is expected",
 			    group ? "group" : "user", name);
-	if (!can_give(id, group))
-		return fail(loading, at, "`%s = %.64s` can only be given by root, %s is expected",
-			    group ? "group" : "owner", name,
-			    group ? "a group of ours" : "no such line");
+	if (!can_give(id, group) && !loading->config->cant_give) {
+		fail(loading, at,
+		     "`%s = %.64s` can only be given by root or with CAP_CHOWN (systemd: "
+		     "AmbientCapabilities=), %s is expected",
+		     group ? "group" : "owner", name, group ? "a group of ours" : "no such line");
+		loading->config->cant_give = strdup(loading->error);
+	}
 	snprintf(number, sizeof number, "%u", id);
 	return replace(loading, at, number);
 }
@@ -1227,6 +1230,14 @@ int config_load(const char *path, struct config *config_out, char error_out[CONF
 					       : EXIT_CONFIG;
 }
 
+int config_can_give(const struct config *config, char error_out[CONFIG_ERROR_MAX])
+{
+	if (!config->cant_give)
+		return 0;
+	snprintf(error_out, CONFIG_ERROR_MAX, "%s", config->cant_give);
+	return EXIT_CONFIG;
+}
+
 static int load_text(const char *text, const char *name, bool expand, struct config *config_out,
 		     char *error_out)
 {
@@ -1307,6 +1318,7 @@ void config_done(struct config *config)
 	free_texts("gateway", &config->gateway);
 	rules_done(&config->rules);
 	ini_done(&config->ini);
+	free(config->cant_give);
 	*config = (struct config){ 0 };
 }
 

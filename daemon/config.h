@@ -132,6 +132,7 @@ struct config {
 	size_t maildirs_count;
 	struct rules rules;
 	uint32_t uid, gid; /* of `user`, when started as root; else our own */
+	char *cant_give;   /* an owner or group that is not ours to give, in words; NULL: none */
 	struct ini ini;    /* every key with its place; resolved */
 };
 
@@ -140,6 +141,10 @@ struct config {
 /* Reads a file, or every *.conf of a folder in name order. 0, or 78 (EX_CONFIG) with `error_out`
  * saying `file:line: what, what is expected`. */
 int config_load(const char *path, struct config *config_out, char error_out[CONFIG_ERROR_MAX]);
+
+/* Who delivers himself can't bear an owner or group that he can't give; who hands a mail to a
+ * gateway can. 0, or 78 with `error_out`. */
+int config_can_give(const struct config *config, char error_out[CONFIG_ERROR_MAX]);
 
 /* The same from text; `name` stands in for the file's name. */
 int config_load_text(const char *text, const char *name, struct config *config_out,

@@ -207,11 +207,11 @@ static uint32_t capabilities_of(const struct role_start *start)
 static int take_identity(uint32_t uid, uint32_t gid, uint32_t capabilities)
 {
 	if (geteuid() != 0) {
-		/* who started us as `user` may have given us some; what a courier executes gets none
-		 * of its own */
+		/* who started us as `user` may have given us some; what a courier executes gets
+		 * none of its own, and who executes nothing any more keeps none */
 		uint32_t ours = ambient_capabilities(capabilities);
 		prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-		return ours ? set_capabilities(ours) : 0;
+		return set_capabilities(ours);
 	}
 	if (!may_change_user())
 		return set_capabilities(bounding_capabilities(capabilities));

@@ -2,8 +2,10 @@
  *
  * A role is a program of its own under libexec/letterchute (in the build tree: beside the verb
  * program). It is executed with descriptors at fixed places and, when we are root, the identity of
- * `user`. It is executed by descriptor, since that user may not be allowed into the folder where
- * the programs lie. */
+ * `user`. Who started us as another user may have given us ambient capabilities (systemd's
+ * AmbientCapabilities=): a role gets those of them that it would keep of root's, and no other. It
+ * is executed by descriptor, since that user may not be allowed into the folder where the programs
+ * lie. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

@@ -103,7 +103,7 @@ int verb_drop(const struct options *options)
 	auto_close int message_fd = -1;
 	uint64_t bytes = 0;
 	/* a mail server takes 78 for a final refusal: what is wrong here is no fault of the mail */
-	if (options_load(options, &config) != EXIT_OK)
+	if (options_load_to_ask(options, &config) != EXIT_OK)
 		return EXIT_LATER;
 	int error = single_spill(0, config.rules.limits.message_bytes, &message_fd, &bytes);
 	if (error) {

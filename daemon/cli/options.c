@@ -100,6 +100,21 @@ static int load_embedded(const struct options *options, struct config *config_ou
 int options_load(const struct options *options, struct config *config_out)
 {
 	char error[CONFIG_ERROR_MAX];
+	struct config config;
+	int status = options_load_to_ask(options, &config);
+	if (status)
+		return status;
+	if (config_can_give(&config, error) != 0) {
+		config_done(&config);
+		return complain(error);
+	}
+	*config_out = config;
+	return EXIT_OK;
+}
+
+int options_load_to_ask(const struct options *options, struct config *config_out)
+{
+	char error[CONFIG_ERROR_MAX];
 	char path[ENVIRONMENT_PATH_MAX];
 	if (options->share)
 		return load_embedded(options, config_out);

@@ -70,7 +70,7 @@ int verb_smtp_session(const struct options *options)
 	if (!activation_use_connection())
 		return EXIT_USAGE;
 	log_leave_connection();
-	int status = options_load(options, &config);
+	int status = options_load_to_ask(options, &config);
 	if (status)
 		return status;
 	const char *name = options->operands_count ? options->operands[0] : "session";

@@ -19,9 +19,13 @@
 
 int single_start(const struct config *config, const char *mode, struct single *single_out)
 {
-	char path[4096];
+	char path[4096], why[CONFIG_ERROR_MAX];
 	auto_close int ours = -1, theirs = -1;
 	*single_out = (struct single){ .ask_fd = -1 };
+	if (config_can_give(config, why) != 0) {
+		fprintf(stderr, "letterchute: %s\n", why);
+		return EXIT_LATER;
+	}
 	bool dry = strcmp(mode, "explain") == 0;
 	int error = dry ? 0 : spool_make(config->gateway.state, config->uid, config->gid, path);
 	if (error) {

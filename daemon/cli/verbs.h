@@ -53,5 +53,8 @@ int verb_quarantine(const struct options *options);
  * and returns the exit status; 0 with *config_out filled, the caller's to free. */
 int options_load(const struct options *options, struct config *config_out);
 
+/* The same for who may hand a mail to a gateway that can give owners which he can't (single.h). */
+int options_load_to_ask(const struct options *options, struct config *config_out);
+
 /* A value in double quotes, as ini.h reads it, and the end of the line. */
 void options_put_quoted(FILE *out, const char *value);

@@ -13,6 +13,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 #include "daemon/keep.h"
+#include "daemon/log.h"
 #include "policy/rules.h"
 
 #define CREATE_MODE 0666 /* what a program asks for that creates a document */
@@ -253,6 +254,34 @@ int owner_apply(int file_fd, int folder_fd, const struct owner *owner, unsigned 
 	return error;
 }
 
+/* Our files in it have the group that was asked for all the same. */
+static void warn_setgid(uint32_t mode)
+{
+	static bool told;
+	if (!told)
+		log_say(LOG_WARNING, "share",
+			"folder_mode = %o: the setgid bit can't be set, is RestrictSUIDSGID= in our "
+			"unit? New folders are without it, and files that users make there have a "
+			"group of their own",
+			mode);
+	told = true;
+}
+
+/* A unit or container may forbid the setgid bit (RestrictSUIDSGID=): the rest of the mode is what
+ * lets people in. */
+static int set_folder_mode(int folder_fd, uint32_t mode)
+{
+	/* our jail ends whoever sets a setuid bit, and a plan may be of an earlier version */
+	mode &= 03777;
+	if (fchmod(folder_fd, mode) == 0)
+		return 0;
+	if (errno == EPERM && (mode & S_ISGID) && fchmod(folder_fd, mode & 01777) == 0) {
+		warn_setgid(mode);
+		return 0;
+	}
+	return is_unsupported(errno) ? 0 : -errno;
+}
+
 int owner_set_folder(int folder_fd, int parent_fd, uint32_t owner, uint32_t group, uint32_t mode)
 {
 	uint32_t wanted = RULES_UNSET;
@@ -266,11 +295,10 @@ int owner_set_folder(int folder_fd, int parent_fd, uint32_t owner, uint32_t grou
 	 * set while the folder is ours, and giving a folder away does not touch it */
 	if (mode != RULES_UNSET && (mode & S_ISGID))
 		error = set_owner(folder_fd, RULES_UNSET, getegid());
+	if (!error && mode != RULES_UNSET)
+		error = set_folder_mode(folder_fd, mode);
 	if (error)
 		return error;
-	/* our jail ends whoever sets a setuid bit, and a plan may be of an earlier version */
-	if (mode != RULES_UNSET && fchmod(folder_fd, mode & 03777) < 0 && !is_unsupported(errno))
-		return -errno;
 	return set_owner(folder_fd, owner, wanted == RULES_UNSET ? made.st_gid : wanted);
 }
 

@@ -1,6 +1,7 @@
 """Sockets from whoever started us: systemd's way, with systemd-socket-activate in its place, and a word when we are ready."""
 
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -175,3 +176,78 @@ def test_says_when_it_is_ready(place, form):
             equal(told.recv(100), b"READY=1")
             require(send(gateway.port, scan()).startswith("250"))
         equal(told.recv(100), b"STOPPING=1")
+
+
+class Told:
+    """Who started the gateway hears what it says."""
+
+    def __init__(self, place):
+        self.path = os.path.join(place.folder, "notify")
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(self.path)
+        place.later(self.socket.close)
+
+    def next(self, seconds=20):
+        """The next word as a dict; None: none comes in this time."""
+        self.socket.settimeout(seconds)
+        try:
+            return dict(line.split("=", 1) for line in self.socket.recv(1000).decode().split("\n"))
+        except TimeoutError:
+            return None
+
+    def gateway(self, place, **environment):
+        return place.gateway(environment={"NOTIFY_SOCKET": self.path, **environment})
+
+
+@rows([("good", "", ""), ("bad", "nonsense = yes\n", "the old configuration stays")])
+def test_says_that_it_reloads(place, more, words):
+    """READY=1 comes in either case: else systemd takes it for gone, and ends it."""
+    told = Told(place)
+    with told.gateway(place) as gateway:
+        equal(told.next(), {"READY": "1"})
+        with open(os.path.join(place.folder, "gateway.conf"), "a") as config:
+            config.write(more)
+        before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+        gateway.reload(*[words] if words else ())
+        word = told.next()
+        equal(sorted(word), ["MONOTONIC_USEC", "RELOADING"])
+        require(before <= int(word["MONOTONIC_USEC"]) <= time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000, word)
+        word = told.next()
+        equal(word["READY"], "1")
+        require(words in word["STATUS"] if words else not word["STATUS"], word)
+        equal(told.next(0.3), None, "nobody asked for a word that it lives")
+        require(send(gateway.port, scan()).startswith("250"))
+
+
+def words_within(told, seconds):
+    """How often it says that it lives, while nothing happens."""
+    limit, count = time.monotonic() + seconds, 0
+    while (left := limit - time.monotonic()) > 0:
+        word = told.next(left)
+        count += word == {"WATCHDOG": "1"}
+    return count
+
+
+def test_says_that_it_lives(place):
+    """Twice as often as is asked for, before and after a reload; a boss that hangs says nothing, though its children
+    run."""
+    told = Told(place)
+    with told.gateway(place, WATCHDOG_USEC="1000000") as gateway:
+        equal(told.next(), {"READY": "1"})
+        for _ in range(2):
+            require(3 <= words_within(told, 2.2) <= 6, "too many or too few words")
+            gateway.reload()
+            require(send(gateway.port, scan()).startswith("250"))
+        gateway.process.send_signal(signal.SIGSTOP)
+        words_within(told, 0.2)
+        require(send(gateway.port, scan()).startswith("250"), "its children run")
+        equal(words_within(told, 1.2), 0)
+        gateway.process.send_signal(signal.SIGCONT)
+        require(words_within(told, 1.2) >= 1, "it is silent")
+
+
+def test_says_to_no_other_that_it_lives(place):
+    told = Told(place)
+    with told.gateway(place, WATCHDOG_USEC="100000", WATCHDOG_PID="1"):
+        equal(told.next(), {"READY": "1"})
+        equal(words_within(told, 0.5), 0)

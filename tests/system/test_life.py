@@ -303,30 +303,136 @@ def test_several_listeners(place):
         equal(sorted(place.files()), ["lan_scan.pdf", "wan_scan.pdf"])
 
 
+def seen(gateway):
+    """Name, user, NoNewPrivs and capabilities of each child that outlives the look at it."""
+    found = set()
+    for pid, name in gateway.children():
+        try:
+            with open(f"/proc/{pid}/status") as status:
+                fields = dict(line.split(":\t", 1) for line in status.read().splitlines() if ":\t" in line)
+        except OSError:
+            continue  # a session that is over
+        sets = (int(fields[f"Cap{one}"], 16) for one in ("Prm", "Eff", "Inh", "Amb"))
+        found.add((name, fields["Uid"].split()[0], fields["NoNewPrivs"].strip(), *sets))
+    return found
+
+
+CHOWN, DAC_OVERRIDE, FOWNER = 1 << 0, 1 << 1, 1 << 3
+COURIERS, OTHERS = ("letterchute-cou", "letterchute-kee"), ("letterchute-ext", "letterchute-smt")
+
+
+def identities(user, capabilities):
+    return {(name, user, "1", *[capabilities] * 4) for name in COURIERS} | {(name, user, "1", 0, 0, 0, 0) for name in OTHERS}
+
+
 @needs_root
 def test_identity_of_the_roles(place):
     """Started as root, nobody but the boss stays root; only couriers have capabilities, and only three."""
-    def seen(gateway):
-        """Name, user, NoNewPrivs and capabilities of each child that outlives the look at it."""
-        found = set()
-        for pid, name in gateway.children():
-            try:
-                with open(f"/proc/{pid}/status") as status:
-                    fields = dict(line.split(":\t", 1) for line in status.read().splitlines() if ":\t" in line)
-            except OSError:
-                continue  # a session that is over
-            found.add((name, fields["Uid"].split()[0], fields["NoNewPrivs"].strip(),
-                       int(fields["CapPrm"], 16), int(fields["CapEff"], 16)))
-        return found
-
-    couriers = 1 << 0 | 1 << 1 | 1 << 3
-    wanted = {(name, "1", "1", capabilities, capabilities) for name, capabilities in (
-        ("letterchute-cou", couriers), ("letterchute-kee", couriers), ("letterchute-ext", 0), ("letterchute-smt", 0))}
+    wanted = identities("1", CHOWN | DAC_OVERRIDE | FOWNER)
     with place.gateway(gateway="user = daemon") as gateway:
         require(send(gateway.port, scan()).startswith("250"))
         device = Device(gateway.port)
         wait_for(lambda: seen(gateway) == wanted, 5, lambda: f"there are {seen(gateway) ^ wanted}")
         device.close()
+
+
+def with_capabilities(*names, user=65534):
+    """The wrapper that starts a gateway as systemd does with User= and AmbientCapabilities=."""
+    gains = ",".join(f"+{name}" for name in names) or "-all"
+    return ("setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", f"--inh-caps={gains}",
+            f"--ambient-caps={gains}", f"--bounding-set=-all,{gains}")
+
+
+# what is handed over besides, and what each courier has of it
+GIVEN = [
+    ("all three", ("chown", "dac_override", "fowner"), CHOWN | DAC_OVERRIDE | FOWNER),
+    ("more than we want", ("chown", "fowner", "net_bind_service", "sys_admin"), CHOWN | FOWNER),
+    ("none", (), 0),
+]
+
+
+@needs_root
+@rows(GIVEN)
+def test_identity_of_the_roles_of_a_user(place, names, capabilities):
+    """Started as a user with ambient capabilities: couriers have of these what root would have left them, others none."""
+    place.open_to_all()
+    box = place.make("box")
+    for name in ("new", "cur", "tmp"):
+        os.mkdir(os.path.join(box, name))
+    for at, _, _ in os.walk(box):
+        os.chown(at, 65534, 65534)
+    with place.gateway(text=f"[maildir box]\npath = {box}\n", wrapper=with_capabilities(*names)) as gateway:
+        wanted = identities("65534", capabilities) | {("letterchute-wat", "65534", "1", 0, 0, 0, 0)}
+        require(send(gateway.port, scan()).startswith("250"))
+        device = Device(gateway.port)
+        wait_for(lambda: seen(gateway) == wanted, 5, lambda: f"there are {seen(gateway) ^ wanted}")
+        device.close()
+
+
+@needs_root
+def test_watcher_of_a_user(place):
+    """Of a Maildir that is root's it gets what it opens any mail by, and nothing else."""
+    place.open_to_all()
+    box = place.make("box", 0o700)
+    for name in ("new", "cur", "tmp"):
+        os.mkdir(os.path.join(box, name))
+    message = os.path.join(box, "new", "1.x.y")
+    with open(message, "wb") as out:
+        out.write(scan())
+    os.chmod(message, 0o600)
+    with place.gateway(text=f"[maildir box]\npath = {box}\n",
+                       wrapper=with_capabilities("chown", "dac_override", "fowner")) as gateway:
+        wait_for(lambda: place.files() and not os.path.exists(message), 10, gateway.log)
+        watcher = {row for row in seen(gateway) if row[0] == "letterchute-wat"}
+        equal(watcher, {("letterchute-wat", "65534", "1", *[DAC_OVERRIDE] * 4)})
+
+
+@needs_root
+def test_owner_from_a_user(place):
+    """With the three capabilities, files and folders are given away as by one that was started as root, on a share of
+    somebody else's; root uses its verbs beside it; local_users are let in."""
+    place.open_to_all()
+    os.chown(place.share, 2, 3)
+    os.chmod(place.share, 0o2750)
+    texts = {"share": "owner = 1\ngroup = 60\nmode = 0640\nfolder_mode = 2750\nacl = u:13:r--", "route": "folder = a/b",
+             "gateway": "local_users = 33\nuser = 65534"}
+    found = []
+    for turn, wrapper in enumerate(((), with_capabilities("chown", "dac_override", "fowner"))):
+        place.state = os.path.join(place.folder, f"state{turn}")
+        os.mkdir(place.state)
+        if turn:
+            os.chown(place.state, 65534, 65534)
+            os.chmod(place.state, 0o711)
+        with place.gateway(config=place.config(**texts), wrapper=wrapper, log=f"{turn}.log") as gateway:
+            config = gateway.arguments[-1]
+            require(send(gateway.port, scan()).startswith("250"), gateway.log)
+            for user in (0, 33):
+                done = place.run("drop", "-c", config, stdin=scan(), user=user, group=user, extra_groups=[])
+                equal(done.returncode, 0, done.stderr.decode() + gateway.log())
+            for verb in ("check", "status"):
+                done = place.run(verb, "-c", config)
+                equal(done.returncode, 0, done.stdout.decode() + done.stderr.decode())
+            equal(len(gateway.lines()), 3)
+        rights = subprocess.run(["getfacl", "-Rnp", "."], cwd=place.share, capture_output=True, text=True).stdout
+        found.append("".join(sorted(part for part in rights.split("\n\n") if "letterchute" not in part)))
+        for path in ("a/b", "a"):
+            for name in os.listdir(os.path.join(place.share, path)):
+                at = os.path.join(place.share, path, name)
+                os.unlink(at) if os.path.isfile(at) else os.rmdir(at)
+        os.rmdir(os.path.join(place.share, "a"))
+        subprocess.run(["rm", "-r", os.path.join(place.share, ".letterchute")], check=True)
+    require("# owner: 1\n# group: 60" in found[0] and "user:13:r--" in found[0], found[0])
+    equal(found[1], found[0])
+
+
+@needs_root
+@rows([("none", ()), ("not that one", ("dac_override", "fowner"))])
+def test_owner_without_the_capability(place, names):
+    place.open_to_all()
+    config = place.config(share="owner = 1")
+    done = subprocess.run([*with_capabilities(*names), place.program, "run", "-c", config], capture_output=True, timeout=20)
+    equal(done.returncode, 78)
+    require(b"gateway.conf:" in done.stderr and b"by root or with CAP_CHOWN" in done.stderr, done.stderr)
 
 
 def test_as_an_ordinary_user(place):
