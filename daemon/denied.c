@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "daemon/denied.h"
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -57,9 +58,22 @@ static void refuse_text(const char *path, int error, char text[DENIED_MAX])
 			 getegid());
 }
 
-void denied_text(const char *path, int error, char text[DENIED_MAX])
+/* What could not be made is not there: the folder that it was to be made in is at fault. */
+static void cut_to_folder(char *path)
+{
+	struct stat found;
+	for (char *slash;
+	     stat(path, &found) < 0 && errno == ENOENT && (slash = strrchr(path, '/'));)
+		slash[slash == path] = '\0';
+}
+
+void denied_text(const char *name, int error, char text[DENIED_MAX])
 {
 	size_t row = find_row(error);
+	char path[PATH_MAX];
+	snprintf(path, sizeof path, "%s", name);
+	if (error != -ENOENT)
+		cut_to_folder(path);
 	if (row == ROWS)
 		snprintf(text, DENIED_MAX, "%.200s can't be used: %s", path, strerror(-error));
 	else if (!rows[row].format)

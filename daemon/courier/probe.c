@@ -145,20 +145,21 @@ static void probe_routes(struct probe *probe)
 
 #define FULL_REMEDY "make room, or lower free_floor"
 
-static void describe_space(uint64_t free_bytes, uint64_t floor, char *text, size_t size)
+static void describe_space(const struct rules_share *rules, uint64_t free_bytes, char *text,
+			   size_t size)
 {
-	snprintf(text, size, "%llu MB are free, free_floor is %llu MB",
-		 (unsigned long long)free_bytes >> 20, (unsigned long long)floor >> 20);
+	snprintf(text, size, "%.200s has %llu MB left, free_floor is %llu MB", rules->path,
+		 (unsigned long long)free_bytes >> 20, (unsigned long long)rules->free_floor >> 20);
 }
 
 static void probe_space(struct probe *probe)
 {
 	uint64_t free_bytes = share_free(&probe->share);
 	bool enough = free_bytes >= probe->rules->free_floor;
-	char text[100];
+	char text[DENIED_MAX];
 	if (free_bytes == UINT64_MAX)
 		return;
-	describe_space(free_bytes, probe->rules->free_floor, text, sizeof text);
+	describe_space(probe->rules, free_bytes, text, sizeof text);
 	tell(probe, enough, enough ? "" : FULL_REMEDY, "%s", text);
 }
 
@@ -249,7 +250,7 @@ int64_t probe_look(const struct rules_share *rules, int shares_fd, char why_out[
 	}
 	bool full = !error && bytes < rules->free_floor;
 	if (full)
-		describe_space(bytes, rules->free_floor, text, sizeof text);
+		describe_space(rules, bytes, text, sizeof text);
 	const char *remedy = full ? FULL_REMEDY : error ? denied_remedy(error) : "";
 	snprintf(why_out, PROBE_WHY_MAX, "%s%s%s", text, *remedy ? "; " : "", remedy);
 	return *remedy ? -1 : bytes == UINT64_MAX ? INT64_MAX : (int64_t)bytes;
