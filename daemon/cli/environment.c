@@ -91,7 +91,7 @@ static bool is_link_value(const char *value)
 const char *environment_get(const char *name)
 {
 	const char *value = getenv(name);
-	return value && *value && !is_link_value(value) ? value : NULL;
+	return value && value[strspn(value, " \t")] && !is_link_value(value) ? value : NULL;
 }
 
 bool environment_path(const char *name, char *path_out)
@@ -181,7 +181,7 @@ static int judge_name(const char *name, const char *value, bool warns)
 {
 	char what[200];
 	size_t far;
-	if (!*value || find_row(name) || is_link(name, value))
+	if (!environment_get(name) || find_row(name) || is_link(name, value))
 		return EXIT_OK;
 	const struct environment_row *meant = nearest(name, &far);
 	if (is_ours(name)) {
@@ -613,7 +613,7 @@ static char *read_files(const char *folder)
 /* PUID and its like hold in both cases. */
 static bool is_for_both(const struct environment_row *row)
 {
-	static const char *const names[] = { "PUID", "PGID", "UMASK", "TZ" };
+	static const char *const names[] = { "PUID", "PGID", "TZ" };
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
 		if (strcmp(row->name, names[i]) == 0)
 			return true;

@@ -16,7 +16,7 @@
  * this is no such container. */
 bool environment_path(const char *name, char *path_out);
 
-/* The value of a variable; one that is empty is as good as not set: NULL. */
+/* The value of a variable; one that is empty or blank is as good as not set: NULL. */
 const char *environment_get(const char *name);
 
 /* What the container says, if there is no -c. The exit status, with the reason said; 0 with

@@ -81,8 +81,7 @@ static bool is_spelled_out(const char *value)
 	size_t name = 0;
 	while (isalpha((unsigned char)value[name]))
 		name++;
-	return name >= 3 && value[name] != '\0' && strchr("+-0123456789", value[name]) &&
-	       !strchr(value, '/');
+	return name >= 3 && value[name] != '\0' && strchr("+-0123456789", value[name]);
 }
 
 /* libc takes a zone that it does not find for UTC, without a word. */
