@@ -138,7 +138,8 @@ def end(process):
 
 # --- a container -------------------------------------------------------------------------------------------------------
 
-SAFE = ["--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges"]
+# Podman would lay something over /tmp and /run that can be written to, as Docker does not
+SAFE = ["--read-only", "--read-only-tmpfs=false", "--cap-drop", "all", "--security-opt", "no-new-privileges"]
 FIVE = ["--cap-add", "CHOWN,FOWNER,DAC_OVERRIDE,SETUID,SETGID"]
 
 

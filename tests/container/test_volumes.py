@@ -53,7 +53,7 @@ def make_read_only(place, share):
 SHARES = [
     ("of somebody else", make_foreign, "/share belongs to 0:0, mode 0755, and can't be written to by 1000:1000", "PUID"),
     ("closed", make_closed, "/share belongs to 0:0, mode 0700, and can't be written to by 1000:1000", "PUID"),
-    ("full", make_full, "/share has 2 MB left, free_floor is 8 MB", "make room"),
+    ("full", make_full, "MB left, free_floor is 8 MB", "make room"),
     ("on two file systems", make_two, "are two file systems", "remove what is mounted"),
     ("with a staging of somebody else", make_staging_foreign,
      "/share/.letterchute belongs to 1001:1001, mode 0700, and can't be written to by 1000:1000", "chown"),

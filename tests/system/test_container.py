@@ -242,7 +242,7 @@ def staging_of_another(place):
 
 
 SHARES = [("of somebody else", foreign, "belongs to 0:0, mode 0755, and can't be written to by 4711:815", "PUID"),
-          ("full", full, "has 1 MB left, free_floor is 4 MB", "make room"),
+          ("full", full, "MB left, free_floor is 4 MB", "make room"),
           ("read-only", read_only, "is mounted read-only", "mount it read-write"),
           ("with a staging of another", staging_of_another,
            ".letterchute belongs to 0:0, mode 0700, and can't be written to by 4711:815", "chown")]
