@@ -40,10 +40,10 @@ static void tell(const struct probe *probe, bool ok, const char *remedy, const c
 	probe->told(probe->context, probe->what, ok, text, remedy);
 }
 
-static void tell_denied(const struct probe *probe, int error)
+static void tell_denied(const struct probe *probe, const char *path, int error)
 {
 	char text[DENIED_MAX];
-	denied_text(probe->rules->path, error, text);
+	denied_text(path, error, text);
 	tell(probe, false, denied_remedy(error), "%s", text);
 }
 
@@ -68,12 +68,12 @@ static bool probe_staging(struct probe *probe)
 	    (fstat(probe->share.root_fd, &root) < 0 || fstat(probe->staging_fd, &staging) < 0))
 		error = -errno;
 	if (error) {
-		tell_denied(probe, error);
+		tell_denied(probe, probe->rules->path, error);
 		return false;
 	}
 	if (root.st_dev == staging.st_dev)
 		return true;
-	tell_denied(probe, -EXDEV);
+	tell_denied(probe, probe->rules->path, -EXDEV);
 	return false;
 }
 
@@ -92,7 +92,7 @@ static void probe_rename(struct probe *probe)
 	else
 		tell(probe, true, "", "%s", rungs[rung]);
 	if (faccessat(probe->share.root_fd, ".", W_OK | X_OK, AT_EACCESS) < 0)
-		tell_denied(probe, -errno);
+		tell_denied(probe, probe->rules->path, -errno);
 }
 
 /* What one owner, mode and ACL would come to. */
@@ -169,8 +169,7 @@ static bool begin_lives(struct probe *probe, const struct spool *spool)
 	if (!error)
 		error = life_begin(spool, LIFE_RUN_NONE, &probe->to);
 	if (error)
-		tell(probe, false, "look at the disk of `state`", "the spool: %s",
-		     strerror(-error));
+		tell_denied(probe, probe->config->gateway.state, error);
 	return !error;
 }
 

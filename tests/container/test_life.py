@@ -116,6 +116,19 @@ def test_two_at_once(place):
         equal(gateway.exit_code(), 0)
 
 
+def test_limits_are_wide_enough(place):
+    """Those of the compose files, with the longest mail that is taken and many devices beside it."""
+    gateway = Container(place, "--memory", "512m", "--pids-limit", "256", environment=PLAIN).start()
+    idle = []
+    for _ in range(18):  # so many from one address, and one more
+        idle.append(Device(gateway.port))
+    content = pdf(49 << 20)
+    require(send(gateway.port, mail(part(content, "big.pdf"))).startswith("250"), gateway.log())
+    equal(stored(place)["big.pdf"], content)
+    for device in idle:
+        device.close()
+
+
 @rows([("SIGTERM", "TERM"), ("SIGINT", "INT")])
 def test_ends(place, signal):
     """By `stop`, or by Ctrl-C, at once, though a device is there."""

@@ -113,6 +113,7 @@ def test_samba(place, tool):
     require(smb(setup, "cd .letterchute").returncode != 0, "the staging folder can be entered")
     require(smb(setup, f"del \"{min(setup.files())}\"").returncode == 0)
     equal(len(setup.files()), 1)
+    podman("healthcheck", "run", setup.container("samba"))
     kill_and_start(setup)
     brought(setup)
     owned(setup, 2)

@@ -3,7 +3,7 @@ the log, in `check` and in `status`; the gateway stays, answers "later", and goe
 
 import os
 
-from engine import FIVE, Container
+from engine import FIVE, Container, statuses
 from harness import equal, require, rows, run, scan, send, wait_for
 
 
@@ -103,10 +103,14 @@ def test_no_share(place):
     require("/share is no volume: the files are lost with the container" in gateway.log(), gateway.log())
 
 
-def test_no_volumes_and_yet_it_works(place):
+@rows([("user", "1000:1000"), ("root, with all that the engine gives", None)])
+def test_no_volumes_and_yet_it_works(place, user):
     """Where its own file system can be written to."""
-    gateway = Container(place, share=None, state=None, safe=False, environment={"FREE_FLOOR": "0"}).start()
+    gateway = Container(place, share=None, state=None, user=user, safe=False, environment={"FREE_FLOOR": "0"}).start()
     require(send(gateway.port, scan()).startswith("250"))
+    for status in statuses(gateway.pid()):
+        equal((status["Uid"].split(), status["Gid"].split()), (["1000"] * 4, ["1000"] * 4))
+        equal(int(status["CapPrm"], 16) & ~0b1011, 0, status)
     for folder in ("/share", "/state"):
         require(f"{folder} is no volume" in gateway.log(), gateway.log())
         require(any(folder in one["text"] and "no volume" in one["text"] for one in gateway.findings()))
@@ -143,6 +147,26 @@ def test_state(place, state, sentence, remedy):
     gateway.start(ready=False)
     wait_for(lambda: gateway.state() == "exited", 20)
     require(sentence in gateway.log() and remedy in gateway.log(), gateway.log())
+
+
+def test_full_state(place):
+    """Nothing is promised, and it says why; when there is room it goes on."""
+    full = place.make("full")
+    place.mount("mount", "-t", "tmpfs", "-o", "size=1m,mode=0777", "none", full, at=full)
+    gateway = Container(place, "-v", f"{full}:/state", state=None, environment={"FREE_FLOOR": "0"}).start()
+    filler = os.path.join(full, "filler")
+    with open(filler, "wb", buffering=0) as out:
+        try:
+            while True:
+                out.write(bytes(4096))
+        except OSError:
+            pass
+    reply = send(gateway.port, scan())
+    require(reply.startswith("45"), reply)
+    (found,) = [one for one in gateway.findings() if not one["ok"]]
+    require("/state has no room left" in found["text"] and "make room" in found["remedy"], found)
+    os.remove(filler)
+    wait_for(lambda: send(gateway.port, scan()).startswith("250"), 20, gateway.log)
 
 
 @rows([("with its rights", FIVE, True), ("without", ["--cap-add", "SETUID,SETGID"], False)])
