@@ -62,6 +62,7 @@ struct child {
 	int64_t backoff_ms;
 	bool keeps; /* the courier that tidies and takes no questions */
 	bool keys;  /* who has the private keys and logins of listeners */
+	bool looks; /* the courier that looks at the shares, for the window */
 };
 
 struct identity {
@@ -74,6 +75,9 @@ struct boss {
 	struct identity courier;
 	int config_fd, extract_fd, signal_fd;
 	int prove_fds[2]; /* of questions who signed a message: the couriers' end, the prover's */
+	int tally_fds[2]; /* where messages are counted: the end of who tells, the window's; without
+			     one /dev/null and -1 */
+	int counts_fd;    /* what the window has counted; -1: there is none */
 	int receiving_fd, kept_fd, sources_fd, tokens_fd, tls_fd; /* folders of `state` */
 	int report_fd; /* borrowed: of `check`, where those who pull say what they find; -1 */
 	struct keys_start *keys;   /* owned; NULL: not taken yet */
@@ -164,15 +168,19 @@ static void forget_scouts(struct scout *scouts)
 
 static int start_courier(struct boss *boss, const struct child *child, pid_t *pid_out)
 {
-	const char *arguments[SOURCES_MAX + 2] = { child->keeps ? "keep" : "run" };
-	int fds[SOURCES_MAX + 2] = { boss->extract_fd, boss->prove_fds[0] };
+	const char *mode = child->looks ? "lookout" : child->keeps ? "keep" : "run";
+	const char *arguments[SOURCES_MAX + 2] = { mode };
+	int fds[SOURCES_MAX + 3] = { boss->extract_fd, boss->prove_fds[0], boss->tally_fds[0] };
 	const struct sources *sources = &boss->sources;
-	for (size_t i = 0; i < sources->count; i++) {
-		arguments[i + 1] = sources->list[i].name;
-		fds[i + 2] = sources->list[i].asks[1];
+	size_t count = 0;
+	for (size_t i = 0; i < sources->count && !child->looks; i++) {
+		if (sources->list[i].kind == SOURCE_WINDOW)
+			continue;
+		arguments[count + 1] = sources->list[i].name;
+		fds[count++ + 3] = sources->list[i].asks[1];
 	}
-	struct role_start start = role_usual(ROLE_COURIER, &boss->config, boss->config_fd,
-					     arguments, fds, sources->count + 2);
+	struct role_start start =
+		role_usual(ROLE_COURIER, &boss->config, boss->config_fd, arguments, fds, count + 3);
 	start.uid = boss->courier.uid;
 	start.gid = boss->courier.gid;
 	start.keep_files = true;
@@ -205,14 +213,15 @@ static int start_listener(struct boss *boss, const struct source *source, pid_t 
 	if (error)
 		return error;
 	auto_close int nothing_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	int fds[SOCKETS_MAX + 5] = { source->asks[0], boss->receiving_fd,
+	int fds[SOCKETS_MAX + 6] = { source->asks[0], boss->receiving_fd,
 				     source->keeps[0] >= 0 ? source->keeps[0] : nothing_fd };
 	for (size_t i = 0; i < source->sockets_count; i++)
 		fds[i + 3] = source->sockets[i].fd;
 	fds[source->sockets_count + 3] = source->watch[0];
 	fds[source->sockets_count + 4] = status_fd;
+	fds[source->sockets_count + 5] = boss->tally_fds[0];
 	struct role_start start = role_usual(ROLE_SMTP, &boss->config, boss->config_fd, arguments,
-					     fds, source->sockets_count + 5);
+					     fds, source->sockets_count + 6);
 	return role_start(&start, pid_out);
 }
 
@@ -370,6 +379,61 @@ static int start_watcher(struct boss *boss, const struct source *source, pid_t *
 	return role_start(&start, pid_out);
 }
 
+/* The state of a source, to be read; where it can't be opened, nothing. */
+static int open_state(const struct boss *boss, const struct source *source)
+{
+	auto_close int status_fd = -1;
+	int fd = -1;
+	/* it has to be there */
+	if (status_open(boss->sources_fd, source->name, &status_fd) == 0)
+		fd = status_open_to_read(boss->sources_fd, source->name);
+	return fd >= 0 ? fd : open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* The token may be for root alone: we open it. Without one whoever reads it finds nothing. */
+static int open_token(const struct config *config)
+{
+	const char *path = config->http.token_file;
+	int fd = open(*path ? path : "/dev/null", O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int error = -errno;
+	if (fd >= 0)
+		return fd;
+	log_say(LOG_ERROR, "http", "token_file: %s: %s", path, strerror(-error));
+	return error;
+}
+
+/* It opens nothing itself: it gets the states of the sources, which are written over in place. */
+static int start_window(const struct boss *boss, const struct source *window, pid_t *pid_out)
+{
+	static const char *const arguments[] = { "window", NULL };
+	auto_close int token_fd = open_token(&boss->config);
+	auto_close int quarantine_fd = -1;
+	int fds[SOCKETS_MAX + SOURCES_MAX + 4], error;
+	size_t count = 0;
+	if (token_fd < 0)
+		return token_fd;
+	error = spool_open(boss->config.gateway.state, SPOOL_QUARANTINE, &quarantine_fd);
+	if (error)
+		return error;
+	const int own[] = { boss->tally_fds[1], boss->counts_fd, token_fd, quarantine_fd };
+	for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
+		fds[count++] = own[i];
+	for (size_t i = 0; i < window->sockets_count; i++)
+		fds[count++] = window->sockets[i].fd;
+	size_t states = count;
+	for (size_t i = 0; i < boss->sources.count; i++) {
+		if (boss->sources.list[i].kind != SOURCE_WINDOW &&
+		    boss->sources.list[i].kind != SOURCE_DOOR)
+			fds[count++] = open_state(boss, &boss->sources.list[i]);
+	}
+	struct role_start start =
+		role_usual(ROLE_AFTER, &boss->config, boss->config_fd, arguments, fds, count);
+	error = role_start(&start, pid_out);
+	while (count > states)
+		close_fd(&fds[--count]);
+	return error;
+}
+
 static int start_source(struct boss *boss, struct source *source, pid_t *pid_out)
 {
 	switch (source->kind) {
@@ -377,16 +441,21 @@ static int start_source(struct boss *boss, struct source *source, pid_t *pid_out
 	case SOURCE_DOOR: return start_door(boss, source, pid_out);
 	case SOURCE_IMAP: return start_puller(boss, source, pid_out);
 	case SOURCE_MAILDIR: return start_watcher(boss, source, pid_out);
+	case SOURCE_WINDOW: return start_window(boss, source, pid_out);
 	}
 	return -ENOSYS;
 }
 
 static const char *child_name(const struct child *child)
 {
+	if (child->role == ROLE_AFTER)
+		return "window";
 	if (*child->name)
 		return child->name;
 	if (child->role == ROLE_PROVE)
 		return "prover";
+	if (child->looks)
+		return "lookout";
 	return child->keys ? "keys" : child->keeps ? "keeper" : "courier";
 }
 
@@ -441,11 +510,12 @@ static bool has_source(const struct boss *boss, const char *name)
 	return false;
 }
 
-/* Two who empty one mailbox would both deliver what is in it. A source that is no more may have got
- * another name. */
+/* Two who empty one mailbox would both deliver what is in it, and two windows count twice. A source
+ * that is no more may have got another name. */
 static bool has_predecessor(const struct boss *boss, const struct child *child)
 {
-	for (size_t i = 0; is_puller(child) && i < boss->children_count; i++) {
+	bool alone = is_puller(child) || child->role == ROLE_AFTER;
+	for (size_t i = 0; alone && i < boss->children_count; i++) {
 		const struct child *other = &boss->children[i];
 		if (other->state == CHILD_DRAINING && other->role == child->role &&
 		    (strcmp(other->name, child->name) == 0 || !has_source(boss, other->name)))
@@ -494,10 +564,13 @@ static void want_children(struct boss *boss)
 		add_child(boss, ROLE_COURIER, NULL, false);
 	if (config_wants_dkim(&boss->config))
 		add_child(boss, ROLE_PROVE, NULL, false);
+	if (boss->counts_fd >= 0)
+		add_child(boss, ROLE_COURIER, NULL, false)->looks = true;
 	static const enum role roles[] = { [SOURCE_LISTENER] = ROLE_SMTP,
 					   [SOURCE_DOOR] = ROLE_SMTP,
 					   [SOURCE_IMAP] = ROLE_PULL,
-					   [SOURCE_MAILDIR] = ROLE_WATCH };
+					   [SOURCE_MAILDIR] = ROLE_WATCH,
+					   [SOURCE_WINDOW] = ROLE_AFTER };
 	for (size_t i = 0; i < boss->sources.count; i++) {
 		struct source *source = &boss->sources.list[i];
 		add_child(boss, roles[source->kind], source, false);
@@ -551,6 +624,20 @@ static void answer_later(const struct source *source)
 	secret_give(source->secret_fd, &answer);
 }
 
+/* Who died could not say so. Who takes its place says when it is up. */
+static void report_death(const struct boss *boss, const struct child *child, int status)
+{
+	auto_close int fd = -1;
+	struct status report;
+	bool told = child->source && (is_puller(child) || child->source->kind == SOURCE_LISTENER);
+	if (!told || status == 0 || status_open(boss->sources_fd, child->name, &fd) != 0)
+		return;
+	status_load(fd, &report);
+	snprintf(report.error, sizeof report.error,
+		 "its process died and is started again; the log says why");
+	status_write(fd, &report, STATUS_DOWN);
+}
+
 static void reap_child(struct boss *boss, struct child *child, int status)
 {
 	bool last = child->state == CHILD_DRAINING || boss->ending || child->role == ROLE_TOKEN;
@@ -567,6 +654,7 @@ static void reap_child(struct boss *boss, struct child *child, int status)
 		return;
 	}
 	log_end(child, status);
+	report_death(boss, child, status);
 	delay_start(child, status == 0);
 }
 
@@ -650,6 +738,35 @@ static void drain_children(struct boss *boss)
 	}
 }
 
+static void close_tally(struct boss *boss)
+{
+	close_fd(&boss->tally_fds[0]);
+	close_fd(&boss->tally_fds[1]);
+	close_fd(&boss->counts_fd);
+}
+
+/* What nobody counts goes nowhere. */
+static int open_tally(struct boss *boss)
+{
+	if (boss->once || !*boss->config.http.listen) {
+		boss->tally_fds[0] = open("/dev/null", O_WRONLY | O_CLOEXEC);
+		return boss->tally_fds[0] < 0 ? -errno : 0;
+	}
+	int error = memory_file("counts", &boss->counts_fd);
+	return error ? error : socket_pair(&boss->tally_fds[0], &boss->tally_fds[1]);
+}
+
+/* What was counted stays counted, and who goes on with an old message still tells. */
+static void inherit_tally(struct boss *fresh, struct boss *old)
+{
+	if (fresh->counts_fd < 0 || old->counts_fd < 0)
+		return;
+	close_tally(fresh);
+	fresh->tally_fds[0] = take_fd(&old->tally_fds[0]);
+	fresh->tally_fds[1] = take_fd(&old->tally_fds[1]);
+	fresh->counts_fd = take_fd(&old->counts_fd);
+}
+
 static void close_folders(struct boss *boss)
 {
 	forget_keys(boss);
@@ -660,6 +777,7 @@ static void close_folders(struct boss *boss)
 	close_fd(&boss->tls_fd);
 	close_fd(&boss->prove_fds[0]);
 	close_fd(&boss->prove_fds[1]);
+	close_tally(boss);
 }
 
 static bool prepare(struct boss *boss)
@@ -686,6 +804,8 @@ static bool prepare(struct boss *boss)
 	error = config_write(&boss->config, &boss->config_fd);
 	if (!error)
 		error = socket_pair(&boss->prove_fds[0], &boss->prove_fds[1]);
+	if (!error)
+		error = open_tally(boss);
 	if (error)
 		log_say(LOG_ERROR, "start", "the configuration can't be handed on: %s",
 			strerror(-error));
@@ -715,6 +835,8 @@ static struct boss boss_of(struct config *config)
 			     .extract_fd = -1,
 			     .signal_fd = -1,
 			     .prove_fds = { -1, -1 },
+			     .tally_fds = { -1, -1 },
+			     .counts_fd = -1,
 			     .receiving_fd = -1,
 			     .kept_fd = -1,
 			     .sources_fd = -1,
@@ -761,6 +883,7 @@ static bool reload(struct boss *boss,
 	sources_inherit_door(&fresh.sources, &boss->sources);
 	drain_children(boss);
 	sources_keep_asks(&fresh.sources, &boss->sources);
+	inherit_tally(&fresh, boss);
 	fresh.children = boss->children;
 	fresh.children_count = boss->children_count;
 	want_children(&fresh);
@@ -1133,6 +1256,11 @@ static bool takes_mail(const char *mode)
 	return strcmp(mode, "alone") == 0 || strcmp(mode, "explain") == 0;
 }
 
+static bool looks(const char *mode)
+{
+	return strcmp(mode, "look") == 0;
+}
+
 int boss_start_courier(const struct config *config, const char *mode, int fd, pid_t *pid_out)
 {
 	auto_close int config_fd = -1;
@@ -1151,8 +1279,10 @@ int boss_start_courier(const struct config *config, const char *mode, int fd, pi
 	choose_identity(config, scouts, &identity);
 	forget_scouts(scouts);
 	const char *arguments[] = { mode, "*", NULL };
-	const int fds[] = { extract_fd, prove_fd, fd };
-	struct role_start start = role_usual(ROLE_COURIER, config, config_fd, arguments, fds, 3);
+	/* what it sees of the shares goes to `fd` too, and without a gateway nobody counts */
+	auto_close int nothing_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	const int fds[] = { extract_fd, prove_fd, looks(mode) ? fd : nothing_fd, fd };
+	struct role_start start = role_usual(ROLE_COURIER, config, config_fd, arguments, fds, 4);
 	start.uid = identity.uid;
 	start.gid = identity.gid;
 	start.keep_files = true;

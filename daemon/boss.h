@@ -34,8 +34,8 @@ int boss_check_keys(const struct config *config, char error_out[CONFIG_ERROR_MAX
 int boss_start_keys(const struct config *config, const struct config_listener *listener,
 		    int link_fd, pid_t *pid_out);
 
-/* Starts one courier. `mode`: "alone", "explain", "check" or "adopt" (daemon/courier/main.c); its
- * socket or report is `fd`, borrowed. 0 or -errno. */
+/* Starts one courier. `mode`: "alone", "explain", "check", "adopt" or "look"
+ * (daemon/courier/main.c); its socket or report is `fd`, borrowed. 0 or -errno. */
 int boss_start_courier(const struct config *config, const char *mode, int fd, pid_t *pid_out);
 
 /* Starts who lets a person sign in to an account, on our standard input and output, with the

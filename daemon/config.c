@@ -46,6 +46,7 @@ static const char *const maildir_fates[] = { "delete", "move:", NULL };
 #define L(field) offsetof(struct config_listener, field)
 #define A(field) offsetof(struct config_account, field)
 #define M(field) offsetof(struct config_maildir, field)
+#define H(field) offsetof(struct config_http, field)
 
 /* clang-format off */
 static const struct config_key keys[] = {
@@ -112,12 +113,15 @@ static const struct config_key keys[] = {
 	{ "maildir", "after", CONFIG_FATE, "delete", 0, 0, maildir_fates, M(after), "what becomes of a mail that was delivered: delete or move:DIR" },
 	{ "maildir", "refused", CONFIG_FATE, "move:refused", 0, 0, maildir_fates, M(refused), "what becomes of a mail that was refused; relative to the parent of `path`" },
 	{ "maildir", "rescan", CONFIG_SECONDS, "60s", 1, 86400, NULL, M(rescan_s), "it is looked at so often whatever the kernel says" },
+
+	{ "http", "listen", CONFIG_TEXT, "", 0, 0, NULL, H(listen), "comma list of ADDRESS:PORT for /healthz, /metrics and /api; not set: off" },
+	{ "http", "token_file", CONFIG_FILE, "", 0, 0, NULL, H(token_file), "file whose first line is what requests must show; needed for any address but loopback" },
 };
 /* clang-format on */
 
 /* What sections there are: how they are named, and where their keys go. */
 enum section_name { NAME_NEVER, NAME_MAY, NAME_MUST };
-enum section_reader { READ_GATEWAY, READ_SOURCE, READ_RULES, READ_LATER };
+enum section_reader { READ_GATEWAY, READ_HTTP, READ_SOURCE, READ_RULES, READ_LATER };
 
 /* An array of sources in struct config: each has a name, and the line of its section. */
 struct section_items {
@@ -146,7 +150,7 @@ static const struct section_kind {
 	{ "route", NAME_MUST, READ_RULES, { 0 } },
 	{ "notify", NAME_MUST, READ_LATER, { 0 } },
 	{ "watch", NAME_MUST, READ_LATER, { 0 } },
-	{ "http", NAME_NEVER, READ_LATER, { 0 } },
+	{ "http", NAME_NEVER, READ_HTTP, { 0 } },
 };
 
 static const struct section_kind *find_section(const char *section)
@@ -677,6 +681,8 @@ static bool read_key(struct loading *loading, size_t at)
 	struct rules_error error;
 	if (loading->section->reader == READ_GATEWAY)
 		return read_own_key(loading, at, &config->gateway);
+	if (loading->section->reader == READ_HTTP)
+		return read_own_key(loading, at, &config->http);
 	if (loading->section->reader == READ_SOURCE)
 		return read_own_key(loading, at, loading->base);
 	if (!resolve_line(loading, at))
@@ -750,7 +756,7 @@ static bool open_section(struct loading *loading, size_t at)
 	if (!loading->section)
 		return fail(
 			loading, at,
-			"there is no section [%.64s], gateway, share, limits, smtp, imap, maildir or route is expected",
+			"there is no section [%.64s], gateway, share, limits, smtp, imap, maildir, route or http is expected",
 			line->section);
 	if (!check_section_name(loading, at) || !check_section_once(loading, at))
 		return false;
@@ -794,17 +800,24 @@ static bool read_lines(struct loading *loading)
 
 /* --- the whole -------------------------------------------------------------------------------- */
 
+#define ADDRESS_MAX 128 /* octets of ADDRESS:PORT, with its NUL */
+
 /* ADDRESS:PORT, [ADDRESS]:PORT: only the shape; the boss finds out whether it can be bound. */
+static bool is_address(const char *item)
+{
+	const char *colon = strrchr(item, ':');
+	uint64_t port;
+	return colon && colon != item && value_number(colon + 1, 0, 65535, &port) &&
+	       (strchr(item, ':') == colon || (item[0] == '[' && colon[-1] == ']'));
+}
+
 static bool check_listen(struct loading *loading, const struct config_listener *listener)
 {
 	const char *cursor = listener->listen;
-	char item[128];
+	char item[ADDRESS_MAX];
 	bool fits, any = false;
 	while (value_next(&cursor, item, sizeof item, &fits)) {
-		char *colon = strrchr(item, ':');
-		uint64_t port;
-		if (!fits || !colon || colon == item || !value_number(colon + 1, 0, 65535, &port) ||
-		    (strchr(item, ':') != colon && (item[0] != '[' || colon[-1] != ']')))
+		if (!fits || !is_address(item))
 			return fail(
 				loading, listener->at,
 				"[smtp %s] `listen` has `%.64s`, ADDRESS:PORT such as 0.0.0.0:2525 or [::]:2525 is expected",
@@ -1161,6 +1174,75 @@ static bool read_resolver(struct loading *loading)
 		    text);
 }
 
+/* --- [http] ----------------------------------------------------------------------------------- */
+
+/* ADDRESS:PORT: of this machine alone? A name is one whose address others decide about. */
+static bool is_of_loopback(const char *item)
+{
+	struct in_addr four;
+	const char *colon = strrchr(item, ':');
+	char host[ADDRESS_MAX];
+	snprintf(host, sizeof host, "%.*s", (int)(colon - item), item);
+	if (strcasecmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0)
+		return true;
+	return inet_pton(AF_INET, host, &four) == 1 && ntohl(four.s_addr) >> 24 == IN_LOOPBACKNET;
+}
+
+const char *config_judge_token(const char *text, size_t *size_out)
+{
+	size_t size = strcspn(text, "\r\n");
+	for (size_t i = 0; i < size; i++) {
+		if (text[i] <= ' ' || text[i] > '~')
+			return "its first line has a blank or what is no ASCII, a token is expected";
+	}
+	if (size < CONFIG_TOKEN_LEAST || size > CONFIG_TOKEN_MOST)
+		return "its first line has to be a token of 16 to 255 characters, such as `openssl rand -hex 24` makes";
+	*size_out = size;
+	return NULL;
+}
+
+/* Whoever may not read the file can't start a gateway with it. */
+static bool check_token(struct loading *loading, size_t at)
+{
+	const char *path = loading->config->http.token_file, *why;
+	char text[CONFIG_TOKEN_MOST + 3];
+	size_t size;
+	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0 && errno == EACCES && geteuid() != 0)
+		return true;
+	ssize_t got = fd < 0 ? -errno : read_all(fd, text, sizeof text - 1);
+	if (got < 0)
+		return fail(loading, at,
+			    "`token_file = %.160s`: %s, a file with a token is expected", path,
+			    strerror((int)-got));
+	text[got] = '\0';
+	why = config_judge_token(text, &size);
+	return !why || fail(loading, at, "`token_file = %.160s`: %s", path, why);
+}
+
+static bool check_http(struct loading *loading)
+{
+	const struct config_http *http = &loading->config->http;
+	size_t at = line_of_key(loading->config, "http", "listen");
+	const char *cursor = http->listen;
+	char item[ADDRESS_MAX];
+	bool fits;
+	while (value_next(&cursor, item, sizeof item, &fits)) {
+		if (!fits || !is_address(item))
+			return fail(
+				loading, at,
+				"[http] `listen` has `%.64s`, ADDRESS:PORT such as 127.0.0.1:8025 is expected",
+				item);
+		if (!*http->token_file && !is_of_loopback(item))
+			return fail(
+				loading, at,
+				"[http] `listen` has `%.64s`, which is for more than this machine; `token_file` is expected",
+				item);
+	}
+	return loading->resolved || !*http->token_file ||
+	       check_token(loading, line_of_key(loading->config, "http", "token_file"));
+}
+
 /* Where no line is at fault the file as a whole is. */
 static bool fail_whole(struct loading *loading, const char *text)
 {
@@ -1205,7 +1287,7 @@ static bool check_whole(struct loading *loading)
 			loading,
 			"the configuration is empty, [share] and [route NAME] are expected");
 	return read_resolver(loading) && check_listeners(loading) && check_pulled(loading) &&
-	       finish_rules(loading) && resolve_identity(loading);
+	       check_http(loading) && finish_rules(loading) && resolve_identity(loading);
 }
 
 /* Takes over `ini`. */
@@ -1214,6 +1296,7 @@ static int load(struct ini *ini, bool resolved, struct config *config_out, char 
 	struct config config = { .ini = *ini };
 	struct loading loading = { .config = &config, .error = error_out, .resolved = resolved };
 	preset_keys("gateway", &config.gateway);
+	preset_keys("http", &config.http);
 	rules_init(&config.rules);
 	if (read_lines(&loading) && check_whole(&loading)) {
 		*config_out = config;
@@ -1316,6 +1399,7 @@ void config_done(struct config *config)
 	free(config->accounts);
 	free(config->maildirs);
 	free_texts("gateway", &config->gateway);
+	free_texts("http", &config->http);
 	rules_done(&config->rules);
 	ini_done(&config->ini);
 	free(config->cant_give);

@@ -122,8 +122,18 @@ struct config_maildir {
 	unsigned at;
 };
 
+/* [http] */
+struct config_http {
+	char *listen;     /* comma list of ADDR:PORT; "": there is no such thing */
+	char *token_file; /* absolute; "": none, and then loopback alone is listened to */
+};
+
+#define CONFIG_TOKEN_LEAST 16 /* octets of a token */
+#define CONFIG_TOKEN_MOST  255
+
 struct config {
 	struct config_gateway gateway;
+	struct config_http http;
 	struct config_listener *listeners;
 	size_t listeners_count;
 	struct config_account *accounts;
@@ -187,6 +197,10 @@ bool config_needs_keeper(const struct config_listener *listener);
  */
 void config_error(const struct config *config, const struct config_listener *listener,
 		  const char *text, char error_out[CONFIG_ERROR_MAX]);
+
+/* Is the token in this text such as can be used? NULL; else what is wrong with it, and what is
+ * expected. *size_out: its octets, from the beginning of the text. */
+const char *config_judge_token(const char *text, size_t *size_out);
 
 /* Can anybody log in there? */
 bool config_has_logins(const struct config_listener *listener);

@@ -3,9 +3,10 @@
 
 #define DENIED_MAX 300 /* octets */
 
-/* `error` (-errno) came of opening a folder, or of making something in it. `text`: what is wrong
- * with it, by its path. Looks at the folder: it must not be one that hangs. */
+/* `error` (-errno) came of making something at `name`. `text`: what is wrong with it, or with the
+ * folder that it was to be made in, by its name and whose it is. Looks at it: it must not be one
+ * that hangs. */
 void denied_text(const char *name, int error, char text[DENIED_MAX]);
 
-/* What to change; a constant. */
+/* What to change; a constant, at most 140 octets. */
 const char *denied_remedy(int error);

@@ -29,7 +29,8 @@ enum {
 	OPTION_DEVICE,
 	OPTION_BROWSER,
 	OPTION_PORT,
-	OPTION_LAST
+	OPTION_LAST,
+	OPTION_HEALTH
 };
 
 /* clang-format off */
@@ -56,6 +57,7 @@ static const struct option option_table[] = {
 	{ "browser", no_argument, NULL, OPTION_BROWSER },
 	{ "port", required_argument, NULL, OPTION_PORT },
 	{ "last", no_argument, NULL, OPTION_LAST },
+	{ "health", no_argument, NULL, OPTION_HEALTH },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -85,9 +87,9 @@ static const struct verb {
 	{ "explain", verb_explain, { OPTION_JSON, OPTION_PEER, OPTION_LOGIN, OPTION_SOURCE, OPTION_FROM, OPTION_TO, OPTION_TYPES, OPTION_REASONS }, 0, 1,
 	  "explain [-c FILE] [--json] [--source NAME] [--peer IP] [--login NAME] [--from A] [--to A]... MAIL.eml  |  explain --types | --reasons",
 	  "says what would become of a mail; writes nothing" },
-	{ "status", verb_status, { OPTION_JSON }, 0, 0,
-	  "status [-c FILE] [--json]",
-	  "where each source and each share stands" },
+	{ "status", verb_status, { OPTION_JSON, OPTION_HEALTH }, 0, 0,
+	  "status [-c FILE] [--json | --health]",
+	  "where each source and each share stands; --health: whether all is well, in one line" },
 	{ "watch-device", verb_watch_device, { OPTION_JSON, OPTION_PEER, OPTION_SOURCE, OPTION_LAST }, 0, 0,
 	  "watch-device [-c FILE] [--json] [--source NAME] [--peer IP] [--last]",
 	  "what devices say, live, and why they fail; --last: what was kept of the last failures" },
@@ -180,6 +182,7 @@ static bool set_option(struct options *options, const struct verb *verb, int opt
 	case OPTION_BROWSER: options->browser = true; break;
 	case OPTION_PORT: options->port = optarg; break;
 	case OPTION_LAST: options->last = true; break;
+	case OPTION_HEALTH: options->health = true; break;
 	default: return false;
 	}
 	return true;

@@ -26,7 +26,7 @@ static const char *const programs[ROLE_COUNT] = {
 	[ROLE_EXTRACT] = "letterchute-extract", [ROLE_COURIER] = "letterchute-courier",
 	[ROLE_SMTP] = "letterchute-smtp",       [ROLE_PULL] = "letterchute-pull",
 	[ROLE_WATCH] = "letterchute-watch",     [ROLE_TOKEN] = "letterchute-token",
-	[ROLE_PROVE] = "letterchute-prove",
+	[ROLE_PROVE] = "letterchute-prove",     [ROLE_AFTER] = "letterchute-after",
 };
 
 /* What a role may know of our environment. */
@@ -190,13 +190,26 @@ static uint32_t ambient_capabilities(uint32_t wanted)
 	return given;
 }
 
+static bool get_capabilities(struct __user_cap_data_struct data_out[2])
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	return syscall(SYS_capget, &head, data_out) == 0;
+}
+
 /* Root of a container may lack the right, and so does a courier that has kept uid 0. */
 static bool may_change_user(void)
 {
-	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct data[2];
-	return syscall(SYS_capget, &head, data) == 0 && (data[0].effective & 1u << CAP_SETUID) &&
+	return get_capabilities(data) && (data[0].effective & 1u << CAP_SETUID) &&
 	       (data[0].effective & 1u << CAP_SETGID);
+}
+
+/* Who has none need not give any up: a filter around us may forbid even that. */
+static bool has_capabilities(void)
+{
+	struct __user_cap_data_struct data[2];
+	return !get_capabilities(data) || data[0].permitted || data[0].inheritable ||
+	       data[1].permitted || data[1].inheritable;
 }
 
 static uint32_t capabilities_of(const struct role_start *start)
@@ -211,7 +224,7 @@ static int take_identity(uint32_t uid, uint32_t gid, uint32_t capabilities)
 		 * none of its own, and who executes nothing any more keeps none */
 		uint32_t ours = ambient_capabilities(capabilities);
 		prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-		return set_capabilities(ours);
+		return has_capabilities() ? set_capabilities(ours) : 0;
 	}
 	if (!may_change_user())
 		return set_capabilities(bounding_capabilities(capabilities));

@@ -24,6 +24,7 @@ enum role {
 	ROLE_WATCH,
 	ROLE_TOKEN,
 	ROLE_PROVE,
+	ROLE_AFTER,
 	ROLE_COUNT
 };
 

@@ -31,7 +31,7 @@ static bool is_same(const struct address *a, const struct address *b)
 	return a->size == b->size && memcmp(&a->octets, &b->octets, a->size) == 0;
 }
 
-static void log_ready(const char *name, int fd, int sandbox)
+static void log_ready(const struct source *source, int fd, int sandbox)
 {
 	struct address bound;
 	char host[64], port[8];
@@ -41,7 +41,10 @@ static void log_ready(const char *name, int fd, int sandbox)
 			sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) != 0)
 		return;
 	log_start(&line, "ready");
-	log_add(&line, "source", "%s", name);
+	if (source->kind == SOURCE_WINDOW)
+		log_add(&line, "service", "http");
+	else
+		log_add(&line, "source", "%s", source->name);
 	log_add(&line, "addr", bound.octets.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host,
 		port);
 	if (sandbox == JAIL_OFF)
@@ -124,7 +127,9 @@ static struct source *add_source(struct sources *sources, const char *name, enum
 		.name = strdup(name),
 		.kind = kind,
 	};
-	if (!source->name || socket_pair(&source->asks[0], &source->asks[1]) != 0 ||
+	bool brings_mail = kind != SOURCE_WINDOW;
+	if (!source->name ||
+	    (brings_mail && socket_pair(&source->asks[0], &source->asks[1]) != 0) ||
 	    (kind == SOURCE_LISTENER && socket_pair(&source->watch[0], &source->watch[1]) != 0)) {
 		close_source(source);
 		return NULL;
@@ -139,7 +144,8 @@ static bool serves(const struct source *source, const struct listening *listenin
 		   const struct address *wanted)
 {
 	struct address bound;
-	if (source->kind != SOURCE_LISTENER || listening->taken)
+	bool listens = source->kind == SOURCE_LISTENER || source->kind == SOURCE_WINDOW;
+	if (!listens || listening->taken)
 		return false;
 	if (strcmp(source->name, name) == 0 && is_same(&listening->wanted, wanted))
 		return true;
@@ -191,8 +197,8 @@ static enum activation_claim take_handed(const char *item, const char *name,
 	if (claim == ACTIVATION_TAKEN)
 		listening->told = was_told(old, name, listening->fd);
 	if (claim == ACTIVATION_OTHERS)
-		log_say(LOG_ERROR, "listen", "%s of [smtp %s] is another listener's already", item,
-			name);
+		log_say(LOG_ERROR, "listen", "%s of listener %s is another listener's already",
+			item, name);
 	return claim;
 }
 
@@ -214,26 +220,41 @@ static bool open_socket(const char *item, const char *name, struct sources *old,
 	return !error;
 }
 
+static bool open_sockets(struct source *source, const char *listen, struct sources *old,
+			 struct activation *handed)
+{
+	char item[128];
+	bool fits, good = true;
+	while (good && value_next(&listen, item, sizeof item, &fits)) {
+		struct listening *listening = &source->sockets[source->sockets_count];
+		if (source->sockets_count == SOCKETS_MAX) {
+			log_say(LOG_ERROR, "listen", "more than %d addresses for %s", SOCKETS_MAX,
+				source->name);
+			return false;
+		}
+		good = open_socket(item, source->name, old, handed, listening);
+		source->sockets_count += good && listening->fd >= 0;
+	}
+	return good;
+}
+
 static bool open_listener(struct sources *sources, const struct config_listener *listener,
 			  struct sources *old, struct activation *handed)
 {
 	struct source *source = add_source(sources, listener->name, SOURCE_LISTENER);
-	const char *cursor = listener->listen;
-	char item[128];
-	bool fits, good = source != NULL;
+	bool good = source != NULL;
 	if (good && config_needs_keeper(listener))
 		good = socket_pair(&source->keeps[0], &source->keeps[1]) == 0;
-	while (good && value_next(&cursor, item, sizeof item, &fits)) {
-		struct listening *listening = &source->sockets[source->sockets_count];
-		if (source->sockets_count == SOCKETS_MAX) {
-			log_say(LOG_ERROR, "listen", "more than %d addresses for %s", SOCKETS_MAX,
-				listener->name);
-			return false;
-		}
-		good = open_socket(item, listener->name, old, handed, listening);
-		source->sockets_count += good && listening->fd >= 0;
-	}
-	return good;
+	return good && open_sockets(source, listener->listen, old, handed);
+}
+
+static bool open_window(struct sources *sources, const struct config *config, struct sources *old,
+			struct activation *handed)
+{
+	if (!*config->http.listen)
+		return true;
+	struct source *source = add_source(sources, SOURCE_WINDOW_NAME, SOURCE_WINDOW);
+	return source && open_sockets(source, config->http.listen, old, handed);
 }
 
 int source_connect(const char *state, int *fd_out)
@@ -311,6 +332,8 @@ bool sources_open(struct sources *sources, const struct config *config, struct s
 	for (size_t i = 0; good && handed && i < config->listeners_count; i++)
 		good = open_listener(sources, &config->listeners[i], old, handed);
 	if (good && handed)
+		good = open_window(sources, config, old, handed);
+	if (good && handed)
 		good = !activation_has_rest(handed);
 	for (size_t i = 0; good && i < config->accounts_count; i++)
 		good = add_source(sources, config->accounts[i].name, SOURCE_IMAP);
@@ -380,7 +403,7 @@ void sources_tell_ready(struct sources *sources, int sandbox)
 		struct source *source = &sources->list[i];
 		for (size_t s = 0; s < source->sockets_count; s++) {
 			if (!source->sockets[s].told)
-				log_ready(source->name, source->sockets[s].fd, sandbox);
+				log_ready(source, source->sockets[s].fd, sandbox);
 			source->sockets[s].told = true;
 		}
 	}

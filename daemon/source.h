@@ -13,7 +13,10 @@
 #define SOURCES_MAX 512
 #define SOCKETS_MAX 16 /* of one listener */
 
-enum source_kind { SOURCE_LISTENER, SOURCE_DOOR, SOURCE_IMAP, SOURCE_MAILDIR };
+/* The window listens as a source does, but brings no mail. */
+enum source_kind { SOURCE_LISTENER, SOURCE_DOOR, SOURCE_IMAP, SOURCE_MAILDIR, SOURCE_WINDOW };
+
+#define SOURCE_WINDOW_NAME "[http]" /* no source of the configuration is called so */
 
 /* An address, compared octet for octet: what is not used of it is zero. */
 struct address {
@@ -29,9 +32,9 @@ struct listening {
 };
 
 struct source {
-	char *name; /* "*" for the door */
+	char *name; /* "*" for the door; SOURCE_WINDOW_NAME */
 	enum source_kind kind;
-	int asks[2];   /* the source's end, the couriers' end */
+	int asks[2];   /* the source's end, the couriers' end; of the window -1 */
 	int keeps[2];  /* of a listener that needs a keeper: its end, the keeper's; else -1 */
 	int watch[2];  /* of a listener: its end, the door's end, where those who want to watch are
 			  handed over; -1 */

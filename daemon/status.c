@@ -4,15 +4,20 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
 
 int status_open(int folder_fd, const char *source, int *fd_out)
 {
+	struct stat folder;
 	int fd = openat(folder_fd, source, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
+	/* who may not is not root, or root of a container that took the right away */
+	if (fstat(folder_fd, &folder) == 0 && fchown(fd, folder.st_uid, folder.st_gid) < 0)
+		errno = 0;
 	*fd_out = fd;
 	return 0;
 }
@@ -28,7 +33,7 @@ void status_write(int fd, struct status *status, enum status_state state)
 		return;
 }
 
-static bool read_status(int fd, struct status *status_out)
+bool status_read_at(int fd, struct status *status_out)
 {
 	struct status status;
 	if (fd < 0 || pread(fd, &status, sizeof status, 0) != sizeof status ||
@@ -42,12 +47,17 @@ static bool read_status(int fd, struct status *status_out)
 void status_load(int fd, struct status *status_out)
 {
 	*status_out = (struct status){ 0 };
-	read_status(fd, status_out);
+	status_read_at(fd, status_out);
 	status_out->error[0] = '\0';
+}
+
+int status_open_to_read(int folder_fd, const char *source)
+{
+	return openat(folder_fd, source, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 }
 
 bool status_read(int folder_fd, const char *source, struct status *status_out)
 {
-	auto_close int fd = openat(folder_fd, source, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	return read_status(fd, status_out);
+	auto_close int fd = status_open_to_read(folder_fd, source);
+	return status_read_at(fd, status_out);
 }

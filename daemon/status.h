@@ -26,7 +26,8 @@ struct status {
 	char error[STATUS_ERROR_MAX]; /* the last one; NUL-terminated; "": none since it is up */
 };
 
-/* Opens (makes) the file of a source for its writer. 0 or -errno. */
+/* Opens (makes) the file of a source for its writer. As root the file is given to whom the folder
+ * belongs to, so that `status` works for the gateway's own user too. 0 or -errno. */
 int status_open(int folder_fd, const char *source, int *fd_out);
 
 /* Writes it. `state` other than before sets since_ms. `fd` -1: nothing. */
@@ -35,5 +36,11 @@ void status_write(int fd, struct status *status, enum status_state state);
 /* What the last writer left, for the next: times, and the message that he died over. */
 void status_load(int fd, struct status *status_out);
 
-/* False: there is none, or it is not whole. */
+/* Opens it for a reader; -1: see errno. */
+int status_open_to_read(int folder_fd, const char *source);
+
+/* False: there is none, or it is not whole. `fd`: open for reading; -1: none. */
+bool status_read_at(int fd, struct status *status_out);
+
+/* The same by its name. */
 bool status_read(int folder_fd, const char *source, struct status *status_out);

@@ -36,6 +36,7 @@ room imap 'daemon/[a-z0-9_]+\.h|daemon/imap/[a-z_]+\.h|policy/(decide|facts|send
     daemon/imap/*.[ch]
 room maildir 'daemon/[a-z0-9_]+\.h|daemon/maildir/[a-z_]+\.h|policy/verdict\.h' daemon/maildir/*.[ch]
 room prover 'daemon/[a-z0-9_]+\.h|daemon/prover/[a-z_]+\.h|policy/align\.h' daemon/prover/*.[ch]
+room after 'daemon/[a-z0-9_]+\.h|daemon/after/[a-z_]+\.h|policy/(rules|verdict)\.h' daemon/after/*.[ch]
 room token 'daemon/[a-z0-9_]+\.h|daemon/token/[a-z_]+\.h|policy/value\.h' daemon/token/*.[ch]
 
 # a foreign library has one file that knows it; the two jails are two programs
@@ -58,6 +59,7 @@ library libetpan/ 'daemon/imap/conn\.c'
 library utf8proc.h 'policy/filename\.c'
 library libpsl.h 'policy/align\.c'
 library dkim.h 'daemon/prover/verify\.c'
+library microhttpd.h 'daemon/after/window\.c'
 library resolv.h 'daemon/prover/resolve\.c'
 
 tell 'policy does no I/O' "$(grep -nE '(^|[^a-z_>.])(open|read|write|fopen|printf|time|getenv|syslog)\(' policy/*.c)"

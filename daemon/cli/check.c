@@ -33,7 +33,7 @@ static void print_finding(struct findings *findings, const char *what, bool ok, 
 {
 	findings->failed |= !ok;
 	if (!findings->as_json) {
-		printf("%-4s %s: %s\n", ok ? "ok" : "FAIL", what, text);
+		printf("%-4s %s: %s\n", !ok ? "FAIL" : *remedy ? "warn" : "ok", what, text);
 		if (*remedy)
 			printf("     -> %s\n", remedy);
 		return;

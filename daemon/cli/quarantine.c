@@ -37,9 +37,9 @@ static const char *sender_of(const struct aside *aside)
 	return sender ? sender : json_text(aside->facts, "from");
 }
 
-static const char *time_of(const struct aside *aside, char text[TELLING_TIME_MAX])
+static const char *time_of(const struct aside *aside, char text[STANDING_TIME_MAX])
 {
-	return telling_time(aside->time_ms, text) ? text : "-";
+	return standing_time(aside->time_ms, text) ? text : "-";
 }
 
 static void print_line(struct json *json)
@@ -54,9 +54,9 @@ static void list_json(const struct aside *aside)
 {
 	static const char *const texts[] = { "source", "reason", "text", "subject", "name" };
 	struct json *json = json_object_new();
-	char time[TELLING_TIME_MAX];
+	char time[STANDING_TIME_MAX];
 	json_put_text(json, "id", aside->id);
-	json_put_text(json, "time", telling_time(aside->time_ms, time));
+	json_put_text(json, "time", standing_time(aside->time_ms, time));
 	json_put_text(json, "kind", kind_of(aside));
 	json_put_text(json, "from", sender_of(aside));
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
@@ -75,7 +75,7 @@ static void print_column(const char *text, int width)
 
 static void list_row(const struct aside *aside)
 {
-	char time[TELLING_TIME_MAX], why[TEXT_MAX];
+	char time[STANDING_TIME_MAX], why[TEXT_MAX];
 	const char *text = json_text(aside->facts, "text");
 	printf("%s  %-24s  %-7s  %10llu  ", aside->id, time_of(aside, time), kind_of(aside),
 	       (unsigned long long)aside->bytes);
@@ -182,11 +182,11 @@ static void print_path(const struct ward *ward, const struct aside *aside, char 
 
 static void show_json(const struct ward *ward, const struct aside *aside)
 {
-	char path[PATH_MAX + 64], time[TELLING_TIME_MAX];
+	char path[PATH_MAX + 64], time[STANDING_TIME_MAX];
 	print_path(ward, aside, path);
 	json_put_text(aside->facts, "id", aside->id);
 	json_put_text(aside->facts, "kind", kind_of(aside));
-	json_put_text(aside->facts, "time", telling_time(aside->time_ms, time));
+	json_put_text(aside->facts, "time", standing_time(aside->time_ms, time));
 	json_put_text(aside->facts, "path", path);
 	json_put_number(aside->facts, "kept_bytes", (int64_t)aside->bytes);
 	print_line(aside->facts);
@@ -220,7 +220,7 @@ static void show_facts(const struct ward *ward, const struct aside *aside)
 	static const char *const texts[] = { "reason", "text",   "job",      "source", "peer",
 					     "login",  "sender", "from",     "date",   "subject",
 					     "name",   "folder", "extension" };
-	char path[PATH_MAX + 64], time[TELLING_TIME_MAX];
+	char path[PATH_MAX + 64], time[STANDING_TIME_MAX];
 	const struct json *to = json_get(aside->facts, "to");
 	print_path(ward, aside, path);
 	printf("%-9s %s\n%-9s %s, %llu bytes\n%-9s %s\n%-9s %s\n", "id", aside->id, "kind",

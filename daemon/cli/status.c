@@ -3,80 +3,59 @@
 #include "daemon/status.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include "daemon/aside.h"
 #include "daemon/boss.h"
 #include "daemon/cli/telling.h"
 #include "daemon/cli/verbs.h"
 #include "daemon/fdio.h"
+#include "daemon/health.h"
 #include "daemon/json.h"
 #include "daemon/keep.h"
 #include "daemon/log.h"
 #include "daemon/source.h"
 #include "daemon/spool.h"
 
-#define SHARES_MS     4000 /* for all shares: one that hangs is told as one */
-#define LOOK_LINE_MAX 8192
+#define SHARES_MS 4000 /* for all shares: one that hangs is told as one */
 
 struct report {
 	const struct options *options;
 	struct config config;
-	bool runs; /* a gateway does, on this state */
+	bool runs;    /* a gateway does, on this state */
+	bool of_root; /* and was started as root */
 	int sources_fd;
 };
 
 /* --- sources ---------------------------------------------------------------------------------- */
 
-static const char *const state_words[] = {
-	[STATUS_DOWN] = "down",
-	[STATUS_UP] = "up",
-	[STATUS_WAITING] = "waiting",
-};
-
-static void print_failed(const struct telling_failed *failed)
+static void print_failed(const struct standing_failed *failed)
 {
-	char peer[46], time[TELLING_TIME_MAX], words[2 * DIALOGUE_WORDS_MAX];
+	char peer[46], time[STANDING_TIME_MAX], words[2 * DIALOGUE_WORDS_MAX];
 	const struct dialogue *dialogue = &failed->dialogue;
-	telling_peer(dialogue, peer);
+	standing_peer(dialogue, peer);
 	log_escape(dialogue->diagnosis, words, sizeof words);
 	printf("%-20s  failed %s  %s: %s%s\n", "",
-	       telling_time(dialogue->began_ms, time) ? time : "-", peer, words,
+	       standing_time(dialogue->began_ms, time) ? time : "-", peer, words,
 	       dialogue->since_ms ? "; delivered since" : "");
-}
-
-static void put_source(const char *name, const char *kind, const struct status *status,
-		       struct json *failed)
-{
-	struct json *json = json_object_new();
-	char text[TELLING_TIME_MAX];
-	json_put_text(json, "source", name);
-	json_put_text(json, "kind", kind);
-	json_put_text(json, "state", state_words[status->state]);
-	json_put_text(json, "since", telling_time(status->since_ms, text));
-	json_put_text(json, "last_contact", telling_time(status->contact_ms, text));
-	json_put_text(json, "last_delivery", telling_time(status->delivery_ms, text));
-	json_put_text(json, "last_error", *status->error ? status->error : NULL);
-	json_put_number(json, "waiting", status->waiting);
-	json_put_text(json, "next_try", telling_time(status->until_ms, text));
-	if (failed)
-		json_put(json, "failed", failed);
-	telling_json(json);
 }
 
 static void print_source(const char *name, const char *kind, const struct status *status)
 {
-	char since[TELLING_TIME_MAX], contact[TELLING_TIME_MAX], delivery[TELLING_TIME_MAX],
+	char since[STANDING_TIME_MAX], contact[STANDING_TIME_MAX], delivery[STANDING_TIME_MAX],
 		error[2 * STATUS_ERROR_MAX];
 	int64_t left_ms = status->until_ms - wall_ms();
-	printf("%-20s  %-8s  %-8s", name, kind, state_words[status->state]);
-	if (telling_time(status->since_ms, since))
+	printf("%-20s  %-8s  %-8s", name, kind, standing_word(status->state));
+	if (standing_time(status->since_ms, since))
 		printf("  since %s", since);
-	if (strcmp(kind, "smtp") == 0 && telling_time(status->contact_ms, contact))
+	if (strcmp(kind, "smtp") == 0 && standing_time(status->contact_ms, contact))
 		printf("  last contact %s", contact);
-	if (telling_time(status->delivery_ms, delivery))
+	if (standing_time(status->delivery_ms, delivery))
 		printf("  last delivery %s", delivery);
 	if (status->waiting > 0)
 		printf("  %u waiting", status->waiting);
@@ -92,56 +71,60 @@ static void print_source(const char *name, const char *kind, const struct status
 
 /* What a source has written is from before if no gateway runs. A listener is up when the gateway
  * is. */
-static struct status status_of(const struct report *report, const char *name, bool listener)
+static struct status status_of(const struct report *report, int fd, bool listener)
 {
-	struct status status = { .state = STATUS_UP };
-	if (!status_read(report->sources_fd, name, &status))
-		status = (struct status){ .state = listener ? STATUS_UP : STATUS_DOWN };
+	struct status status = standing_status(fd, listener);
 	if (!report->runs) {
 		status.state = STATUS_DOWN;
 		status.until_ms = 0;
 		snprintf(status.error, sizeof status.error, "no gateway runs");
 	}
-	if (status.state == STATUS_UP)
-		status.until_ms = 0;
 	return status;
+}
+
+static void print_failures(int fd)
+{
+	static struct standing_failed failed[FAILURES_MAX];
+	size_t count = standing_read_failed(fd, failed);
+	for (size_t i = 0; i < count; i++)
+		print_failed(&failed[i]);
 }
 
 static void tell_source(const struct report *report, const char *name, const char *kind)
 {
-	struct status status = status_of(report, name, false);
-	if (report->options->json)
-		put_source(name, kind, &status, NULL);
-	else
-		print_source(name, kind, &status);
-}
-
-static void tell_listener(const struct report *report, const char *name)
-{
-	static struct telling_failed failed[FAILURES_MAX];
-	struct status status = status_of(report, name, true);
-	size_t count = telling_read_failed(report->sources_fd, name, failed);
-	if (!report->options->json) {
-		print_source(name, "smtp", &status);
-		for (size_t i = 0; i < count; i++)
-			print_failed(&failed[i]);
+	bool listener = strcmp(kind, "smtp") == 0;
+	auto_close int fd = status_open_to_read(report->sources_fd, name);
+	struct status status = status_of(report, fd, listener);
+	if (report->options->json) {
+		telling_json(standing_source(name, kind, &status,
+					     listener ? standing_failures(fd) : NULL));
 		return;
 	}
-	struct json *list = json_array_new();
-	for (size_t i = 0; i < count; i++)
-		json_put(list, NULL, telling_failure(&failed[i].dialogue, failed[i].text));
-	put_source(name, "smtp", &status, list);
+	print_source(name, kind, &status);
+	if (listener)
+		print_failures(fd);
 }
 
-static void tell_sources(const struct report *report)
+/* --- all sources, for either purpose ---------------------------------------------------------- */
+
+static void each_source(const struct report *report, void *context,
+			void (*tell)(const struct report *report, void *context, const char *name,
+				     const char *kind))
 {
 	const struct config *config = &report->config;
 	for (size_t i = 0; i < config->listeners_count; i++)
-		tell_listener(report, config->listeners[i].name);
+		tell(report, context, config->listeners[i].name, "smtp");
 	for (size_t i = 0; i < config->accounts_count; i++)
-		tell_source(report, config->accounts[i].name, "imap");
+		tell(report, context, config->accounts[i].name, "imap");
 	for (size_t i = 0; i < config->maildirs_count; i++)
-		tell_source(report, config->maildirs[i].name, "maildir");
+		tell(report, context, config->maildirs[i].name, "maildir");
+}
+
+static void tell_each(const struct report *report, void *context, const char *name,
+		      const char *kind)
+{
+	(void)context;
+	tell_source(report, name, kind);
 }
 
 /* --- shares ----------------------------------------------------------------------------------- */
@@ -149,72 +132,75 @@ static void tell_sources(const struct report *report)
 static void tell_share(const struct report *report, const char *name, const char *path,
 		       const char *state, int64_t free_bytes, const char *why)
 {
-	if (!report->options->json) {
-		printf("share %-14s  %-8s  %s", *name ? name : "-", state, path);
-		if (free_bytes >= 0)
-			printf("  %lld MB free", (long long)(free_bytes >> 20));
-		printf("%s%s\n", *why ? "  " : "", why);
+	if (report->options->json) {
+		telling_json(standing_share(name, path, state, free_bytes, why));
 		return;
 	}
-	struct json *json = json_object_new();
-	json_put_text(json, "share", name);
-	json_put_text(json, "path", path);
-	json_put_text(json, "state", state);
-	json_put_number(json, "free_bytes", free_bytes);
-	json_put_text(json, "last_error", *why ? why : NULL);
-	telling_json(json);
+	printf("share %-14s  %-8s  %s", *name ? name : "-", state, path);
+	if (free_bytes >= 0)
+		printf("  %lld MB free", (long long)(free_bytes >> 20));
+	printf("%s%s\n", *why ? "  " : "", why);
 }
 
-/* One line of the courier's: number, up or away, free octets, why. */
-static bool take_line(const struct report *report, char *line, bool *told)
+#define LOOKS_MAX (RULES_SHARES_MAX + 1) /* the last of them, behind the shares, is `state` */
+
+static struct tally_share *find_look(const struct rules *rules, struct tally_share *shares,
+				     const char *name)
 {
-	char *rest = line;
-	const char *number = strsep(&rest, "\t"), *state = strsep(&rest, "\t"),
-		   *bytes = strsep(&rest, "\t"), *why = strsep(&rest, "\n");
-	size_t index = number ? strtoul(number, NULL, 10) : SIZE_MAX;
-	if (!why || index >= report->config.rules.shares_count)
-		return false;
-	const struct rules_share *share = &report->config.rules.shares[index];
-	told[index] = true;
-	tell_share(report, share->name, share->path, state, strtoll(bytes, NULL, 10), why);
-	return true;
+	size_t i = 0;
+	while (i < rules->shares_count && strcmp(rules->shares[i].name, name) != 0)
+		i++;
+	return &shares[i];
 }
 
-static void hear_courier(const struct report *report, int fd, bool *told)
+static void hear_looks(const struct rules *rules, int fd, int64_t limit_ms,
+		       struct tally_share *shares)
 {
-	char text[LOOK_LINE_MAX];
-	size_t used = 0;
-	int64_t limit_ms = monotonic_ms() + SHARES_MS;
-	while (used + 1 < sizeof text && wait_readable(fd, limit_ms) == 0) {
-		ssize_t got = read(fd, text + used, 1);
-		if (got <= 0)
+	struct tally_share told;
+	while (wait_readable(fd, limit_ms) == 0) {
+		size_t none = 0;
+		ssize_t size = receive_fds(fd, &told, sizeof told, NULL, &none, MSG_DONTWAIT);
+		if (size <= 0)
 			return;
-		if (text[used++] != '\n')
-			continue;
-		text[used] = '\0';
-		take_line(report, text, told);
-		used = 0;
+		if (tally_valid(&told, (size_t)size) && told.kind == TALLY_SHARE)
+			*find_look(rules, shares, told.name) = told;
 	}
 }
 
-/* A courier looks, since it has the rights; one share that hangs keeps it from the others. */
+/* Couriers look, since they have the rights. */
+static void look_at_shares(const struct report *report, int64_t limit_ms,
+			   struct tally_share *shares)
+{
+	const struct rules *rules = &report->config.rules;
+	auto_close int ours = -1, theirs = -1;
+	pid_t pid = 0;
+	memset(shares, 0, LOOKS_MAX * sizeof *shares);
+	if (socket_pair(&ours, &theirs) == 0 &&
+	    boss_start_courier(&report->config, "look", theirs, &pid) == 0) {
+		close_fd(&theirs);
+		hear_looks(rules, ours, limit_ms, shares);
+	}
+	/* whoever is silent at the end gives no answer */
+	for (size_t i = 0; i <= rules->shares_count; i++) {
+		struct tally_share *share = &shares[i];
+		if (share->look != TALLY_LOOKING)
+			continue;
+		*share = (struct tally_share){ .look = TALLY_AWAY, .free_bytes = -1 };
+		snprintf(share->why, sizeof share->why,
+			 "it gives no answer; see to it that its server runs, and that the network "
+			 "leads there");
+	}
+}
+
 static void tell_shares(const struct report *report)
 {
-	bool told[RULES_SHARES_MAX] = { false };
-	int ends[2];
-	pid_t pid = 0;
-	if (pipe(ends) < 0)
-		return;
-	auto_close int in = ends[0];
-	int error = boss_start_courier(&report->config, "look", ends[1], &pid);
-	close(ends[1]);
-	if (!error)
-		hear_courier(report, in, told);
+	struct tally_share shares[LOOKS_MAX];
+	look_at_shares(report, monotonic_ms() + SHARES_MS, shares);
 	for (size_t i = 0; i < report->config.rules.shares_count; i++) {
-		const struct rules_share *share = &report->config.rules.shares[i];
-		if (!told[i])
-			tell_share(report, share->name, share->path, "away", -1,
-				   "it gives no answer");
+		const struct rules_share *rules = &report->config.rules.shares[i];
+		tell_share(report, rules->name, rules->path,
+			   tally_look_word((enum tally_look)shares[i].look), shares[i].free_bytes,
+			   shares[i].why);
 	}
 }
 
@@ -241,30 +227,136 @@ static void tell_aside(const struct report *report)
 		printf("kept aside: %lld\n", (long long)count);
 		return;
 	}
-	struct json *json = json_object_new();
-	json_put_number(json, "held", 0);
-	json_put_number(json, "quarantined", count);
-	telling_json(json);
+	telling_json(standing_aside(count));
+}
+
+/* --- health ----------------------------------------------------------------------------------- */
+
+struct healths {
+	struct health_source sources[SOURCES_MAX];
+	struct status states[SOURCES_MAX];
+	size_t count;
+};
+
+static void add_source(const struct report *report, void *context, const char *name,
+		       const char *kind)
+{
+	struct healths *healths = context;
+	size_t at = healths->count;
+	auto_close int fd = status_open_to_read(report->sources_fd, name);
+	if (at == SOURCES_MAX)
+		return;
+	healths->states[at] = status_of(report, fd, strcmp(kind, "smtp") == 0);
+	healths->sources[at] =
+		(struct health_source){ name, (enum status_state)healths->states[at].state,
+					healths->states[at].error };
+	healths->count++;
+}
+
+/* What only root's gateway may enter, and we are not root: it would know, and we don't. */
+static bool is_closed_to_us(const struct report *report, const struct tally_share *share)
+{
+	return report->of_root && geteuid() != 0 &&
+	       (share->error == -EACCES || share->error == -EPERM);
+}
+
+static void add_sentence(void *context, const char *sentence)
+{
+	char words[2 * HEALTH_SENTENCE_MAX];
+	bool *first = context;
+	log_escape(sentence, words, sizeof words);
+	printf("%s %s", *first ? ":" : ";", words);
+	*first = false;
+}
+
+static void count_sentence(void *context, const char *sentence)
+{
+	(void)context;
+	(void)sentence;
+}
+
+static int tell_health(const struct report *report, int64_t limit_ms)
+{
+	static struct healths healths;
+	struct tally_share looks[LOOKS_MAX];
+	struct health_share shares[LOOKS_MAX];
+	const struct rules *rules = &report->config.rules;
+	bool first = true;
+	each_source(report, &healths, add_source);
+	look_at_shares(report, limit_ms, looks);
+	size_t count = rules->shares_count + 1;
+	for (size_t i = 0; i < count; i++)
+		shares[i] =
+			(struct health_share){ i + 1 < count ? rules->shares[i].name : TALLY_STATE,
+					       looks[i].look == TALLY_UP ||
+						       is_closed_to_us(report, &looks[i]),
+					       looks[i].why };
+	enum health health =
+		health_judge(healths.sources, healths.count, shares, count, count_sentence, NULL);
+	printf("%s", health_word(health));
+	health_judge(healths.sources, healths.count, shares, count, add_sentence, &first);
+	putchar('\n');
+	return health == HEALTH_DOWN ? EXIT_UNREACHABLE : EXIT_OK;
+}
+
+/* --- the verb --------------------------------------------------------------------------------- */
+
+static int tell(const struct report *report, int64_t limit_ms)
+{
+	if (report->options->health && !report->runs) {
+		puts("down: no gateway runs; start it with `letterchute run`");
+		return EXIT_UNREACHABLE;
+	}
+	if (report->options->health)
+		return tell_health(report, limit_ms);
+	each_source(report, NULL, tell_each);
+	tell_shares(report);
+	tell_aside(report);
+	return EXIT_OK;
+}
+
+/* Root sees more than a gateway that is somebody else's, and owns other things. Who may not become
+ * him, root of a container, says what root sees. */
+static void become(const struct ucred *gateway)
+{
+	const struct passwd *user = getpwuid(gateway->uid);
+	bool grouped =
+		user ? initgroups(user->pw_name, gateway->gid) == 0 : setgroups(0, NULL) == 0;
+	if (!grouped || setresgid(gateway->gid, gateway->gid, gateway->gid) < 0 ||
+	    setresuid(gateway->uid, gateway->uid, gateway->uid) < 0)
+		errno = 0;
+}
+
+/* Whose the gateway is; true: root's. */
+static bool meet_gateway(int gateway_fd)
+{
+	struct ucred gateway;
+	socklen_t size = sizeof gateway;
+	if (getsockopt(gateway_fd, SOL_SOCKET, SO_PEERCRED, &gateway, &size) < 0)
+		return false;
+	if (geteuid() == 0 && gateway.uid != 0)
+		become(&gateway);
+	return gateway.uid == 0;
 }
 
 int verb_status(const struct options *options)
 {
 	struct report report = { .options = options, .sources_fd = -1 };
 	auto_close int gateway_fd = -1;
+	int64_t limit_ms = monotonic_ms() + SHARES_MS;
 	int status = options_load(options, &report.config);
 	if (status)
 		return status;
 	const char *state = report.config.gateway.state;
 	report.runs = source_connect(state, &gateway_fd) == 0;
+	report.of_root = report.runs && meet_gateway(gateway_fd);
 	int error = spool_open(state, SPOOL_SOURCES, &report.sources_fd);
 	if (error == -EACCES) {
 		fprintf(stderr, "letterchute: %s: %s: it belongs to root and to `user`\n", state,
 			strerror(-error));
 		status = EXIT_UNREACHABLE;
 	} else {
-		tell_sources(&report);
-		tell_shares(&report);
-		tell_aside(&report);
+		status = tell(&report, limit_ms);
 		fflush(stdout);
 	}
 	close_fd(&report.sources_fd);

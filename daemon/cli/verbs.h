@@ -28,7 +28,7 @@ struct options {
 	const char *from, *to[OPTIONS_TO_MAX], *peer, *login, *source;
 	size_t to_count;
 	const char *folder; /* --to of `extract` */
-	bool json, debug, offline, adopt, types, reasons, device, browser, last;
+	bool json, health, debug, offline, adopt, types, reasons, device, browser, last;
 	const char *port; /* of `login` */
 	bool warns;       /* what has no effect is told: by who runs a gateway, or checks one */
 	char **operands;

@@ -12,6 +12,7 @@
 #include "daemon/keep.h"
 #include "daemon/source.h"
 #include "daemon/spool.h"
+#include "daemon/status.h"
 #include "policy/sender.h"
 
 #define SEATS_MAX 512 /* listeners */
@@ -173,8 +174,9 @@ static int follow(struct watch *watch)
 
 static void tell_kept(const struct watch *watch, int sources_fd, const char *source)
 {
-	static struct telling_failed failed[FAILURES_MAX];
-	size_t count = telling_read_failed(sources_fd, source, failed);
+	static struct standing_failed failed[FAILURES_MAX];
+	auto_close int fd = status_open_to_read(sources_fd, source);
+	size_t count = standing_read_failed(fd, failed);
 	while (count-- > 0) {
 		const struct dialogue *dialogue = &failed[count].dialogue;
 		if (watch->peer.known &&

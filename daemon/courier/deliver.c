@@ -279,7 +279,8 @@ static enum reason publish(struct job *job, const char *name, const struct plan 
 	}
 	if (error) {
 		job->courier->life_spoilt = true;
-		return job_fail(job, job_share_reason(error), "publishing: %s", strerror(-error));
+		return job_fail(job, job_share_reason(error), "publishing: %s; %s",
+				strerror(-error), share_remedy(error));
 	}
 	const struct marks marks = { spool->publishing_fd, spool->done_fd };
 	error = marks_make(&marks, name, plan);

@@ -2,6 +2,7 @@
  * but what is missing. */
 #define _GNU_SOURCE
 #include "daemon/courier/jails.h"
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -188,7 +189,6 @@ static void add_own(struct paths *paths, const struct config *config)
 		spool_path(config->gateway.state, folders[i], paths->spool[i]);
 		add_path(paths, paths->spool[i], JAIL_READ | JAIL_WRITE);
 	}
-	add_shares(paths, config);
 }
 
 /* What the extractor is made of: its program, libraries, charsets and the database of types; and
@@ -227,25 +227,32 @@ static bool bear(const struct config *config, const char *what)
 	return !required;
 }
 
-static bool enter_paths(const struct config *config)
+static bool enter_paths(const struct config *config, const struct paths *paths)
 {
-	static struct paths paths;
 	if (jail_landlock_abi() < JAIL_ABI_RENAMES)
 		return config->gateway.sandbox != JAIL_REQUIRE ||
 		       bear(config, "there is no Landlock that allows renames");
-	add_own(&paths, config);
-	add_extractor(&paths);
 	int ruleset_fd;
-	int error = jail_paths_prepare(paths.list, paths.count, NULL, 0, &ruleset_fd);
+	int error = jail_paths_prepare(paths->list, paths->count, NULL, 0, &ruleset_fd);
 	if (!error)
 		error = jail_paths_enter(ruleset_fd);
 	return !error || bear(config, "Landlock can't be entered");
 }
 
-static bool enter_calls(const struct config *config)
+#define CALLS    (sizeof calls / sizeof calls[0])
+#define MORE_MAX 4
+
+/* `more`: those that are allowed too. */
+static bool enter_calls(const struct config *config, const struct jail_call *more,
+			size_t more_count)
 {
+	struct jail_call all[CALLS + MORE_MAX];
 	struct jail_filter filter;
-	int error = jail_filter_prepare(calls, sizeof calls / sizeof calls[0], &filter);
+	assert(more_count <= MORE_MAX);
+	memcpy(all, calls, sizeof calls);
+	for (size_t i = 0; i < more_count; i++)
+		all[CALLS + i] = more[i];
+	int error = jail_filter_prepare(all, CALLS + more_count, &filter);
 	if (!error)
 		error = jail_filter_enter(&filter);
 	return !error || bear(config, "seccomp can't be entered");
@@ -253,7 +260,39 @@ static bool enter_calls(const struct config *config)
 
 bool jails_enter(const struct config *config)
 {
+	static struct paths paths;
 	if (config->gateway.sandbox == JAIL_OFF)
 		return true;
-	return enter_paths(config) && enter_calls(config);
+	add_own(&paths, config);
+	if (jail_landlock_abi() >= JAIL_ABI_RENAMES)
+		add_shares(&paths, config);
+	add_extractor(&paths);
+	return enter_paths(config, &paths) && enter_calls(config, NULL, 0);
+}
+
+/* Who only looks reads what we remember of the share. What kind of mount it is is seen by a try to
+ * make something there (share.c). */
+bool jails_enter_folder(const struct config *config, const char *path)
+{
+	static struct paths paths;
+	if (config->gateway.sandbox == JAIL_OFF)
+		return true;
+	spool_path(config->gateway.state, SPOOL_SHARES, paths.spool[0]);
+	add_path(&paths, paths.spool[0], JAIL_READ);
+	add_path(&paths, path, JAIL_READ | JAIL_WRITE);
+#ifdef __SANITIZE_ADDRESS__
+	add_path(&paths, "/proc", JAIL_READ);
+#endif
+	return enter_paths(config, &paths) && enter_calls(config, NULL, 0);
+}
+
+bool jails_enter_parent(const struct config *config)
+{
+	static const struct jail_call more[] = {
+		JAIL_CALL(landlock_create_ruleset, "the jails of our children"),
+		JAIL_CALL(landlock_add_rule, "the same"),
+		JAIL_CALL(landlock_restrict_self, "the same"),
+	};
+	return config->gateway.sandbox == JAIL_OFF ||
+	       enter_calls(config, more, sizeof more / sizeof more[0]);
 }

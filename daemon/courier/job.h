@@ -34,6 +34,7 @@ struct courier {
 	bool life_spoilt;   /* a plan could not be published: the life is left to be adopted */
 	bool share_denied;  /* the jail does not let us at a share: a new process may see it */
 	int prover_fd;      /* questions who signed a message (daemon/prove.h) */
+	int tally_fd;       /* where messages are counted (daemon/tally.h) */
 	const volatile sig_atomic_t *stopping; /* SIGTERM came: no new promise */
 };
 
@@ -106,7 +107,7 @@ struct job {
 	char dkim[PROVE_TEXT_MAX + 1]; /* by whom it is signed, or what is wrong; "": not asked */
 
 	enum reason reason; /* what the answer will be; REASON_NONE: delivered */
-	char why[256];      /* for the log, in more words than the panel gets; "" : none */
+	char why[448];      /* for the log, in more words than the panel gets; "" : none */
 	unsigned stored;    /* files written */
 	bool doubt;         /* answered from a mark */
 	bool unknown;       /* ASK_RECALL, and it was not delivered */

@@ -7,11 +7,13 @@
  *                 dead and clears up
  *   explain       one question, without touching spool or share
  *   check         probes the shares; findings as lines: what, 0 or 1, text, remedy, by tabs
- *   look          at the shares: number, up or away, free octets, why, by tabs
+ *   look          at the shares, once: daemon/courier/look.h; what is seen goes where messages
+ *                 are counted
+ *   lookout       the same, over and over
  *   adopt         the same, after forgetting what is remembered of them
  *
- * Descriptors: ROLE_FD_FIRST the extractor's program, who is asked who signed a message, then the
- * sockets, or for check the report. */
+ * Descriptors: ROLE_FD_FIRST the extractor's program, who is asked who signed a message, where
+ * messages are counted, then the sockets, or for check the report. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -32,6 +34,8 @@
 #include "daemon/courier/courier.h"
 #include "daemon/courier/folder.h"
 #include "daemon/courier/jails.h"
+#include "daemon/courier/look.h"
+#include "daemon/courier/mount.h"
 #include "daemon/courier/probe.h"
 #include "daemon/courier/quarantine.h"
 #include "daemon/fdio.h"
@@ -45,7 +49,7 @@
 #define ADOPT_MS     3000  /* between looks for lives whose courier died, or waits for its share */
 #define STOP_LOOK_MS 500   /* between looks at the time while we are ending */
 
-enum { FD_PROGRAM = ROLE_FD_FIRST, FD_PROVER, FD_ASKS };
+enum { FD_PROGRAM = ROLE_FD_FIRST, FD_PROVER, FD_TALLY, FD_ASKS };
 
 /* SIGTERM: no new promise. What was answered is still settled: until those who ask have ended. */
 static volatile sig_atomic_t stopping;
@@ -375,41 +379,22 @@ static void log_finding(void *context, const char *what, bool ok, const char *te
 			const char *remedy)
 {
 	(void)context;
-	if (!ok)
-		log_say(LOG_ERROR, "share", "%s: %s; %s", what, text, remedy);
+	if (*remedy)
+		log_say(ok ? LOG_WARNING : LOG_ERROR, "share", "%s: %s; %s", what, text, remedy);
 }
 
-static void probe_shares(struct courier *courier, probe_told told)
+static void probe_all(struct courier *courier, int mounts_fd, probe_told told)
 {
+	probe_state(&courier->spool, &courier->config, mounts_fd, told, NULL);
 	for (size_t i = 0; i < courier->config.rules.shares_count; i++)
-		probe_share(&courier->spool, &courier->config, i, told, NULL);
-}
-
-/* What lies at the paths of the shares. */
-struct sites {
-	struct {
-		dev_t device;
-		ino_t inode;
-	} list[RULES_SHARES_MAX];
-};
-
-static void look_at_sites(const struct courier *courier, struct sites *sites_out)
-{
-	memset(sites_out, 0, sizeof *sites_out);
-	for (size_t i = 0; i < courier->config.rules.shares_count; i++) {
-		struct stat found;
-		if (stat(courier->config.rules.shares[i].path, &found) < 0)
-			continue;
-		sites_out->list[i].device = found.st_dev;
-		sites_out->list[i].inode = found.st_ino;
-	}
+		probe_share(&courier->spool, &courier->config, i, mounts_fd, told, NULL);
 }
 
 /* A jail lets us at what was there when it was closed. */
-static bool have_moved(const struct courier *courier, const struct sites *before)
+static bool have_moved(const struct courier *courier, const struct look_sites *before)
 {
-	struct sites now;
-	look_at_sites(courier, &now);
+	struct look_sites now;
+	look_at_sites(&courier->config, &now);
 	if (memcmp(before, &now, sizeof now) == 0)
 		return false;
 	tell_mounted();
@@ -417,13 +402,13 @@ static bool have_moved(const struct courier *courier, const struct sites *before
 }
 
 /* Does what no message waits for, so that a share which hangs holds up nobody who serves one. */
-static int keep(struct courier *courier)
+static int keep(struct courier *courier, int mounts_fd)
 {
 	struct pollfd wake = { .fd = wake_fd, .events = POLLIN };
-	struct sites sites;
-	look_at_sites(courier, &sites);
+	struct look_sites sites;
+	look_at_sites(&courier->config, &sites);
 	start_clock(courier);
-	probe_shares(courier, log_finding);
+	probe_all(courier, mounts_fd, log_finding);
 	life_sweep(&courier->spool, &courier->config);
 	while (!stopping && !draining) {
 		tidy(courier);
@@ -437,24 +422,11 @@ static int keep(struct courier *courier)
 	return 0;
 }
 
-/* For who wants to know now, and waits as long as he likes. */
-static int look(struct courier *courier)
-{
-	for (size_t i = 0; i < courier->config.rules.shares_count; i++) {
-		char why[PROBE_WHY_MAX];
-		int64_t bytes =
-			probe_look(&courier->config.rules.shares[i], courier->spool.shares_fd, why);
-		dprintf(FD_ASKS, "%zu\t%s\t%lld\t%s\n", i, bytes < 0 ? "away" : "up",
-			(long long)bytes, why);
-	}
-	return 0;
-}
-
-static int check(struct courier *courier, bool forget)
+static int check(struct courier *courier, int mounts_fd, bool forget)
 {
 	for (size_t i = 0; forget && i < courier->config.rules.shares_count; i++)
 		share_forget(&courier->config.rules.shares[i], courier->spool.shares_fd);
-	probe_shares(courier, print_finding);
+	probe_all(courier, mounts_fd, print_finding);
 	return 0;
 }
 
@@ -468,7 +440,7 @@ int main(int argc, char **argv)
 	};
 	if (argc < 2)
 		return 64;
-	bool looks = strcmp(argv[1], "look") == 0;
+	bool once = strcmp(argv[1], "look") == 0, looks = once || strcmp(argv[1], "lookout") == 0;
 	bool dry = looks || strcmp(argv[1], "explain") == 0;
 	int status = role_begin("letterchute-courier", &courier.config);
 	if (status)
@@ -483,19 +455,26 @@ int main(int argc, char **argv)
 	signal(SIGCHLD, SIG_IGN);
 	courier.extractor.program_fd = FD_PROGRAM;
 	courier.prover_fd = FD_PROVER;
+	courier.tally_fd = FD_TALLY;
 	wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	catch_signals();
+	if (looks)
+		look_prepare();
 	if (dry)
 		spool_open(courier.config.gateway.state, SPOOL_SHARES, &courier.spool.shares_fd);
 	else if (!open_spool(&courier))
 		return 70;
+	if (looks)
+		return once ? look_once(&courier, FD_TALLY) : look_on(&courier, FD_TALLY);
+	bool serves = strcmp(argv[1], "run") == 0 || strcmp(argv[1], "alone") == 0;
+	auto_close int mounts_fd = serves || dry ? -1 : mount_open_list();
 	if (!jails_enter(&courier.config))
 		return 70;
 	if (dry)
-		return looks ? look(&courier) : explain(&courier);
+		return explain(&courier);
 	if (strcmp(argv[1], "keep") == 0)
-		return keep(&courier);
-	if (strcmp(argv[1], "run") == 0 || strcmp(argv[1], "alone") == 0)
+		return keep(&courier, mounts_fd);
+	if (serves)
 		return run(&courier, argv + 2, argc - 2);
-	return check(&courier, strcmp(argv[1], "adopt") == 0);
+	return check(&courier, mounts_fd, strcmp(argv[1], "adopt") == 0);
 }

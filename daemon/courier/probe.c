@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "daemon/courier/mount.h"
 #include "daemon/courier/owner.h"
 #include "daemon/courier/publish.h"
 #include "daemon/courier/share.h"
@@ -23,6 +24,7 @@ struct probe {
 	struct life from, to; /* what we leave when we die belongs to them, and goes with them */
 	int staging_fd, to_fd;
 	char what[RULES_NAME_MAX + 32];
+	const char *path; /* borrowed */
 	probe_told told;
 	void *context;
 };
@@ -52,10 +54,16 @@ static bool probe_open(struct probe *probe, const struct spool *spool)
 	char why[SHARE_WHY_MAX];
 	int error = share_open(probe->rules, spool->shares_fd, true, &probe->share, why);
 	if (error)
-		tell(probe, false, denied_remedy(error), "%s", why);
+		tell(probe, false, share_remedy(error), "%s", why);
 	else
 		tell(probe, true, "", "%s is reachable and the one we know", probe->rules->path);
 	return !error;
+}
+
+static void tell_weakness(void *context, const char *how, const char *weakens, const char *remedy)
+{
+	const struct probe *probe = context;
+	tell(probe, true, remedy, "%.120s is on %s: %s", probe->path, how, weakens);
 }
 
 static bool probe_staging(struct probe *probe)
@@ -68,12 +76,15 @@ static bool probe_staging(struct probe *probe)
 	    (fstat(probe->share.root_fd, &root) < 0 || fstat(probe->staging_fd, &staging) < 0))
 		error = -errno;
 	if (error) {
-		tell_denied(probe, probe->rules->path, error);
+		tell(probe, false, share_remedy(error), "our staging folder below %s: %s",
+		     probe->rules->path, strerror(-error));
 		return false;
 	}
 	if (root.st_dev == staging.st_dev)
 		return true;
-	tell_denied(probe, probe->rules->path, -EXDEV);
+	tell(probe, false, "remove what is mounted at .letterchute",
+	     "%s and the .letterchute in it are two file systems: files can't be renamed from one to the other",
+	     probe->rules->path);
 	return false;
 }
 
@@ -87,7 +98,7 @@ static void probe_rename(struct probe *probe)
 	int rung;
 	int error = publish_probe(probe->staging_fd, probe->to_fd, &rung);
 	if (error)
-		tell(probe, false, denied_remedy(error), "a file can't be renamed below %s: %s",
+		tell(probe, false, share_remedy(error), "a file can't be renamed below %s: %s",
 		     probe->rules->path, strerror(-error));
 	else
 		tell(probe, true, "", "%s", rungs[rung]);
@@ -143,24 +154,18 @@ static void probe_routes(struct probe *probe)
 	}
 }
 
-#define FULL_REMEDY "make room, or lower free_floor"
-
-static void describe_space(const struct rules_share *rules, uint64_t free_bytes, char *text,
-			   size_t size)
-{
-	snprintf(text, size, "%.200s has %llu MB left, free_floor is %llu MB", rules->path,
-		 (unsigned long long)free_bytes >> 20, (unsigned long long)rules->free_floor >> 20);
-}
-
 static void probe_space(struct probe *probe)
 {
 	uint64_t free_bytes = share_free(&probe->share);
-	bool enough = free_bytes >= probe->rules->free_floor;
-	char text[DENIED_MAX];
+	bool enough = free_bytes > 0 && free_bytes >= probe->rules->free_floor;
 	if (free_bytes == UINT64_MAX)
 		return;
-	describe_space(probe->rules, free_bytes, text, sizeof text);
-	tell(probe, enough, enough ? "" : FULL_REMEDY, "%s", text);
+	tell(probe, enough,
+	     enough            ? ""
+	     : free_bytes == 0 ? "make room on the disk"
+			       : "make room on the disk, or lower free_floor",
+	     "%llu MB are free, free_floor is %llu MB", (unsigned long long)free_bytes >> 20,
+	     (unsigned long long)probe->rules->free_floor >> 20);
 }
 
 static bool begin_lives(struct probe *probe, const struct spool *spool)
@@ -193,11 +198,21 @@ static void end_life(const struct probe *probe, const struct spool *spool, struc
 	life_abandon(life);
 }
 
-void probe_share(const struct spool *spool, const struct config *config, size_t share,
+void probe_state(const struct spool *spool, const struct config *config, int mounts_fd,
 		 probe_told told, void *context)
+{
+	struct probe probe = {
+		.what = "state", .path = config->gateway.state, .told = told, .context = context
+	};
+	mount_look(mounts_fd, spool->root_fd, MOUNT_STATE, tell_weakness, &probe);
+}
+
+void probe_share(const struct spool *spool, const struct config *config, size_t share,
+		 int mounts_fd, probe_told told, void *context)
 {
 	struct probe probe = { .config = config,
 			       .rules = &config->rules.shares[share],
+			       .path = config->rules.shares[share].path,
 			       .share = SHARE_INIT,
 			       .from = { .lock_fd = -1 },
 			       .to = { .lock_fd = -1 },
@@ -209,6 +224,7 @@ void probe_share(const struct spool *spool, const struct config *config, size_t 
 		 probe.rules->name);
 	if (!probe_open(&probe, spool))
 		return;
+	mount_look(mounts_fd, probe.share.root_fd, MOUNT_SHARE, tell_weakness, &probe);
 	if (begin_lives(&probe, spool) && probe_staging(&probe)) {
 		probe_rename(&probe);
 		probe_routes(&probe);
@@ -219,38 +235,4 @@ void probe_share(const struct spool *spool, const struct config *config, size_t 
 	share_close(&probe.share);
 	close_fd(&probe.staging_fd);
 	close_fd(&probe.to_fd);
-}
-
-/* --- a look ----------------------------------------------------------------------------------- */
-
-/* What a delivery would find out first, without writing anything. */
-static int look(const struct share *share)
-{
-	struct stat root, base;
-	if (faccessat(share->root_fd, ".", W_OK | X_OK, AT_EACCESS) < 0)
-		return -errno;
-	if (share->base_fd < 0 || fstat(share->root_fd, &root) < 0 ||
-	    fstat(share->base_fd, &base) < 0)
-		return 0;
-	return root.st_dev == base.st_dev ? 0 : -EXDEV;
-}
-
-int64_t probe_look(const struct rules_share *rules, int shares_fd, char why_out[PROBE_WHY_MAX])
-{
-	struct share share = SHARE_INIT;
-	char text[DENIED_MAX] = "";
-	int error = share_open(rules, shares_fd, false, &share, text);
-	uint64_t bytes = error ? 0 : share_free(&share);
-	if (!error) {
-		error = look(&share);
-		share_close(&share);
-		if (error)
-			denied_text(rules->path, error, text);
-	}
-	bool full = !error && bytes < rules->free_floor;
-	if (full)
-		describe_space(rules, bytes, text, sizeof text);
-	const char *remedy = full ? FULL_REMEDY : error ? denied_remedy(error) : "";
-	snprintf(why_out, PROBE_WHY_MAX, "%s%s%s", text, *remedy ? "; " : "", remedy);
-	return *remedy ? -1 : bytes == UINT64_MAX ? INT64_MAX : (int64_t)bytes;
 }

@@ -1,20 +1,19 @@
 /* probe.h: what a share can do, tried out, in plain words. Room daemon/courier; for `check` and the
  * start of the gateway. */
 #pragma once
-#include <stdint.h>
 #include "daemon/courier/life.h"
 
-/* Called for each finding; `remedy` is "" where nothing is to be done. */
+/* Called for each finding; `remedy` is "" where nothing is to be done. One that is `ok` and has a
+ * remedy is a warning: it works, and promises less than it could. */
 typedef void (*probe_told)(void *context, const char *what, bool ok, const char *text,
 			   const char *remedy);
 
-/* Probes a share: reachable and known, one file system with our staging, a rename without
- * replacing, owner, group, mode and ACL of its routes, free space. Leaves nothing behind. */
+/* Probes a share: reachable and known, on a mount that keeps what it is given (`mounts_fd`:
+ * mount.h), one file system with our staging, a rename without replacing, owner, group, mode and
+ * ACL of its routes, free space. Leaves nothing behind. */
 void probe_share(const struct spool *spool, const struct config *config, size_t share,
+		 int mounts_fd, probe_told told, void *context);
+
+/* Looks at the mount of `state`. */
+void probe_state(const struct spool *spool, const struct config *config, int mounts_fd,
 		 probe_told told, void *context);
-
-#define PROBE_WHY_MAX 700
-
-/* A look that changes nothing: free octets, or -1 for a share that no delivery would get to, with
- * what is wrong and what to change in `why_out`, "" else. */
-int64_t probe_look(const struct rules_share *rules, int shares_fd, char why_out[PROBE_WHY_MAX]);

@@ -10,6 +10,7 @@
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
 #include "daemon/log.h"
+#include "daemon/tally.h"
 #include "policy/filename.h"
 
 static const char *sender_of(const struct job *job)
@@ -34,20 +35,34 @@ static int64_t took_ms(const struct job *job)
 	return took > 0 ? took : 0;
 }
 
-static void add_routes(const struct job *job, struct log_line *line)
+static void list_routes(const struct job *job, char *text, size_t size)
 {
-	char routes[1000] = "";
+	text[0] = '\0';
 	for (size_t i = 0; i < job->routes_count; i++)
-		add_list(routes, sizeof routes, job_rules(job)->routes[job->routes[i].route].name);
-	log_add(line, "route", "%s", *routes ? routes : "-");
+		add_list(text, size, job_rules(job)->routes[job->routes[i].route].name);
+	if (!*text)
+		snprintf(text, size, "-");
+}
+
+/* For /metrics: what the log says. */
+static void count(const struct job *job, int64_t took)
+{
+	struct tally tally = {
+		.kind = TALLY_MESSAGE, .reason = job->reason, .bytes = job->bytes, .took_ms = took
+	};
+	list_routes(job, tally.route, sizeof tally.route);
+	snprintf(tally.source, sizeof tally.source, "%s", job->source);
+	tally_send(job->courier->tally_fd, &tally, sizeof tally);
 }
 
 void report_log(const struct job *job)
 {
 	const struct verdict_row *row = verdict_row(job->reason);
 	struct log_line line;
-	char peer[46], to[1500] = "";
+	char peer[46], to[1500] = "", routes[1000];
+	int64_t took = took_ms(job);
 	network_print(&job->facts.peer, peer);
+	list_routes(job, routes, sizeof routes);
 	for (size_t i = 0; i < job->facts.recipients_count; i++)
 		add_list(to, sizeof to, job->recipients[i]);
 	log_start(&line, "");
@@ -56,7 +71,7 @@ void report_log(const struct job *job)
 	log_add(&line, "peer", "%s", peer);
 	log_quote(&line, "from", sender_of(job));
 	log_quote(&line, "to", to);
-	add_routes(job, &line);
+	log_add(&line, "route", "%s", routes);
 	log_add(&line, "parts", "%u", job->reason ? job->attachments : job->stored);
 	log_add(&line, "bytes", "%llu", (unsigned long long)job->bytes);
 	log_add(&line, "outcome", "%s", verdict_outcome_name(row->outcome));
@@ -66,8 +81,9 @@ void report_log(const struct job *job)
 		log_quote(&line, "text", *job->why ? job->why : row->words);
 	if (job->doubt || job->known)
 		log_add(&line, "known", "yes");
-	log_add(&line, "took_ms", "%lld", (long long)took_ms(job));
+	log_add(&line, "took_ms", "%lld", (long long)took);
 	log_send(job->reason ? LOG_WARNING : LOG_INFO, &line);
+	count(job, took);
 }
 
 void report_answer(const struct job *job)

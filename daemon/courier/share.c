@@ -4,7 +4,6 @@
 #include "daemon/courier/share.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
@@ -236,28 +235,48 @@ static int check_made(const struct share *share, int folder_fd, const char *name
 	return check_owner(share, folder_fd, name, false, why_out);
 }
 
-/* What is wrong with our folder, or where there is none, with the share that we can't make it in.
- */
-static void tell_base(const struct share *share, int error, char why_out[SHARE_WHY_MAX])
+/* `found`: whose it is, where we may not; NULL: nobody knows. */
+static int say(const char *path, const char *name, const char *cant, int error,
+	       const struct stat *found, char *why_out)
 {
-	char path[PATH_MAX];
-	struct stat found;
-	bool there = fstatat(share->root_fd, BASE_NAME, &found, AT_SYMLINK_NOFOLLOW) == 0;
-	_Static_assert(DENIED_MAX <= SHARE_WHY_MAX, "room for a sentence");
-	snprintf(path, sizeof path, "%.4000s%s", share->rules->path,
-		 there && (error == -EACCES || error == -EPERM) ? "/" BASE_NAME : "");
-	denied_text(path, error, why_out);
+	int size = snprintf(why_out, SHARE_WHY_MAX, "%.160s%s can't be %s: %s", path, name, cant,
+			    strerror(-error));
+	if (found && (error == -EACCES || error == -EPERM))
+		snprintf(why_out + size, SHARE_WHY_MAX - (size_t)size,
+			 " (we are user %u; it belongs to user %u and group %u, mode %o)",
+			 geteuid(), found->st_uid, found->st_gid, found->st_mode & 07777);
+	return error;
 }
 
-/* None of these says that it is another share. */
-static bool is_denial(int error)
+/* We can't make a folder in it. */
+static int say_of_root(const struct share *share, int error, char *why_out)
 {
-	static const int denials[] = { EACCES, EPERM, EXDEV, EROFS, ENOSPC, EDQUOT };
-	for (size_t i = 0; i < sizeof denials / sizeof denials[0]; i++) {
-		if (error == -denials[i])
-			return true;
+	struct stat found;
+	bool known = fstat(share->root_fd, &found) == 0;
+	return say(share->rules->path, "", "written to", error, known ? &found : NULL, why_out);
+}
+
+/* Something else has the name of our folder, or it is closed to us. */
+static int say_of_base(const struct share *share, int error, char *why_out)
+{
+	static const struct {
+		int error;
+		const char *words;
+	} rows[] = {
+		{ EXDEV, "is a mount of its own: files can't be renamed from there to the share" },
+		{ ELOOP, "is a symbolic link: what is staged has to lie in the share itself" },
+		{ ENOTDIR, "is no folder" },
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		if (error == -rows[i].error)
+			snprintf(why_out, SHARE_WHY_MAX, "%.200s/" BASE_NAME " %s",
+				 share->rules->path, rows[i].words);
 	}
-	return false;
+	struct stat found;
+	if (error == -EACCES &&
+	    fstatat(share->root_fd, BASE_NAME, &found, AT_SYMLINK_NOFOLLOW) == 0)
+		say(share->rules->path, "/" BASE_NAME, "opened", error, &found, why_out);
+	return error;
 }
 
 static int open_base(struct share *share, bool make, char *why_out)
@@ -265,9 +284,9 @@ static int open_base(struct share *share, bool make, char *why_out)
 	int error =
 		share_openat(share->root_fd, BASE_NAME, O_RDONLY | O_DIRECTORY, 0, &share->base_fd);
 	if (error != -ENOENT || !make)
-		return error;
+		return say_of_base(share, error, why_out);
 	if (mkdirat(share->root_fd, BASE_NAME, 0700) < 0 && errno != EEXIST)
-		return -errno;
+		return say_of_root(share, -errno, why_out);
 	error = share_openat(share->root_fd, BASE_NAME, O_RDONLY | O_DIRECTORY, 0, &share->base_fd);
 	/* somebody may have put another one there meanwhile */
 	if (!error)
@@ -313,8 +332,10 @@ static int meet(struct share *share, int shares_fd, const char *memory, bool mak
 	}
 	if (!error && make)
 		error = write_memory(share, shares_fd, memory);
-	if (error && error != -EKEYREJECTED)
-		tell_base(share, error, why_out);
+	if (error && !why_out[0])
+		snprintf(why_out, SHARE_WHY_MAX,
+			 "%.200s can't be used: its folder " BASE_NAME " gives: %s",
+			 share->rules->path, strerror(-error));
 	return error;
 }
 
@@ -375,19 +396,12 @@ static int compare(struct share *share, int shares_fd, const char *memory, bool 
 				     memory); /* for the next time, or never mind */
 		return error;
 	}
-	if (error == -EKEYREJECTED)
+	if (error && why_out[0])
 		return error;
-	if (is_denial(error)) {
-		tell_base(share, error, why_out);
-		return error;
-	}
-	snprintf(
-		why_out, SHARE_WHY_MAX,
-		error ? "%.120s is not the share we know (%s): is its disk mounted? If it is meant to be new: "
-			"letterchute check --adopt"
-		      : "%.120s is another share than the one we know%.0s: is the right disk mounted? If it is meant "
-			"to be: letterchute check --adopt",
-		share->rules->path, error == -ENOENT ? "it has no identity" : strerror(-error));
+	snprintf(why_out, SHARE_WHY_MAX,
+		 error ? "%.160s is not the share we know: %s"
+		       : "%.160s is another share than the one we know%.0s",
+		 share->rules->path, error == -ENOENT ? "it has no identity" : strerror(-error));
 	return -ESTALE;
 }
 
@@ -411,17 +425,21 @@ static int identify(struct share *share, int shares_fd, bool make, char *why_out
 	return error;
 }
 
+static int say_of_path(const char *path, int error, char *why_out)
+{
+	struct stat found;
+	bool known = stat(path, &found) == 0;
+	return say(path, "", "opened", error, known ? &found : NULL, why_out);
+}
+
 int share_open(const struct rules_share *rules, int shares_fd, bool make, struct share *share_out,
 	       char why_out[SHARE_WHY_MAX])
 {
 	struct share share = SHARE_INIT;
 	share.rules = rules;
 	share.root_fd = open(rules->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (share.root_fd < 0) {
-		int error = -errno;
-		denied_text(rules->path, error, why_out);
-		return error;
-	}
+	if (share.root_fd < 0)
+		return say_of_path(rules->path, -errno, why_out);
 	why_out[0] = '\0';
 	int error = identify(&share, shares_fd, make, why_out);
 	if (error) {
@@ -433,6 +451,28 @@ int share_open(const struct rules_share *rules, int shares_fd, bool make, struct
 	}
 	*share_out = share;
 	return 0;
+}
+
+const char *share_remedy(int error)
+{
+	static const struct {
+		int error;
+		const char *remedy;
+	} rows[] = {
+		{ ENOTDIR,
+		  "`path` must be a folder, and so must what is called .letterchute in it" },
+		{ ESTALE,
+		  "mount its disk; if it is meant to be a new one: letterchute check --adopt" },
+		{ EKEYREJECTED,
+		  "remove it, or give it to the gateway's user with chown, and chmod 700" },
+		{ ELOOP, "remove the symbolic link at .letterchute" },
+		{ EXDEV, "unmount what is mounted at .letterchute" },
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		if (rows[i].error == -error)
+			return rows[i].remedy;
+	}
+	return denied_remedy(error);
 }
 
 void share_close(struct share *share)

@@ -34,12 +34,16 @@ struct share {
  * `make` nothing is written and base_fd may stay -1. 0, or -errno with `why_out` in words: -ENOENT,
  * -ENOTDIR: not there; -ESTALE: another one, or an empty mount point; -ETIMEDOUT: another courier
  * meets a share and does not come to an end; -EROFS, -ENOSPC, -EACCES …:
- * met for the first time and it can't be marked; -EKEYREJECTED: .letterchute is somebody else's, or
+ * met for the first time and it can't be marked; -EXDEV, -ELOOP, -ENOTDIR: .letterchute is a mount,
+ * a link or no folder; -EKEYREJECTED: .letterchute is somebody else's, or
  * open to others: whoever may write to the share can give any folder in it that name, so nothing is
  * written, changed or removed in it. */
 int share_open(const struct rules_share *rules, int shares_fd, bool make, struct share *share_out,
 	       char why_out[SHARE_WHY_MAX]);
 void share_close(struct share *share);
+
+/* What helps against an error of a share: a sentence to go behind the one that says what it is. */
+const char *share_remedy(int error);
 
 /* A folder in which we work, `name` below the share, must be ours or root's and closed to all
  * others: a user of the share may have made it before us. A mount that shows one owner or mode for

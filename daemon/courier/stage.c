@@ -74,19 +74,20 @@ static enum reason open_share(struct job *job, struct job_route *route)
 		seat_leave(&share->seat);
 		/* after a change of mounts our jail may hold the old one */
 		courier->share_denied = error == -EACCES || error == -EPERM;
-		return job_fail(job, job_share_reason(error), "%s", why);
+		return job_fail(job, job_share_reason(error), "%s; %s", why, share_remedy(error));
 	}
 	share->staging_fd = -1;
 	route->share = job->shares_count++;
 	error = life_open_staging(&share->share, courier->life.name, true, &share->staging_fd);
 	if (error)
-		return job_fail(job, job_share_reason(error), "%s: our staging folder: %s",
-				share->share.rules->path, strerror(-error));
+		return job_fail(job, job_share_reason(error), "%.160s: our staging folder: %s; %s",
+				share->share.rules->path, strerror(-error), share_remedy(error));
 	share->share.staging_fd = share->staging_fd;
 	error = share_check_own(&share->share, share->staging_fd, "our staging folder", why);
 	if (error)
-		return job_fail(job, job_share_reason(error), "%s",
-				error == -EKEYREJECTED ? why : strerror(-error));
+		return job_fail(job, job_share_reason(error), "%s; %s",
+				error == -EKEYREJECTED ? why : strerror(-error),
+				share_remedy(error));
 	return check_room(job, &share->share);
 }
 
@@ -142,7 +143,8 @@ enum reason stage_write(struct job *job, struct job_copy *copy, const void *byte
 	job_touch_seats(job);
 	if (!error)
 		return REASON_NONE;
-	return job_fail(job, job_share_reason(error), "writing a part: %s", strerror(-error));
+	return job_fail(job, job_share_reason(error), "writing a part: %s; %s", strerror(-error),
+			share_remedy(error));
 }
 
 /* An error is never tried again on this file. */

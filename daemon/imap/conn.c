@@ -170,6 +170,12 @@ static enum conn_result judge(struct conn *conn, int code, const char *doing)
 	return fail(conn, CONN_NO, what, conn->session->imap_response);
 }
 
+/* Of a list that the server may have left empty: then there is none. */
+static clistiter *first_of(clist *list)
+{
+	return list ? clist_begin(list) : NULL;
+}
+
 /* For who looks for what a server did. Logins do not pass here. */
 static void log_command(const struct conn *conn, const char *text)
 {
@@ -308,8 +314,7 @@ bool conn_has(const struct conn *conn, const char *capability)
 	const struct mailimap_connection_info *info = conn->session->imap_connection_info;
 	if (!info || !info->imap_capability)
 		return false;
-	for (clistiter *at = clist_begin(info->imap_capability->cap_list); at;
-	     at = clist_next(at)) {
+	for (clistiter *at = first_of(info->imap_capability->cap_list); at; at = clist_next(at)) {
 		const struct mailimap_capability *one = clist_content(at);
 		bool auth = one->cap_type == MAILIMAP_CAPABILITY_AUTH_TYPE;
 		const char *name = auth ? one->cap_data.cap_auth_type : one->cap_data.cap_name;
@@ -650,8 +655,7 @@ static enum conn_result take_uids(struct conn *conn, uint32_t **uids_out, size_t
 	uint32_t *uids = malloc((room + 1) * sizeof *uids);
 	if (!uids)
 		return fail(conn, CONN_LOST, "out of memory", NULL);
-	for (clistiter *at = list ? clist_begin(list) : NULL; at && count < room;
-	     at = clist_next(at)) {
+	for (clistiter *at = first_of(list); at && count < room; at = clist_next(at)) {
 		const uint32_t *uid = clist_content(at);
 		if (uid && *uid)
 			uids[count++] = *uid;
@@ -714,7 +718,7 @@ static void read_items(const struct mailimap_msg_att *item, struct conn_message 
 {
 	*message_out = (struct conn_message){ .uid = 0 };
 	*bodies_out = 0;
-	for (clistiter *at = clist_begin(item->att_list); at; at = clist_next(at)) {
+	for (clistiter *at = first_of(item->att_list); at; at = clist_next(at)) {
 		const struct mailimap_msg_att_item *one = clist_content(at);
 		if (one->att_type != MAILIMAP_MSG_ATT_ITEM_STATIC)
 			continue;
@@ -798,7 +802,7 @@ static bool is_body_of(const struct conn *conn, uint32_t uid)
 {
 	clist *list = fetched(conn);
 	unsigned ours = 0, others = 0;
-	for (clistiter *at = list ? clist_begin(list) : NULL; at; at = clist_next(at)) {
+	for (clistiter *at = first_of(list); at; at = clist_next(at)) {
 		struct conn_message message;
 		unsigned bodies;
 		read_items(clist_content(at), &message, &bodies);
@@ -862,7 +866,7 @@ static bool is_inbox_alone(struct conn *conn)
 		return false;
 	const struct mailimap_response_info *info = conn->session->imap_response_info;
 	clist *list = info ? info->rsp_mailbox_list : NULL;
-	for (clistiter *at = list ? clist_begin(list) : NULL; at; at = clist_next(at)) {
+	for (clistiter *at = first_of(list); at; at = clist_next(at)) {
 		const struct mailimap_mailbox_list *one = clist_content(at);
 		if (one->mb_name && strcasecmp(one->mb_name, "INBOX") != 0)
 			return false;
@@ -919,7 +923,7 @@ enum conn_result conn_move(struct conn *conn, const uint32_t *uids, size_t count
 static size_t count_set(const struct mailimap_set *set)
 {
 	size_t count = 0;
-	for (clistiter *at = set ? clist_begin(set->set_list) : NULL; at; at = clist_next(at)) {
+	for (clistiter *at = set ? first_of(set->set_list) : NULL; at; at = clist_next(at)) {
 		const struct mailimap_set_item *item = clist_content(at);
 		uint32_t first = item->set_first, last = item->set_last;
 		count += last >= first ? (size_t)(last - first) + 1 : (size_t)(first - last) + 1;
@@ -931,7 +935,7 @@ static bool told_all(const struct conn *conn, size_t count)
 {
 	const struct mailimap_response_info *info = conn->session->imap_response_info;
 	clist *list = info ? info->rsp_extension_list : NULL;
-	for (clistiter *at = list ? clist_begin(list) : NULL; at; at = clist_next(at)) {
+	for (clistiter *at = first_of(list); at; at = clist_next(at)) {
 		const struct mailimap_extension_data *told = clist_content(at);
 		if (told->ext_extension != &mailimap_extension_uidplus ||
 		    told->ext_type != MAILIMAP_UIDPLUS_RESP_CODE_COPY)

@@ -25,6 +25,7 @@
 #define WRITING_MS 10000 /* a file that is still written, and was so lately, is waited for */
 #define AGAIN_MS   1000  /* between looks at it */
 #define FOLLOW_MS  10000 /* who comes after us is there by then */
+#define AWAY_MS    5000  /* at most, between looks for a Maildir that is not there */
 
 enum exit { EXIT_DONE = 0, EXIT_UNREACHED = 69, EXIT_WAITS = 75 };
 
@@ -479,6 +480,7 @@ int watch_run(const struct config *config, struct box *box, const struct watch_f
 	log_ready(&watcher);
 	serve(&watcher);
 	int status = exit_status(&watcher);
+	watcher.status.until_ms = 0;
 	status_write(fds->status, &watcher.status, STATUS_DOWN);
 	errands_done(&watcher.errands);
 	return status;
@@ -502,7 +504,7 @@ static const char *words_for(int error)
 static bool is_told(const struct status *status)
 {
 	int64_t since_ms = wall_ms() - status->until_ms;
-	return status->state == STATUS_WAITING && since_ms > -FOLLOW_MS && since_ms < FOLLOW_MS;
+	return status->state == STATUS_DOWN && since_ms > -FOLLOW_MS && since_ms < FOLLOW_MS;
 }
 
 int watch_wait(const struct config_maildir *maildir, const struct watch_fds *fds, bool once,
@@ -513,18 +515,20 @@ int watch_wait(const struct config_maildir *maildir, const struct watch_fds *fds
 	char why[STATUS_ERROR_MAX];
 	status_load(fds->status, &status);
 	bool told = is_told(&status) && !once;
+	int64_t wait_ms = rescan_ms(maildir) < AWAY_MS ? rescan_ms(maildir) : AWAY_MS;
 	snprintf(why, sizeof why, "%.200s: %.90s", maildir->path, words_for(error));
 	patience_tell(&patience,
 		      told   ? LOG_DEBUG
 		      : once ? LOG_ERROR
 			     : LOG_WARNING,
-		      maildir->name, why, once ? 0 : rescan_ms(maildir));
+		      maildir->name, why, once ? 0 : wait_ms);
 	if (once)
 		return EXIT_UNREACHED;
 	strcpy(status.error, why);
-	status.until_ms = wall_ms() + rescan_ms(maildir);
-	status_write(fds->status, &status, STATUS_WAITING);
-	bool ended = wait_readable(fds->wake, monotonic_ms() + rescan_ms(maildir)) == 0;
+	status.until_ms = wall_ms() + wait_ms;
+	status_write(fds->status, &status, STATUS_DOWN);
+	bool ended = wait_readable(fds->wake, monotonic_ms() + wait_ms) == 0;
+	status.until_ms = 0;
 	if (ended)
 		status_write(fds->status, &status, STATUS_DOWN);
 	return EXIT_DONE;

@@ -63,6 +63,7 @@ struct listener {
 	int status_fd;        /* owned; -1: nobody is told where we stand */
 	struct status status; /* as it was written last */
 	struct failures failures;
+	int tally_fd; /* where messages are counted; -1: nowhere */
 	struct jail_filter session_cell;
 	struct session_settings settings; /* of every session, but for the peer */
 	pid_t pid;
@@ -91,6 +92,7 @@ static void close_one_by_one(struct listener *l, int device_fd, int link_fd)
 	l->audience.count = NULL; /* which was not passed on to us */
 	audience_done(&l->audience);
 	close_fd(&l->status_fd);
+	close_fd(&l->tally_fd);
 	relay_done(&l->relay);
 	close(device_fd);
 	close(link_fd);
@@ -195,6 +197,12 @@ static void note_time(struct listener *l, int64_t *time_ms)
 	status_write(l->status_fd, &l->status, STATUS_UP);
 }
 
+static void hear_count(void *context, const struct tally *tally)
+{
+	const struct listener *l = context;
+	tally_send(l->tally_fd, tally, sizeof *tally);
+}
+
 static void hear_settled(void *context, const struct relay_link *link)
 {
 	struct listener *l = context;
@@ -238,7 +246,7 @@ static void stop_telling(struct listener *l)
 	l->failures.fd = -1;
 }
 
-/* Both may be missing. */
+/* All may be missing. */
 static int prepare_telling(struct listener *l)
 {
 	struct stat found;
@@ -253,7 +261,8 @@ static int prepare_telling(struct listener *l)
 	l->status.state = STATUS_DOWN; /* as we were until now */
 	failures_load(&l->failures, l->status_fd);
 	status_write(l->status_fd, &l->status, STATUS_UP);
-	l->relay.ears = (struct relay_ears){ l, hear, hear_settled };
+	l->tally_fd = first + 2;
+	l->relay.ears = (struct relay_ears){ l, hear, hear_count, hear_settled };
 	return error;
 }
 

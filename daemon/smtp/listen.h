@@ -9,7 +9,8 @@
 enum { FD_QUEUE = 4, FD_RECEIVING = 5, FD_KEEPER = 6, FD_LISTENING = 7 };
 
 /* Behind the listening sockets come: for a listener a socket on which the door hands over those who
- * want to watch, and the file of its state (daemon/status.h), both of which it can do without; for
+ * want to watch, the file of its state (daemon/status.h), and where messages are counted
+ * (daemon/tally.h), all of which it can do without; for
  * the door its ends of these sockets, one for each listener in the order of the configuration. */
 
 /* Sessions for all who connect to the `sockets_count` sockets from FD_LISTENING on. SIGTERM: no new

@@ -5,6 +5,7 @@
 #include <string.h>
 #include "daemon/fdio.h"
 #include "daemon/smtp/line.h"
+#include "daemon/tally.h"
 #include "policy/sender.h"
 
 static void add_connection(const struct record *record, struct log_line *line)
@@ -26,7 +27,20 @@ static void add_envelope(const struct record *record, struct log_line *line)
 	log_quote(line, "to", joined);
 }
 
-void record_verdict(const struct record *record, enum reason reason, const char *words)
+/* The listener, who hears it, writes whose it is. */
+static void count(const struct record *record, enum reason reason, int tally_fd)
+{
+	struct tally tally = { .kind = TALLY_MESSAGE,
+			       .reason = reason,
+			       .bytes = record->bytes,
+			       .took_ms = monotonic_ms() - record->heard_ms,
+			       .route = "-" };
+	if (tally_fd >= 0)
+		tally_send(tally_fd, &tally, sizeof tally);
+}
+
+void record_verdict(const struct record *record, enum reason reason, const char *words,
+		    int tally_fd)
 {
 	struct log_line line;
 	const struct verdict_row *row = verdict_row(reason);
@@ -44,6 +58,7 @@ void record_verdict(const struct record *record, enum reason reason, const char 
 	if (record->error)
 		log_quote(&line, "error", strerror(-record->error));
 	log_send(LOG_WARNING, &line);
+	count(record, reason, tally_fd);
 }
 
 void record_unfinished(const struct record *record, const char *words)

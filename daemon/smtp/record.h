@@ -20,8 +20,11 @@ struct record {
 	int error;        /* -errno, 0: none */
 };
 
-/* One line of a message that was refused or postponed. */
-void record_verdict(const struct record *record, enum reason reason, const char *words);
+/* One line of a message that was refused or postponed. `tally_fd`: where it is counted; -1:
+ * nowhere.
+ */
+void record_verdict(const struct record *record, enum reason reason, const char *words,
+		    int tally_fd);
 
 /* The device broke off: nothing happened, and the sender knows it. */
 void record_unfinished(const struct record *record, const char *words);

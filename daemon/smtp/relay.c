@@ -16,6 +16,7 @@
 #include "daemon/keep.h"
 #include "daemon/log.h"
 #include "daemon/smtp/notice.h"
+#include "policy/verdict.h"
 
 /* What an event belongs to: a link's place, or one of these with a descriptor below. */
 #define TAG_LISTEN (1ULL << 32)
@@ -273,6 +274,20 @@ static bool take_dialogue(const struct relay *relay, struct relay_link *link, vo
 	return false;
 }
 
+/* A session answers for its own listener, and never says that something was delivered. */
+static bool take_tally(const struct relay *relay, const struct relay_link *link,
+		       const struct tally *said)
+{
+	struct tally tally = *said;
+	if (relay->local || !relay->ears.count || tally.kind != TALLY_MESSAGE ||
+	    tally.reason == REASON_NONE)
+		return false;
+	snprintf(tally.source, sizeof tally.source, "%s", link->origin.source);
+	snprintf(tally.route, sizeof tally.route, "-");
+	relay->ears.count(relay->ears.context, &tally);
+	return true;
+}
+
 /* --- passing on ------------------------------------------------------------------------------- */
 
 static bool queue_has_room(const struct relay *relay)
@@ -328,6 +343,7 @@ static void pass_on(struct relay *relay, struct relay_link *link)
 	static union {
 		struct ask_head head;
 		struct dialogue dialogue;
+		struct tally tally;
 		char room[ASK_MAX];
 	} message;
 	int fds[FDIO_PASS_MAX];
@@ -341,6 +357,11 @@ static void pass_on(struct relay *relay, struct relay_link *link)
 		return;
 	if (size > 0 && count == 0 && dialogue_valid(&message, (size_t)size)) {
 		if (!take_dialogue(relay, link, &message))
+			end_link(relay, link);
+		return;
+	}
+	if (size > 0 && count == 0 && tally_valid(&message, (size_t)size)) {
+		if (!take_tally(relay, link, &message.tally))
 			end_link(relay, link);
 		return;
 	}

@@ -3,8 +3,9 @@
  *
  * Who asks is written by us: nobody at the other end of a link holds the queue. What a link may
  * send is an ASK_DELIVER or an ASK_SETTLE, with two descriptors; a session also what was said in
- * it, and a local client that it wants to watch (daemon/dialogue.h); anything else ends the link. A
- * full queue stops all links (their questions wait in their sockets) and never the loop. */
+ * it (daemon/dialogue.h) and what is to be counted (daemon/tally.h), and a local client that it
+ * wants to watch; anything else ends the link. A full queue stops all links (their questions wait
+ * in their sockets) and never the loop. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,6 +14,7 @@
 #include "daemon/config.h"
 #include "daemon/dialogue.h"
 #include "daemon/smtp/harmless.h"
+#include "daemon/tally.h"
 
 struct relay_link {
 	int fd;           /* owned; -1: free */
@@ -29,6 +31,8 @@ struct relay_ears {
 	void *context;
 	/* What was said in a session; who and when is written by us. `text`: its lines. */
 	void (*hear)(void *context, const struct dialogue *dialogue, const char *text);
+	/* A session has answered a message itself; which source it is of is written by us. */
+	void (*count)(void *context, const struct tally *tally);
 	/* A device knows that its mail was delivered. */
 	void (*settled)(void *context, const struct relay_link *link);
 };

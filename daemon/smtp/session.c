@@ -51,7 +51,7 @@ static void log_verdict(struct session *s, enum reason reason, const char *words
 {
 	struct record record = session_record(s);
 	s->told = true;
-	record_verdict(&record, reason, words);
+	record_verdict(&record, reason, words, s->settings->tell_fd);
 }
 
 static void log_unfinished(struct session *s, const char *words)
@@ -163,7 +163,7 @@ static void refuse_early(struct session *s, const char *const *recipient, enum r
 	reply_verdict(s, reason, no_mailbox ? "5.1.1" : row->enhanced, row->words);
 	record.to = recipient;
 	record.to_count = recipient ? 1 : 0;
-	record_verdict(&record, reason, row->words);
+	record_verdict(&record, reason, row->words, s->settings->tell_fd);
 	s->told = true;
 }
 

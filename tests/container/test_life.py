@@ -268,7 +268,7 @@ def test_health(place):
     require(not healthy())
     found = json.loads(podman("inspect", gateway.name))[0]["State"]
     said = (found.get("Health") or found.get("Healthcheck"))["Log"][-1]["Output"]
-    require("/share belongs to 0:0" in said and "PUID" in said, said)
+    require("/share can't be opened: Permission denied (we are user 1000; it belongs to user 0" in said and "PUID" in said, said)
     os.chown(share, 1000, 1000)
     wait_for(healthy, 10)
 

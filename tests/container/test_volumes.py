@@ -50,14 +50,16 @@ def make_read_only(place, share):
     return None
 
 
+WHOSE = "(we are user 1000; it belongs to user {0} and group {0}, mode {1})"
+ROOTS = WHOSE.format(0, 755)
 SHARES = [
-    ("of somebody else", make_foreign, "/share belongs to 0:0, mode 0755, and can't be written to by 1000:1000", "PUID"),
-    ("closed", make_closed, "/share belongs to 0:0, mode 0700, and can't be written to by 1000:1000", "PUID"),
-    ("full", make_full, "MB left, free_floor is 8 MB", "make room"),
-    ("on two file systems", make_two, "are two file systems", "remove what is mounted"),
+    ("of somebody else", make_foreign, f"/share can't be written to: Permission denied {ROOTS}", "PUID"),
+    ("closed", make_closed, f"/share can't be opened: Permission denied {WHOSE.format(0, 700)}", "PUID"),
+    ("full", make_full, "free_floor is 8 MB", "make room"),
+    ("on two file systems", make_two, "/share/.letterchute is a mount of its own", "unmount what is mounted"),
     ("with a staging of somebody else", make_staging_foreign,
-     "/share/.letterchute belongs to 1001:1001, mode 0700, and can't be written to by 1000:1000", "chown"),
-    ("read-only", make_read_only, "/share is mounted read-only", "mount it read-write"),
+     f"/share/.letterchute can't be opened: Permission denied {WHOSE.format(1001, 700)}", "PUID"),
+    ("read-only", make_read_only, "Read-only file system", "mount it read-write"),
 ]
 
 
@@ -94,12 +96,12 @@ def test_share(place, make, sentence, remedy):
 def test_mounted_read_only(place):
     """As the engine does it, by :ro."""
     gateway = Container(place, share="share:ro", environment={"FREE_FLOOR": "0"}).start()
-    bad_share(gateway, "/share is mounted read-only", ":ro")
+    bad_share(gateway, "Read-only file system", ":ro")
 
 
 def test_no_share(place):
     gateway = Container(place, share=None, environment={"FREE_FLOOR": "0"}).start()
-    bad_share(gateway, "/share is mounted read-only", "give it a volume")
+    bad_share(gateway, "Read-only file system", "give it a volume")
     require("/share is no volume: the files are lost with the container" in gateway.log(), gateway.log())
 
 
@@ -122,9 +124,9 @@ def test_volumes_are_no_surprise(place):
 
 
 STATES = [
-    ("missing", None, "/state is mounted read-only", "give it a volume"),
-    ("read-only", "closed:ro", "/state is mounted read-only", ":ro"),
-    ("of somebody else", "foreign", "/state belongs to 0:0, mode 0755, and can't be written to by 1000:1000", "PUID"),
+    ("missing", None, "/state can't be written to: Read-only file system", "give it a volume"),
+    ("read-only", "closed:ro", "/state can't be written to: Read-only file system", ":ro"),
+    ("of somebody else", "foreign", f"/state can't be written to: Permission denied {ROOTS}", "PUID"),
 ]
 
 
@@ -164,7 +166,7 @@ def test_full_state(place):
     reply = send(gateway.port, scan())
     require(reply.startswith("45"), reply)
     (found,) = [one for one in gateway.findings() if not one["ok"]]
-    require("/state has no room left" in found["text"] and "make room" in found["remedy"], found)
+    require("/state" in found["text"] and "No space left" in found["text"] and "make room" in found["remedy"], found)
     os.remove(filler)
     wait_for(lambda: send(gateway.port, scan()).startswith("250"), 20, gateway.log)
 
@@ -179,7 +181,7 @@ def test_share_of_somebody_else_as_root(place, options, works):
         os.chown(gateway.place.state, 1234, 100)
     gateway.start()
     if not works:
-        bad_share(gateway, "/share belongs to 0:0, mode 0755, and can't be written to by 1234:100", "PUID")
+        bad_share(gateway, f"/share can't be written to: Permission denied {ROOTS.replace('1000', '1234')}", "PUID")
         return
     require(send(gateway.port, scan()).startswith("250"), gateway.log())
     found = os.stat(os.path.join(share, "scan.pdf"))

@@ -52,6 +52,8 @@ ENDS = {
                "descriptors": 11},
 }
 ENDS["keeper"] = ENDS["courier"]
+# it accepts, and nothing else; its descriptors are the states of the sources too
+ENDS["window"] = {"accept_any": "EINVAL", "descriptors": None, "control_message": None}
 # who asks a provider, and who only reads a file that is open
 ENDS["token"] = {**SMTP, **dict.fromkeys(["socket_inet", "socket_inet6", "socket_netlink"], "allowed"), "map_code": "EACCES",
                  # it may connect to anybody, and the tokens are its own
@@ -338,3 +340,25 @@ def test_keys(place):
             found.update(results(one.log(), "keys"))
             device.close()
     judge("keys", found, wanted)
+
+
+def ask_window(one, words):
+    """It may die of it."""
+    (port,) = re.findall(r"ready service=http addr=\S+:(\d+)", one.log())
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", int(port)), timeout=20) as link:
+        link.sendall(f"GET /healthz HTTP/1.1\r\nHost: {words}\r\n\r\n".encode())
+        return link.recv(4096)
+    return b""
+
+
+@needs_root
+def test_window(place):
+    """Who shows health and numbers is told by the name that it is asked for. Each death is a gateway."""
+    wanted, found = names() if COUNT else SHORT.split(), {}
+    for name in wanted:
+        with gateway(place, log=f"{name}.log", gateway="couriers = 1", text="[http]\nlisten = 127.0.0.1:0\n") as one:
+            ask_window(one, sender("window", name))
+            wait_for(lambda: ended(one, "window", "window", name), 20, f"{name}: no end")
+            found.update(results(one.log(), "window"))
+    judge("window", found, wanted)
+    require(untouched(place), "something outside was changed")

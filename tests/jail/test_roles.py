@@ -176,11 +176,11 @@ def test_token(place):
 
 def test_installed_programs_do_not_misbehave(place):
     """Nothing of tests/jail is in them; and of the programs that have it none would be installed."""
-    for program in ("letterchute", "letterchute-courier", "letterchute-extract", "letterchute-prove", "letterchute-pull",
+    for program in ("letterchute", "letterchute-after", "letterchute-courier", "letterchute-extract", "letterchute-prove", "letterchute-pull",
                     "letterchute-smtp", "letterchute-token", "letterchute-watch"):
         with open(os.path.join(BUILD, program), "rb") as octets:
             require(b"misbehave" not in octets.read(), f"{program} can be told to misbehave")
-    for program in ("letterchute-courier", "letterchute-extract", "letterchute-prove", "letterchute-pull", "letterchute-smtp",
+    for program in ("letterchute-after", "letterchute-courier", "letterchute-extract", "letterchute-prove", "letterchute-pull", "letterchute-smtp",
                     "letterchute-token", "letterchute-watch"):
         with open(os.path.join(MISBEHAVE, program), "rb") as octets:
             require(b"misbehave.example" in octets.read(), f"{program} of {MISBEHAVE} can't")

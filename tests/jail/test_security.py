@@ -25,7 +25,7 @@ def exists(name):
 @rows([("SECURITY.md", "SECURITY.md"), ("README.md", "README.md")])
 def test_names(place, page):
     with open(os.path.join(ROOT, page)) as text:
-        names = re.findall(r"`((?:jail|imap|system|smtp|unit|fuzz|race|crash|faults|power)/[a-z0-9_/…]+)`", text.read())
+        names = re.findall(r"`((?:jail|imap|system|systemd|smtp|unit|fuzz|race|crash|faults|power)/[a-z0-9_/…]+)`", text.read())
     require(len(names) > 20, names)
     missing = [name for name in names if not name.endswith("…") and not exists(name)]
     require(not missing, missing)

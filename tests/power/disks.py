@@ -44,7 +44,7 @@ def run(*command):
 
 def copy(source, target):
     """What is not written in one is not written in the other."""
-    run("cp", "--sparse=auto", source, target)
+    run("cp", "--sparse=auto", "--remove-destination", source, target)
 
 
 def make_image(kind, path):

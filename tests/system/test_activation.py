@@ -1,10 +1,13 @@
 """Sockets from whoever started us: systemd's way, with systemd-socket-activate in its place, and a word when we are ready."""
 
+import contextlib
 import os
 import signal
 import socket
 import subprocess
 import time
+import urllib.error
+import urllib.request
 
 from harness import Device, equal, require, rows, scan, send, wait_for
 from test_clients import free_port
@@ -49,6 +52,25 @@ def test_listeners_take_what_is_handed_over(place):
     for port in (one, two, own):
         require(to(port).startswith("250"))
     equal(gateway.log().count("ready source="), 3)
+    gateway.stop()
+
+
+def test_page_takes_what_is_handed_over(place):
+    """[http] too; and whoever asks for health may be who wakes us."""
+    mail_port, page_port = free_port(), free_port()
+    config = config_for(place, {"lan": f"127.0.0.1:{mail_port}"})
+    with open(config, "a") as text:
+        text.write(f"[http]\nlisten = 127.0.0.1:{page_port}\n")
+    gateway = start(place, config, f"127.0.0.1:{mail_port}", f"127.0.0.1:{page_port}")
+
+    def healthz():
+        with urllib.request.urlopen(f"http://127.0.0.1:{page_port}/healthz", timeout=20) as answer:
+            return answer.status
+    with contextlib.suppress(urllib.error.HTTPError):  # before anybody has looked at the share
+        equal(healthz(), 200)
+    wait_for(lambda: to(mail_port).startswith("250") and healthz() == 200, 10)
+    gateway.reload()
+    equal(healthz(), 200)
     gateway.stop()
 
 
@@ -232,18 +254,18 @@ def test_says_that_it_lives(place):
     """Twice as often as is asked for, before and after a reload; a boss that hangs says nothing, though its children
     run."""
     told = Told(place)
-    with told.gateway(place, WATCHDOG_USEC="1000000") as gateway:
+    with told.gateway(place, WATCHDOG_USEC="500000") as gateway:
         equal(told.next(), {"READY": "1"})
         for _ in range(2):
-            require(3 <= words_within(told, 2.2) <= 6, "too many or too few words")
+            require(3 <= words_within(told, 1.1) <= 6, "too many or too few words")
             gateway.reload()
             require(send(gateway.port, scan()).startswith("250"))
         gateway.process.send_signal(signal.SIGSTOP)
-        words_within(told, 0.2)
+        words_within(told, 0.1)
         require(send(gateway.port, scan()).startswith("250"), "its children run")
-        equal(words_within(told, 1.2), 0)
+        equal(words_within(told, 0.6), 0)
         gateway.process.send_signal(signal.SIGCONT)
-        require(words_within(told, 1.2) >= 1, "it is silent")
+        require(words_within(told, 0.6) >= 1, "it is silent")
 
 
 def test_says_to_no_other_that_it_lives(place):

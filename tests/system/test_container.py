@@ -241,11 +241,12 @@ def staging_of_another(place):
     return lambda: os.rmdir(os.path.join(place.share, ".letterchute"))
 
 
-SHARES = [("of somebody else", foreign, "belongs to 0:0, mode 0755, and can't be written to by 4711:815", "PUID"),
-          ("full", full, "MB left, free_floor is 4 MB", "make room"),
-          ("read-only", read_only, "is mounted read-only", "mount it read-write"),
+WHOSE = "(we are user 4711; it belongs to user 0 and group 0, mode"
+SHARES = [("of somebody else", foreign, f"share can't be written to: Permission denied {WHOSE} 755)", "PUID"),
+          ("full", full, "free_floor is 4 MB", "make room"),
+          ("read-only", read_only, "Read-only file system", "mount it read-write"),
           ("with a staging of another", staging_of_another,
-           ".letterchute belongs to 0:0, mode 0700, and can't be written to by 4711:815", "chown")]
+           f".letterchute can't be opened: Permission denied {WHOSE} 700)", "PUID")]
 
 
 @needs_root
@@ -277,7 +278,7 @@ def test_known_share_is_closed(place):
         require(send(running.port, scan()).startswith("250"), running.log())
         os.chown(ours, 0, 0)
         require(send(running.port, scan()).startswith("451"))
-        require(f"{ours} belongs to 0:0" in running.last(2)["text"], running.lines())
+        require(f"{ours} can't be opened: Permission denied {WHOSE}" in running.last(2)["text"], running.lines())
         os.chown(ours, 4711, 815)
         wait_for(lambda: send(running.port, scan()).startswith("250"), 20, running.log)
 
@@ -289,7 +290,8 @@ def test_bad_state(place):
     done = subprocess.run(["setpriv", "--reuid", "4711", "--regid", "815", "--clear-groups", place.program, "run"],
                           env=container(place, **PLAIN), capture_output=True, text=True)
     equal(done.returncode, 69, done.stderr)
-    require(f"{place.state} belongs to 0:0, mode 0755, and can't be written to by 4711:815" in done.stderr, done.stderr)
+    require(f"{place.state} can't be written to: Permission denied {WHOSE} 755)" in done.stderr, done.stderr)
+    require("PUID" in done.stderr, done.stderr)
 
 
 def login(port, name, password):

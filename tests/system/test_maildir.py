@@ -10,7 +10,7 @@ import subprocess
 import time
 
 from harness import (COUNT, EXE, PATIENCE, Watch, equal, mail, needs_root, part, pdf, require, rows, scan, send,
-                     wait_for)
+                     status_of as process_status, wait_for)
 from test_promise import syscalls
 
 WATCHER = "letterchute-wat"
@@ -86,9 +86,14 @@ def couriers(gateway):
 
 
 @contextlib.contextmanager
-def stopped(pids):
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
+def stopped_couriers(gateway):
+    """All of them; a child of theirs that has their name for a moment may be among those we find."""
+    pids = set()
+    while fresh := set(couriers(gateway)) - pids:
+        for pid in fresh:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+        pids |= fresh
     try:
         yield
     finally:
@@ -272,9 +277,7 @@ def test_copied_once(place, call):
         config = place.config(text=section(box, f"after = move:{path}{turn}\nrescan = 1s"), name=f"{turn}.conf")
         with place.gateway(config=config, log=f"{turn}.log") as gateway:
             watching(gateway)
-            tracer = subprocess.Popen(["strace", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e",
-                                       f"inject={call}:signal=KILL:when={turn}", "-p", str(watcher(gateway))])
-            wait_for(lambda: traced(watcher(gateway)), 10, "strace does not come")
+            tracer = dies_at(gateway, call, turn)
             box.lay(scan(9000 + turn), "1.a.host")
             emptied(gateway, box)
             tracer.terminate()
@@ -283,9 +286,19 @@ def test_copied_once(place, call):
     equal(sorted(map(len, place.files().values())), [9001, 9002, 9003, 9004])
 
 
+def dies_at(gateway, call, turn):
+    """The watcher will, at this one of such calls. It may have died a moment ago: then the next one."""
+    while True:
+        pid = watcher(gateway)
+        tracer = subprocess.Popen(["strace", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e",
+                                   f"inject={call}:signal=KILL:when={turn}", "-p", str(pid)])
+        if wait_for(lambda: traced(pid) or tracer.poll() is not None, 10, "strace does not come") and traced(pid):
+            return tracer
+        tracer.wait(20)
+
+
 def traced(pid):
-    with open(f"/proc/{pid}/status") as status:
-        return "TracerPid:\t0\n" not in status.read()
+    return process_status(pid, "TracerPid") not in (None, "0")
 
 
 def test_target_that_goes_is_made_anew(place):
@@ -324,7 +337,7 @@ def test_flagged_in_the_middle(place):
     """Another program moves it to cur/ and flags it while it is delivered: the same message."""
     box = box_of(place)
     with running(place, box, "rescan = 1s") as gateway:
-        with stopped(couriers(gateway)):
+        with stopped_couriers(gateway):
             box.lay(scan(), "1.a.host")
             box.lay(refused_mail(), "2.b.host")
             time.sleep(0.5)
@@ -340,7 +353,7 @@ def test_flagged_in_the_middle(place):
 def test_removed_in_the_middle(place):
     box = box_of(place)
     with running(place, box) as gateway:
-        with stopped(couriers(gateway)):
+        with stopped_couriers(gateway):
             box.lay(scan(), "1.a.host")
             time.sleep(0.5)
             os.unlink(box.at("new", "1.a.host"))
@@ -353,7 +366,7 @@ def test_only_what_was_delivered_is_removed(place):
     """Another message of the same name in the meantime is another message."""
     box = box_of(place)
     with running(place, box, "rescan = 1s") as gateway:
-        with stopped(couriers(gateway)):
+        with stopped_couriers(gateway):
             box.lay(scan(1000), "1.a.host")
             time.sleep(0.5)
             box.lay(scan(2000), "1.a.host")
@@ -675,10 +688,7 @@ def test_watcher_dies(place, call, more):
     box = box_of(place)
     with running(place, box, more + "\nrescan = 1s") as gateway:
         for turn in range(1, 7):
-            pid = watcher(gateway)
-            tracer = subprocess.Popen(["strace", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e",
-                                       f"inject={call}:signal=KILL:when={turn}", "-p", str(pid)])
-            wait_for(lambda: traced(pid), 10, "strace does not come")
+            tracer = dies_at(gateway, call, turn)
             for number in range(3):
                 box.lay(scan(1000 * turn + number))
             emptied(gateway, box)

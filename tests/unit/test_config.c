@@ -22,6 +22,10 @@ static const struct {
 	int line;
 	const char *word; /* that the message must hold */
 } faults[] = {
+	{ "a page for all, without a token", GOOD "[http]\nlisten = 0.0.0.0:8025\n", 7,
+	  "token_file" },
+	{ "one that only begins like us", GOOD "[http]\nlisten = [::2]:8025\n", 7, "token_file" },
+	{ "a page without a port", GOOD "[http]\nlisten = 127.0.0.1\n", 7, "ADDRESS:PORT" },
 	{ "an unknown section", GOOD "[imapp x]\n", 6, "imapp" },
 	{ "an unknown key", "[gateway]\nstat = /x\n" GOOD, 2, "stat" },
 	{ "an unknown key of a route", GOOD "typ = pdf\n", 6, "typ" },

@@ -12,6 +12,7 @@
 #include "daemon/fdio.h"
 #include "daemon/smtp/notice.h"
 #include "daemon/smtp/relay.h"
+#include "policy/verdict.h"
 
 #define HEARD_MAX 300
 
@@ -20,7 +21,8 @@ static struct config config;
 static int queue[2], ends[2];
 static struct dialogue heard[HEARD_MAX];
 static char said[64];
-static size_t heard_count, settled_count;
+static size_t heard_count, settled_count, counted_count;
+static struct tally counted;
 
 static void hear(void *context, const struct dialogue *dialogue, const char *text)
 {
@@ -36,17 +38,24 @@ static void hear_settled(void *context, const struct relay_link *link)
 	settled_count++;
 }
 
+static void hear_count(void *context, const struct tally *tally)
+{
+	assert_ptr_equal(context, &config);
+	counted = *tally;
+	counted_count++;
+}
+
 static int set_up(void **state)
 {
 	struct ask_origin origin = {
 		.kind = ASK_SOURCE_SMTP, .source = "lan", .peer_known = 1, .peer = { [15] = 7 }
 	};
 	(void)state;
-	heard_count = settled_count = 0;
+	heard_count = settled_count = counted_count = 0;
 	if (socket_pair(&queue[0], &queue[1]) || socket_pair(&ends[0], &ends[1]) ||
 	    relay_init(&relay, &config, queue[0], 4))
 		return 1;
-	relay.ears = (struct relay_ears){ &config, hear, hear_settled };
+	relay.ears = (struct relay_ears){ &config, hear, hear_count, hear_settled };
 	return relay_add(&relay, ends[0], -1, &origin);
 }
 
@@ -132,6 +141,38 @@ static void test_cut_off(void **state)
 	}
 }
 
+/* It answers for its own listener alone, and never says that something was delivered. */
+static void test_counts(void **state)
+{
+	struct tally tally = { .kind = TALLY_MESSAGE,
+			       .reason = REASON_ROUTE,
+			       .bytes = 5,
+			       .source = "wan",
+			       .route = "safe" };
+	(void)state;
+	put(&tally, sizeof tally);
+	assert_int_equal(counted_count, 1);
+	assert_string_equal(counted.source, "lan");
+	assert_string_equal(counted.route, "-");
+	assert_int_equal(counted.reason, REASON_ROUTE);
+	assert_int_equal(counted.bytes, 5);
+	assert_int_equal(relay.links_count, 1);
+	tally.reason = REASON_NONE;
+	put(&tally, sizeof tally);
+	assert_int_equal(counted_count, 1);
+	assert_int_equal(relay.links_count, 0);
+}
+
+/* Nor how a share looks. */
+static void test_counts_no_shares(void **state)
+{
+	struct tally_share share = { .kind = TALLY_SHARE, .look = TALLY_UP };
+	(void)state;
+	put(&share, sizeof share);
+	assert_int_equal(counted_count, 0);
+	assert_int_equal(relay.links_count, 0);
+}
+
 /* The couriers take nothing: what is said is heard all the same. */
 static void test_full_queue(void **state)
 {
@@ -164,6 +205,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_lies, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_ends_once, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_counts, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_counts_no_shares, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_cut_off, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_full_queue, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_settled, set_up, tear_down),

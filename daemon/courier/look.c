@@ -1,0 +1,279 @@
+/* look.c: looks at shares, a process each. Never changes what a user sees. */
+#define _GNU_SOURCE
+#include "daemon/courier/look.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "daemon/courier/jails.h"
+#include "daemon/courier/share.h"
+#include "daemon/denied.h"
+#include "daemon/fdio.h"
+#include "daemon/keep.h"
+#include "daemon/log.h"
+#include "daemon/spool.h"
+#include "daemon/tally.h"
+
+#define BETWEEN_MS  2000
+#define DENIED_MS   10000      /* so often at most we end for a share that we may not enter */
+#define STATE_LEAST (1u << 20) /* octets that have to be free in our own folder */
+
+void look_at_sites(const struct config *config, struct look_sites *sites_out)
+{
+	memset(sites_out, 0, sizeof *sites_out);
+	for (size_t i = 0; i < config->rules.shares_count; i++) {
+		struct stat found;
+		if (stat(config->rules.shares[i].path, &found) < 0)
+			continue;
+		sites_out->list[i].device = found.st_dev;
+		sites_out->list[i].inode = found.st_ino;
+	}
+}
+
+/* --- one look at one share -------------------------------------------------------------------- */
+
+/* What is wrong, and what to do. */
+static void put_away(struct tally_share *told, int error, const char *why)
+{
+	told->look = TALLY_AWAY;
+	told->error = error;
+	snprintf(told->why, sizeof told->why, "%.250s; %.140s", why, share_remedy(error));
+}
+
+static int try_write(int folder_fd)
+{
+	return folder_fd >= 0 && faccessat(folder_fd, ".", W_OK | X_OK, AT_EACCESS) < 0 ? -errno
+											: 0;
+}
+
+/* It is the one that we know: could a mail be delivered there? */
+static void look_within(const struct share *share, struct tally_share *told)
+{
+	const struct rules_share *rules = share->rules;
+	uint64_t free_bytes = share_free(share);
+	char path[PATH_MAX], why[DENIED_MAX];
+	int error = try_write(share->root_fd);
+	bool within = !error;
+	if (!error)
+		error = try_write(share->base_fd);
+	told->free_bytes = free_bytes > INT64_MAX ? -1 : (int64_t)free_bytes;
+	told->look = TALLY_UP;
+	if (error) {
+		snprintf(path, sizeof path, "%.4000s%s", rules->path,
+			 within ? "/.letterchute" : "");
+		denied_text(path, error, why);
+		put_away(told, error, why);
+	} else if (free_bytes < rules->free_floor) {
+		told->look = TALLY_FULL;
+		snprintf(
+			told->why, sizeof told->why,
+			"%.200s has %llu MB left, free_floor is %llu MB: every mail is told to come "
+			"later; make room, or lower free_floor",
+			rules->path, (unsigned long long)free_bytes >> 20,
+			(unsigned long long)rules->free_floor >> 20);
+	}
+}
+
+/* Somebody who looks. */
+struct look {
+	const struct courier *courier;
+	const struct rules_share *rules; /* NULL: at our own folder */
+	const char *name, *path;
+	int fd;
+	bool again;
+};
+
+static struct tally_share begin_look(const struct look *look)
+{
+	struct tally_share told = { .kind = TALLY_SHARE, .look = TALLY_LOOKING, .free_bytes = -1 };
+	snprintf(told.name, sizeof told.name, "%s", look->name);
+	tally_send(look->fd, &told, sizeof told);
+	return told;
+}
+
+/* What a share is not: ours, and never without room. */
+static int look_at_state(const struct look *look, struct tally_share *told)
+{
+	struct statvfs space = { 0 };
+	char why[DENIED_MAX];
+	auto_close int fd = open(look->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int error = fd < 0 || fstatvfs(fd, &space) < 0 ? -errno : try_write(fd);
+	told->look = TALLY_UP;
+	if (error) {
+		denied_text(look->path, error, why);
+		put_away(told, error, why);
+	} else if (space.f_blocks > 0 && (uint64_t)space.f_bavail * space.f_frsize < STATE_LEAST) {
+		told->look = TALLY_FULL;
+		snprintf(told->why, sizeof told->why,
+			 "%.200s has no room left: every mail is told to come later; make room on "
+			 "its disk",
+			 look->path);
+	}
+	return error;
+}
+
+static int look_at_share(const struct look *look, struct tally_share *told)
+{
+	struct share share;
+	char why[SHARE_WHY_MAX] = "";
+	int error = share_open(look->rules, look->courier->spool.shares_fd, false, &share, why);
+	if (error) {
+		put_away(told, error, why);
+		return error;
+	}
+	look_within(&share, told);
+	share_close(&share);
+	return 0;
+}
+
+/* 0, or -errno of the way there. */
+static int look_at(const struct look *look)
+{
+	struct tally_share told = begin_look(look);
+	int error = look->rules ? look_at_share(look, &told) : look_at_state(look, &told);
+	tally_send(look->fd, &told, sizeof told);
+	return error;
+}
+
+/* --- a process for each ----------------------------------------------------------------------- */
+
+/* Of a process that dies of a signal the boss would speak. */
+static void leave(int signal)
+{
+	(void)signal;
+	_exit(0);
+}
+
+void look_prepare(void)
+{
+	const struct sigaction action = { .sa_handler = leave };
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGHUP, &action, NULL);
+	signal(SIGCHLD, SIG_DFL);
+}
+
+static bool has_moved(const char *path, struct stat *before)
+{
+	struct stat now = { 0 };
+	if (stat(path, &now) < 0)
+		return false; /* it is away: what comes back is looked at then */
+	bool moved = now.st_dev != before->st_dev || now.st_ino != before->st_ino;
+	*before = now;
+	return moved;
+}
+
+/* How one ends that looks over and over. */
+enum { END_MOVED, END_DENIED };
+
+/* Until another process may see more. */
+static int look_over_and_over(const struct look *look)
+{
+	struct stat site = { 0 };
+	int64_t started_ms = monotonic_ms();
+	stat(look->path, &site);
+	for (;;) {
+		int error = look_at(look);
+		nap_ms(BETWEEN_MS);
+		if (has_moved(look->path, &site))
+			return END_MOVED;
+		if (error == -EACCES && monotonic_ms() - started_ms > DENIED_MS)
+			return END_DENIED;
+	}
+}
+
+static int run_child(const struct look *look, pid_t parent)
+{
+	/* who is stuck outlives us all, and must not keep the log, or a terminal */
+	dup2(STDOUT_FILENO, STDERR_FILENO);
+	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	if (getppid() != parent)
+		return 0;
+	/* already the way there may hang, and the jail walks it */
+	begin_look(look);
+	if (!jails_enter_folder(&look->courier->config, look->path))
+		return 70;
+	return look->again ? look_over_and_over(look) : look_at(look) != 0;
+}
+
+struct looker {
+	struct look look;
+	pid_t pid;
+};
+
+static bool send_out(struct looker *looker)
+{
+	pid_t parent = getpid();
+	looker->pid = fork();
+	if (looker->pid == 0)
+		_exit(run_child(&looker->look, parent));
+	if (looker->pid < 0)
+		log_say(LOG_ERROR, "look", "no process can be made: %s", strerror(errno));
+	return looker->pid > 0;
+}
+
+/* Room for our own folder too. */
+static struct looker lookers[RULES_SHARES_MAX + 1];
+static size_t lookers_count;
+
+static bool begin(const struct courier *courier, int fd, bool again)
+{
+	static char state[PATH_MAX];
+	const struct rules *rules = &courier->config.rules;
+	spool_path(courier->config.gateway.state, SPOOL_ROOT, state);
+	for (size_t i = 0; i <= rules->shares_count; i++) {
+		const struct rules_share *share =
+			i < rules->shares_count ? &rules->shares[i] : NULL;
+		lookers[i].look = (struct look){ courier,
+						 share,
+						 share ? share->name : TALLY_STATE,
+						 share ? share->path : state,
+						 fd,
+						 again };
+		if (!send_out(&lookers[i]))
+			return false;
+		lookers_count++;
+	}
+	return jails_enter_parent(&courier->config);
+}
+
+int look_once(const struct courier *courier, int fd)
+{
+	if (!begin(courier, fd, false))
+		return 70;
+	while (waitpid(-1, NULL, 0) > 0)
+		;
+	return 0;
+}
+
+static struct looker *find_looker(pid_t pid)
+{
+	for (size_t i = 0; i < lookers_count; i++) {
+		if (lookers[i].pid == pid)
+			return &lookers[i];
+	}
+	return NULL;
+}
+
+/* Who saw that his share has moved gets a new jail; who may not enter it at all may need another
+ * identity, which is for the boss to choose. All others die with us. */
+int look_on(const struct courier *courier, int fd)
+{
+	int status;
+	if (!begin(courier, fd, true))
+		return 70;
+	for (pid_t pid; (pid = waitpid(-1, &status, 0)) > 0;) {
+		struct looker *looker = find_looker(pid);
+		if (!WIFEXITED(status) || WEXITSTATUS(status) > END_DENIED)
+			return 70;
+		if (WEXITSTATUS(status) == END_DENIED || !looker || !send_out(looker))
+			return 0;
+	}
+	return 0;
+}

@@ -1,0 +1,230 @@
+"""What `check` says of a share and of `state`, and that the log says the same at the start: one sentence, and what helps."""
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+
+from harness import equal, needs_root, require, rows, scan, send, wait_for
+from test_ladder import bindfs, exfat, fusefat, image, mergerfs, sshfs
+
+
+def findings(place, config, *arguments):
+    """(exit status, {(what, ok, text, remedy)})"""
+    done = place.run("check", "-c", config, "--json", *arguments)
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    return done.returncode, [(f["what"], f["ok"], f["text"], f["remedy"]) for f in found]
+
+
+def warnings(place, config):
+    """Of the mounts: (what, text)."""
+    status, found = findings(place, config)
+    equal(status, 0, found)
+    return [(what, text) for what, ok, text, remedy in found if what in ("share", "state") and ok and remedy]
+
+
+def said(gateway, text):
+    """How often the log of the start says a finding."""
+    return len([line for line in gateway.log().splitlines() if line.startswith("share ") and text in line])
+
+
+def disk(kind, *options, size=32):
+    def mount(place, at):
+        place.mount("mount", "-t", kind, "-o", ",".join(["loop", *options]), image(place, size, f"mkfs.{kind}", "-q"), at,
+                    at=at)
+    return mount
+
+
+def tmpfs(place, at):
+    place.mount("mount", "-t", "tmpfs", "none", at, at=at)
+
+
+def overlay(*options):
+    def mount(place, at):
+        base = place.mount("mount", "-t", "tmpfs", "none", os.path.join(place.folder, "layers"),
+                           at=os.path.join(place.folder, "layers"))
+        for name in ("lower", "upper", "work"):
+            os.mkdir(os.path.join(base, name))
+        place.mount("mount", "-t", "overlay", "-o",
+                    ",".join([f"lowerdir={base}/lower", f"upperdir={base}/upper", f"workdir={base}/work", *options]),
+                    "none", at, at=at)
+    return mount
+
+
+def bind_of(mount):
+    """As a container sees its volume: a folder of what is mounted elsewhere."""
+    def mounted(place, at):
+        below = os.path.join(place.folder, "elsewhere")
+        mount(place, below)
+        os.makedirs(os.path.join(below, "sub"))
+        place.mount("mount", "--bind", os.path.join(below, "sub"), at, at=at)
+    return mounted
+
+
+def mergerfs_for_all(place, at):
+    place.mount("mergerfs", "-o", "allow_other", place.make("below", 0o777), at, at=at)
+
+
+def ntfs_on_a_disk(place, at):
+    path = image(place, 32, "mkfs.ntfs", "-F", "-q")
+    device = subprocess.run(["losetup", "-f", "--show", path], check=True, capture_output=True, text=True).stdout.strip()
+    place.later(subprocess.run, ["losetup", "-d", device])
+    place.mount("ntfs-3g", device, at, at=at)
+
+
+MOUNTS = [("ext4", disk("ext4"), []), ("xfs", disk("xfs", size=320), []), ("btrfs", disk("btrfs", size=128), []),
+          ("a folder of ext4", bind_of(disk("ext4")), []),
+          ("ext4 that writes late", disk("ext4", "data=writeback", "commit=300"), []),
+          ("ext4 without barriers", disk("ext4", "barrier=0"), ["with `nobarrier`"]),
+          ("btrfs without barriers", disk("btrfs", "nobarrier", size=128), ["with `nobarrier`"]),
+          ("ext4 that writes at once", disk("ext4", "sync"), ["with `sync`"]),
+          ("ext2", disk("ext2"), ["is on ext2"]),
+          ("memory", tmpfs, ["is on tmpfs"]), ("a folder of memory", bind_of(tmpfs), ["is on tmpfs"]),
+          ("overlay", overlay(), ["is on overlay"]),
+          ("overlay that is volatile", overlay("volatile"), ["is on overlay", "volatile`: a sync does nothing"]),
+          ("sshfs", sshfs, ["is on fuse.sshfs: it is another machine's disk", "without `allow_other`"]),
+          ("mergerfs", mergerfs, ["is on fuse.mergerfs: whether a sync", "without `allow_other`"]),
+          ("mergerfs for all", mergerfs_for_all, ["is on fuse.mergerfs: whether a sync"]),
+          ("bindfs", bindfs, ["is on fuse: whether a sync"]), ("ntfs-3g", ntfs_on_a_disk, ["is on fuseblk: owner"]),
+          ("exfat", exfat, ["is on fuseblk: owner"]), ("fat", fusefat, ["is on fuse.fusefat: owner", "without `allow_other`"])]
+
+
+@needs_root
+@rows(MOUNTS)
+def test_mount_of_the_share(place, mount, wanted):
+    mount(place, place.share)
+    config = place.config()
+    found = [text for what, text in warnings(place, config) if what == "share" and place.share in text]
+    equal(len(found), len(wanted), found)
+    require(all(words in text for words, text in zip(wanted, found)), found)
+
+
+@needs_root
+@rows(MOUNTS[:1] + MOUNTS[5:6] + MOUNTS[9:13])
+def test_mount_of_the_state(place, mount, wanted):
+    mount(place, place.state)
+    config = place.config()
+    found = [text for what, text in warnings(place, config) if what == "state" and place.state in text]
+    equal(len(found), len(wanted), found)
+    require(all(words in text for words, text in zip(wanted, found)), found)
+
+
+@needs_root
+def test_warned_once(place):
+    """At the start, in the words of `check`; then no more, and mail is taken."""
+    tmpfs(place, place.share)
+    tmpfs(place, place.state)
+    config = place.config()
+    found = warnings(place, config)
+    equal(len(found), 2, found)
+    with place.gateway(config=config) as gateway:
+        for what, text in found:
+            wait_for(lambda: said(gateway, text), 10, lambda: f"the start does not say {text}: {gateway.log()}")
+        for turn in range(3):
+            require(send(gateway.port, scan(100 + turn)).startswith("250"))
+    equal([said(gateway, text) for _, text in found], [1, 1])
+    require("-> " not in place.run("check", "-c", config).stdout.decode().split("warn")[0])
+
+
+# --- what is wrong, and what to change ---
+
+def mounted(*options):
+    return lambda place: place.mount("mount", "-t", "tmpfs", "-o", ",".join(["mode=777", *options]), "none", place.share,
+                                     at=place.share)
+
+
+def missing(place):
+    os.rename(place.share, place.share + ".away")
+
+
+def a_file(place):
+    missing(place)
+    place.file("share", "")
+
+
+def read_only(place):
+    subprocess.run(["mount", "-o", "remount,ro", place.share], check=True)
+
+
+def full(place):
+    with open(os.path.join(place.share, "big"), "wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(b"x" * 4096)
+
+
+def base(place):
+    return os.path.join(place.share, ".letterchute")
+
+
+def mounted_staging(place):
+    place.mount("mount", "-t", "tmpfs", "none", base(place), at=base(place))
+
+
+def linked_staging(place):
+    elsewhere = os.path.join(place.folder, "elsewhere")
+    if os.path.exists(base(place)):
+        os.rename(base(place), elsewhere)
+    else:
+        os.mkdir(elsewhere)
+    os.symlink(elsewhere, base(place))
+
+
+def somebodys_staging(place):
+    os.makedirs(base(place), exist_ok=True)
+    os.chown(base(place), 1234, 1234)
+    os.chmod(base(place), 0o700)
+
+
+def somebodys(mode):
+    def give(place):
+        os.chown(place.share, 1234, 1234)
+        os.chmod(place.share, mode)
+    return give
+
+
+NOBODY = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups")
+WHOSE = r"Permission denied \(we are user 65534; it belongs to user 1234 and group 1234, mode "
+RIGHT = "give the gateway's user the right to write there, or run it as the owner"
+
+# before, what goes wrong, who we are, the sentence, what to change
+WRONGS = [("missing", None, missing, (), "can't be opened: No such file", "make the folder, or mount its disk"),
+          ("a file", None, a_file, (), "can't be opened: Not a directory", "`path` must be a folder"),
+          ("read-only", mounted(), read_only, (), "Read-only file system", "mount it read-write"),
+          ("full", mounted("size=1m"), full, (), "0 MB are free|No space left", "make room on the disk"),
+          ("staging is a mount", None, mounted_staging, (), r"\.letterchute is a mount of its own",
+           "unmount what is mounted at .letterchute"),
+          ("staging is a link", None, linked_staging, (), r"\.letterchute is a symbolic link",
+           "remove the symbolic link at .letterchute"),
+          ("staging is somebody's", None, somebodys_staging, (), r"\.letterchute is not ours alone: owner 1234, mode 700",
+           "give it to the gateway's user"),
+          ("staging is closed to us", None, somebodys_staging, NOBODY, r"\.letterchute can't be opened: " + WHOSE + "700",
+           RIGHT),
+          ("somebody's", None, somebodys(0o755), NOBODY, "can't be written to: Permission denied", RIGHT),
+          ("somebody's alone", None, somebodys(0o700), NOBODY, "can't be opened: " + WHOSE + "700", RIGHT)]
+
+
+@needs_root
+@rows([(f"{row[0]}, {when}", when, *row[1:]) for row in WRONGS for when in ("at first", "later")])
+def test_wrong_share(place, when, before, spoil, identity, words, remedy):
+    """One sentence that says what it is and one that says what to change: by check, at the start and for each mail."""
+    place.open_to_all()
+    if before:
+        before(place)
+    config = place.config()
+    if when == "later":
+        done = subprocess.run([*identity, place.program, "drop", "-c", config], input=scan(), capture_output=True)
+        equal(done.returncode, 0, done.stderr)
+    spoil(place)
+    done = subprocess.run([*identity, place.program, "check", "-c", config, "--json"], capture_output=True)
+    equal(done.returncode, 69, done.stdout)
+    wrong = [finding for finding in map(json.loads, done.stdout.splitlines()) if not finding["ok"]]
+    equal([finding["what"] for finding in wrong], ["share"], wrong)
+    require(place.share in wrong[0]["text"] or "MB" in wrong[0]["text"], wrong)
+    require(re.search(words, wrong[0]["text"]) and remedy in wrong[0]["remedy"], wrong)
+    with place.gateway(config=config, wrapper=identity) as gateway:
+        wait_for(lambda: said(gateway, f"{wrong[0]['text']}; {wrong[0]['remedy']}"), 10,
+                 lambda: f"not at the start: {wrong} {gateway.log()}")
+        require(re.match("45[12] 4.3.[01] ", send(gateway.port, scan(50000))), gateway.log())
+        text = gateway.last()["text"]
+        require(remedy in text or "free_floor" in text or "No space left" in text, f"for a mail: {text}")
