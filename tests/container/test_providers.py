@@ -43,6 +43,8 @@ def test_server_of_ones_own(place):
     server.wait_idling()
     said = gateway.exec("check")
     require("FAIL" not in said and "imap mailbox" in said, said)
+    said = gateway.exec("check", check=False, options=["-e", "IMAP_CA_FILE=", "-e", f"IMAP_PIN_SHA256={'0' * 64}"])
+    require(f"it is {certs().pin_hex('good')}" in said, said)
 
 
 def test_sign_in(place):
