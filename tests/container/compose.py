@@ -94,6 +94,7 @@ class Setup:
 
     def down(self):
         call(*self.tool, "down", "-v", folder=self.folder, check=False)
+        podman("network", "rm", "-f", f"{self.project}_default", check=False)  # podman-compose leaves it
 
     def container(self, service="letterchute"):
         found = podman("ps", "-a", "-q", "--filter", f"label=com.docker.compose.project={self.project}", "--filter",
