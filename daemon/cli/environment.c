@@ -27,8 +27,16 @@ extern char **environ;
 #define LINES_MAX  64
 #define SECRET_MAX 511 /* octets of a password */
 
+struct row {
+	const char *name;          /* of the variable */
+	const char *section, *key; /* where its value goes; key NULL: it is seen to by itself */
+	const char *preset;        /* in a container; NULL: that of the key */
+	bool file;                 /* a file that we must be able to read */
+	const char *help;          /* for the guide: system/container/the_guide_lists_them */
+};
+
 /* clang-format off */
-static const struct environment_row rows[] = {
+static const struct row rows[] = {
 	{ "IMAP_HOST", "imap", "host", NULL, false, "the mail server; set: its mailbox is emptied into the share" },
 	{ "IMAP_PORT", "imap", "port", NULL, false, "not set: 993, or 143 with `IMAP_TLS=starttls`" },
 	{ "IMAP_TLS", "imap", "tls", NULL, false, "implicit or starttls" },
@@ -76,12 +84,6 @@ static const struct environment_row rows[] = {
 /* clang-format on */
 #define ROWS (sizeof rows / sizeof rows[0])
 
-const struct environment_row *environment_rows(size_t *count_out)
-{
-	*count_out = ROWS;
-	return rows;
-}
-
 /* Kubernetes and old links tell of a service called imap by IMAP_PORT=tcp://10.0.0.7:993. */
 static bool is_link_value(const char *value)
 {
@@ -112,7 +114,7 @@ static int complain(const char *variable, const char *what)
 
 /* --- names that nobody knows ------------------------------------------------------------------ */
 
-static const struct environment_row *find_row(const char *name)
+static const struct row *find_row(const char *name)
 {
 	for (size_t i = 0; i < ROWS; i++) {
 		if (strcmp(rows[i].name, name) == 0)
@@ -149,9 +151,9 @@ static size_t distance(const char *a, const char *b)
 	return row[width];
 }
 
-static const struct environment_row *nearest(const char *name, size_t *distance_out)
+static const struct row *nearest(const char *name, size_t *distance_out)
 {
-	const struct environment_row *found = rows;
+	const struct row *found = rows;
 	*distance_out = SIZE_MAX;
 	for (size_t i = 0; i < ROWS; i++) {
 		size_t far = distance(name, rows[i].name);
@@ -183,7 +185,7 @@ static int judge_name(const char *name, const char *value, bool warns)
 	size_t far;
 	if (!environment_get(name) || find_row(name) || is_link(name, value))
 		return EXIT_OK;
-	const struct environment_row *meant = nearest(name, &far);
+	const struct row *meant = nearest(name, &far);
 	if (is_ours(name)) {
 		snprintf(what, sizeof what, "there is no such variable, %s is expected",
 			 far <= FAR ? meant->name : "one of the manual's, or a file in /config,");
@@ -216,7 +218,7 @@ static int check_names(bool warns)
 
 /* A value is one line of the text. The file of a secret is often somebody else's: who finds that
  * out when he logs in is at the wrong place. */
-static int check_value(const struct environment_row *row)
+static int check_value(const struct row *row)
 {
 	const char *value = environment_get(row->name);
 	char what[600];
@@ -611,7 +613,7 @@ static char *read_files(const char *folder)
 }
 
 /* PUID and its like hold in both cases. */
-static bool is_for_both(const struct environment_row *row)
+static bool is_for_both(const struct row *row)
 {
 	static const char *const names[] = { "PUID", "PGID", "TZ" };
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {

@@ -3,11 +3,10 @@
  *
  * The image sets LETTERCHUTE_CONTAINER to the folder that config/, share/ and state/ lie in ("/").
  * Where config/ holds a *.conf, the files are the configuration; else it is put together from the
- * variables of the table (environment_rows). PUID, PGID, UMASK and TZ mean something in both cases:
- * daemon/cli/identity.h. */
+ * variables of a table (environment.c; the guide in contrib/docker has the same). PUID, PGID, UMASK
+ * and TZ mean something in both cases: daemon/cli/identity.h. */
 #pragma once
 #include <stdbool.h>
-#include <stddef.h>
 #include "daemon/config.h"
 
 #define ENVIRONMENT_PATH_MAX 4096
@@ -28,13 +27,3 @@ int environment_load(bool warns, struct config *config_out);
 typedef void (*environment_told)(void *context, const char *what, const char *text,
 				 const char *remedy);
 void environment_look(environment_told told, void *context);
-
-/* The table, for the manual and the tests. */
-struct environment_row {
-	const char *name;          /* of the variable */
-	const char *section, *key; /* where its value goes; key NULL: it is seen to by itself */
-	const char *preset;        /* in a container; NULL: that of the key */
-	bool file;                 /* a file that we must be able to read */
-	const char *help;
-};
-const struct environment_row *environment_rows(size_t *count_out);

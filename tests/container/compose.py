@@ -40,11 +40,11 @@ class Relay:
 
 
 class Setup:
-    """`tool`: docker-compose, which speaks to podman's socket, or podman-compose."""
+    """`tool`: docker-compose, which speaks to podman's socket, or podman-compose. `plain`: nothing is set but the port."""
 
     number = 0
 
-    def __init__(self, place, file, tool, uid=1234, gid=100):
+    def __init__(self, place, file, tool, uid=1234, gid=100, plain=False):
         engine.image()
         if tool == "docker-compose":
             engine.service()
@@ -58,12 +58,14 @@ class Setup:
         self.mailbox = Dovecot(place) if "lan" not in file else None
         self.relay = Relay(place, self.mailbox.tls_port) if self.mailbox else None
         settings = {"SHARE": self.share, "PUID": str(uid), "PGID": str(gid), "UMASK": "027",
-                            "LISTEN": f"127.0.0.1:{self.port}", "SMB": f"127.0.0.1:{self.smb}"}
+                    "LISTEN": f"127.0.0.1:{self.port}", "SMB": f"127.0.0.1:{self.smb}"}
         if self.mailbox:
             settings.update(IMAP_HOST="localhost", IMAP_USER=USER, IMAP_PORT=str(self.mailbox.tls_port),
                             IMAP_PIN_SHA256=certs().pin_hex("good"))
             self.secret("imap_password", PASSWORD)
             self.secret("samba_password", SHARE_PASSWORD)
+        if plain:
+            settings = {"LISTEN": settings["LISTEN"]}
         with open(os.path.join(self.folder, "contrib/docker/.env"), "w") as out:
             out.writelines(f"{key}={value}\n" for key, value in settings.items())
         self.tool = [tool, "-p", self.project, "-f", f"contrib/docker/{file}"]

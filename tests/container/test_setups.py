@@ -11,12 +11,12 @@ from harness import PDF, equal, part, mail, require, rows, scan, send, wait_for
 TOOLS = [("docker-compose", "docker-compose"), ("podman-compose", "podman-compose")]
 
 
-def owned(setup, count):
+def owned(setup, count, mode=0o640):
     """The files, once there are so many: whole, and with the owner and mode that were asked for."""
     wait_for(lambda: len(setup.files()) >= count, 30, lambda: f"{setup.files()}\n{setup.log()}")
     for path in setup.files().values():
         found = os.stat(path)
-        equal((found.st_uid, found.st_gid, found.st_mode & 0o7777), (setup.uid, setup.gid, 0o640), path)
+        equal((found.st_uid, found.st_gid, found.st_mode & 0o7777), (setup.uid, setup.gid, mode), path)
         with open(path, "rb") as content:
             equal(content.read(), PDF)
     equal(len(setup.files()), count)
@@ -87,6 +87,16 @@ def test_lan(place, tool):
     kill_and_start(setup)
     brought(setup)
     owned(setup, 2)
+
+
+@rows(TOOLS)
+def test_nothing_is_set(place, tool):
+    """A new volume, whose owner is the user that is usual."""
+    setup = Setup(place, "compose.lan.yaml", tool, uid=1000, gid=1000, plain=True).up()
+    brought(setup)
+    setup.share = podman("volume", "inspect", "-f", "{{.Mountpoint}}", f"{setup.project}_scans").strip()
+    owned(setup, 1, 0o644)
+    inspect(setup)
 
 
 def smb(setup, command):
