@@ -5,7 +5,7 @@ import os
 import subprocess
 
 from compose import SHARE_PASSWORD, Setup
-from engine import is_bare, podman, statuses
+from engine import call, is_bare, podman, statuses
 from harness import PDF, equal, part, mail, require, rows, scan, send, wait_for
 
 TOOLS = [("docker-compose", "docker-compose"), ("podman-compose", "podman-compose")]
@@ -80,7 +80,9 @@ def test_mailbox(place, tool):
 
 @rows(TOOLS)
 def test_lan(place, tool):
-    setup = Setup(place, "compose.lan.yaml", tool).up()
+    setup = Setup(place, "compose.lan.yaml", tool)
+    call(*setup.tool, "build", folder=setup.folder)
+    setup.up()
     brought(setup)
     owned(setup, 1)
     inspect(setup)
