@@ -21,6 +21,7 @@
 #include <unistd.h>
 #include "daemon/activation.h"
 #include "daemon/ask.h"
+#include "daemon/denied.h"
 #include "daemon/fdio.h"
 #include "daemon/jail.h"
 #include "daemon/keep.h"
@@ -795,8 +796,9 @@ static bool prepare(struct boss *boss)
 	if (!error)
 		error = spool_open(state, SPOOL_TLS, &boss->tls_fd);
 	if (error) {
-		log_say(LOG_ERROR, "state", "%s: %s; give `state` a folder that we can write to",
-			path, strerror(-error));
+		char text[DENIED_MAX];
+		denied_text(path, error, text);
+		log_say(LOG_ERROR, "state", "%s; %s", text, denied_remedy(error));
 		return false;
 	}
 	error = config_write(&boss->config, &boss->config_fd);

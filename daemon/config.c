@@ -1321,13 +1321,25 @@ int config_can_give(const struct config *config, char error_out[CONFIG_ERROR_MAX
 	return EXIT_CONFIG;
 }
 
+static int load_text(const char *text, const char *name, bool expand, struct config *config_out,
+		     char *error_out)
+{
+	struct ini ini;
+	return ini_load_text(text, name, expand, &ini, error_out)
+		       ? load(&ini, false, config_out, error_out)
+		       : EXIT_CONFIG;
+}
+
 int config_load_text(const char *text, const char *name, struct config *config_out,
 		     char error_out[CONFIG_ERROR_MAX])
 {
-	struct ini ini;
-	return ini_load_text(text, name, true, &ini, error_out)
-		       ? load(&ini, false, config_out, error_out)
-		       : EXIT_CONFIG;
+	return load_text(text, name, true, config_out, error_out);
+}
+
+int config_load_plain(const char *text, const char *name, struct config *config_out,
+		      char error_out[CONFIG_ERROR_MAX])
+{
+	return load_text(text, name, false, config_out, error_out);
 }
 
 int config_write(const struct config *config, int *fd_out)

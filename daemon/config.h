@@ -160,6 +160,10 @@ int config_can_give(const struct config *config, char error_out[CONFIG_ERROR_MAX
 int config_load_text(const char *text, const char *name, struct config *config_out,
 		     char error_out[CONFIG_ERROR_MAX]);
 
+/* And of text in which nothing is a variable: what comes from variables already. */
+int config_load_plain(const char *text, const char *name, struct config *config_out,
+		      char error_out[CONFIG_ERROR_MAX]);
+
 /* Writes the resolved text, without secrets, into a file in memory (sealed); 0 or -errno. */
 int config_write(const struct config *config, int *fd_out);
 

@@ -3,6 +3,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
+#include "daemon/cli/identity.h"
 #include "daemon/cli/verbs.h"
 #include "daemon/log.h"
 
@@ -220,7 +221,9 @@ static int run_verb(const struct verb *verb, int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	log_open(options.debug);
-	return verb->run(&options);
+	options.warns = verb->run == verb_run || verb->run == verb_check;
+	int status = identity_take(options.warns);
+	return status ? status : verb->run(&options);
 }
 
 int main(int argc, char **argv)

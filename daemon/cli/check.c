@@ -10,8 +10,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "daemon/boss.h"
+#include "daemon/cli/environment.h"
 #include "daemon/cli/telling.h"
 #include "daemon/cli/verbs.h"
+#include "daemon/denied.h"
 #include "daemon/fdio.h"
 #include "daemon/json.h"
 #include "daemon/keep.h"
@@ -78,11 +80,11 @@ static int run_courier(const struct config *config, bool adopt, struct findings 
 
 static void check_shares(const struct config *config, bool adopt, struct findings *findings)
 {
-	char path[4096];
+	char path[4096], text[DENIED_MAX];
 	int error = spool_make(config->gateway.state, config->uid, config->gid, path);
 	if (error) {
-		print_finding(findings, "state", false, strerror(-error),
-			      "give `state` a folder that we can write to");
+		denied_text(path, error, text);
+		print_finding(findings, "state", false, text, denied_remedy(error));
 		return;
 	}
 	print_finding(findings, "state", true, config->gateway.state, "");
@@ -327,6 +329,11 @@ static void check_listeners(const struct config *config, struct findings *findin
 			"that we can read");
 }
 
+static void print_surprise(void *context, const char *what, const char *text, const char *remedy)
+{
+	print_finding(context, what, true, text, remedy);
+}
+
 int verb_check(const struct options *options)
 {
 	struct config config;
@@ -336,6 +343,7 @@ int verb_check(const struct options *options)
 		return status;
 	check_routes(&config, &findings);
 	check_listeners(&config, &findings);
+	environment_look(print_surprise, &findings);
 	if (!options->offline)
 		check_shares(&config, options->adopt, &findings);
 	if (!options->offline && config.accounts_count > 0)

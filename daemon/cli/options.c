@@ -7,22 +7,28 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "daemon/cli/environment.h"
 #include "daemon/cli/verbs.h"
 #include "daemon/keep.h"
 
 #define DEFAULT_CONFIG "/etc/letterchute/letterchute.conf"
 #define DEFAULT_LISTEN "127.0.0.1:2525"
 
-/* A value in double quotes, as ini.h reads it. */
-static void put_quoted(FILE *out, const char *key, const char *value)
+void options_put_quoted(FILE *out, const char *value)
 {
-	fprintf(out, "%s = \"", key);
+	fputc('"', out);
 	for (; *value; value++) {
 		if (*value == '"' || *value == '\\')
 			fputc('\\', out);
 		fputc(*value, out);
 	}
 	fputs("\"\n", out);
+}
+
+static void put_quoted(FILE *out, const char *key, const char *value)
+{
+	fprintf(out, "%s = ", key);
+	options_put_quoted(out, value);
 }
 
 /* Where the state lies if nobody says: what the XDG base directories are for, or /var/lib as root.
@@ -109,8 +115,11 @@ int options_load(const struct options *options, struct config *config_out)
 int options_load_to_ask(const struct options *options, struct config *config_out)
 {
 	char error[CONFIG_ERROR_MAX];
+	char path[ENVIRONMENT_PATH_MAX];
 	if (options->share)
 		return load_embedded(options, config_out);
+	if (!options->config && environment_path("config", path))
+		return environment_load(options->warns, config_out);
 	if (config_load(options->config ? options->config : DEFAULT_CONFIG, config_out, error) != 0)
 		return complain(error);
 	return EXIT_OK;

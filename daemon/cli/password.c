@@ -7,6 +7,7 @@
 #include <string.h>
 #include <termios.h>
 #include <unistd.h>
+#include "daemon/cli/password.h"
 #include "daemon/cli/verbs.h"
 #include "daemon/users.h"
 
@@ -64,8 +65,7 @@ static bool ask_twice(char line[PASSWORD_MAX + 1])
 	return good;
 }
 
-/* What a device can send and a person can type. */
-static const char *fault_of(const char *password)
+const char *password_fault(const char *password)
 {
 	if (!*password)
 		return "the password is empty";
@@ -76,19 +76,27 @@ static const char *fault_of(const char *password)
 	return NULL;
 }
 
-static int print_hash(const char *name, const char *password)
+bool password_hash(const char *password, char *hash_out)
 {
 	static struct crypt_data room;
 	char salt[CRYPT_GENSALT_OUTPUT_SIZE];
-	if (!crypt_gensalt_rn(KIND, 0, NULL, 0, salt, sizeof salt)) {
+	_Static_assert(CRYPT_OUTPUT_SIZE <= PASSWORD_HASH_MAX, "room for a hash");
+	const char *hash = crypt_gensalt_rn(KIND, 0, NULL, 0, salt, sizeof salt)
+				   ? crypt_rn(password, salt, &room, sizeof room)
+				   : NULL;
+	if (hash)
+		snprintf(hash_out, PASSWORD_HASH_MAX, "%s", hash);
+	else
 		fprintf(stderr, "letterchute: no hash can be made: %s\n", strerror(errno));
+	explicit_bzero(&room, sizeof room);
+	return hash != NULL;
+}
+
+static int print_hash(const char *name, const char *password)
+{
+	char hash[PASSWORD_HASH_MAX];
+	if (!password_hash(password, hash))
 		return EXIT_BUG;
-	}
-	const char *hash = crypt_rn(password, salt, &room, sizeof room);
-	if (!hash) {
-		fprintf(stderr, "letterchute: no hash can be made: %s\n", strerror(errno));
-		return EXIT_BUG;
-	}
 	printf("%s%s%s\n", name ? name : "", name ? ":" : "", hash);
 	return EXIT_OK;
 }
@@ -103,7 +111,7 @@ int verb_password(const struct options *options)
 		return EXIT_USAGE;
 	}
 	bool read = isatty(0) ? ask_twice(line) : read_line("", line);
-	const char *fault = read ? fault_of(line) : "there is no password that can be read";
+	const char *fault = read ? password_fault(line) : "there is no password that can be read";
 	int status = EXIT_USAGE;
 	if (fault)
 		fprintf(stderr, "letterchute: %s\n", fault);

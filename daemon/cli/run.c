@@ -2,7 +2,9 @@
 #include <stdio.h>
 #include <string.h>
 #include "daemon/boss.h"
+#include "daemon/cli/environment.h"
 #include "daemon/cli/verbs.h"
+#include "daemon/log.h"
 
 static int load(const struct options *options, struct config *config_out)
 {
@@ -31,9 +33,17 @@ static int read_again(const void *context, struct config *config_out, char *erro
 	return status;
 }
 
+static void log_surprise(void *context, const char *what, const char *text, const char *remedy)
+{
+	(void)context;
+	log_say(LOG_WARNING, what, "%s; %s", text, remedy);
+}
+
 int verb_run(const struct options *options)
 {
 	struct config config;
 	int status = load(options, &config);
+	if (!status)
+		environment_look(log_surprise, NULL);
 	return status ? status : boss_run(&config, read_again, options);
 }

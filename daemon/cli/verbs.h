@@ -5,6 +5,7 @@
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include "daemon/config.h"
 
 /* Exit status (INTERFACE; the numbers are those of sysexits.h). */
@@ -29,6 +30,7 @@ struct options {
 	const char *folder; /* --to of `extract` */
 	bool json, health, debug, offline, adopt, types, reasons, device, browser, last;
 	const char *port; /* of `login` */
+	bool warns;       /* what has no effect is told: by who runs a gateway, or checks one */
 	char **operands;
 	int operands_count;
 };
@@ -46,10 +48,13 @@ int verb_login(const struct options *options);
 int verb_password(const struct options *options);
 int verb_quarantine(const struct options *options);
 
-/* Reads the configuration that the options name: a file, or the embedded default for --share. On
- * failure says why on standard error and returns the exit status; 0 with *config_out filled, the
- * caller's to free. */
+/* Reads the configuration that the options name: a file, or the embedded default for --share, or in
+ * our own container what it says (daemon/cli/environment.h). On failure says why on standard error
+ * and returns the exit status; 0 with *config_out filled, the caller's to free. */
 int options_load(const struct options *options, struct config *config_out);
 
 /* The same for who may hand a mail to a gateway that can give owners which he can't (single.h). */
 int options_load_to_ask(const struct options *options, struct config *config_out);
+
+/* A value in double quotes, as ini.h reads it, and the end of the line. */
+void options_put_quoted(FILE *out, const char *value);

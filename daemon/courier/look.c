@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include "daemon/courier/jails.h"
 #include "daemon/courier/share.h"
+#include "daemon/denied.h"
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
 #include "daemon/log.h"
@@ -57,15 +58,17 @@ static void look_within(const struct share *share, struct tally_share *told)
 {
 	const struct rules_share *rules = share->rules;
 	uint64_t free_bytes = share_free(share);
-	char why[SHARE_WHY_MAX];
+	char path[PATH_MAX], why[DENIED_MAX];
 	int error = try_write(share->root_fd);
+	bool within = !error;
 	if (!error)
 		error = try_write(share->base_fd);
 	told->free_bytes = free_bytes > INT64_MAX ? -1 : (int64_t)free_bytes;
 	told->look = TALLY_UP;
 	if (error) {
-		snprintf(why, sizeof why, "%.200s can't be written to: %s", rules->path,
-			 strerror(-error));
+		snprintf(path, sizeof path, "%.4000s%s", rules->path,
+			 within ? "/.letterchute" : "");
+		denied_text(path, error, why);
 		put_away(told, error, why);
 	} else if (free_bytes == 0 || free_bytes < rules->free_floor) {
 		told->look = TALLY_FULL;
@@ -99,12 +102,12 @@ static struct tally_share begin_look(const struct look *look)
 static int look_at_state(const struct look *look, struct tally_share *told)
 {
 	struct statvfs space = { 0 };
-	char why[SHARE_WHY_MAX];
+	char why[DENIED_MAX];
 	auto_close int fd = open(look->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int error = fd < 0 || fstatvfs(fd, &space) < 0 ? -errno : try_write(fd);
 	told->look = TALLY_UP;
 	if (error) {
-		snprintf(why, sizeof why, "%.200s can't be used: %s", look->path, strerror(-error));
+		denied_text(look->path, error, why);
 		put_away(told, error, why);
 	} else if (space.f_blocks > 0 && (uint64_t)space.f_bavail * space.f_frsize < STATE_LEAST) {
 		told->look = TALLY_FULL;

@@ -12,6 +12,7 @@
 #include "daemon/courier/owner.h"
 #include "daemon/courier/publish.h"
 #include "daemon/courier/share.h"
+#include "daemon/denied.h"
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
 
@@ -39,6 +40,13 @@ static void tell(const struct probe *probe, bool ok, const char *remedy, const c
 	vsnprintf(text, sizeof text, format, arguments);
 	va_end(arguments);
 	probe->told(probe->context, probe->what, ok, text, remedy);
+}
+
+static void tell_denied(const struct probe *probe, const char *path, int error)
+{
+	char text[DENIED_MAX];
+	denied_text(path, error, text);
+	tell(probe, false, denied_remedy(error), "%s", text);
 }
 
 static bool probe_open(struct probe *probe, const struct spool *spool)
@@ -95,8 +103,7 @@ static void probe_rename(struct probe *probe)
 	else
 		tell(probe, true, "", "%s", rungs[rung]);
 	if (faccessat(probe->share.root_fd, ".", W_OK | X_OK, AT_EACCESS) < 0)
-		tell(probe, false, share_remedy(-errno), "%s can't be written to: %s",
-		     probe->rules->path, strerror(errno));
+		tell_denied(probe, probe->rules->path, -errno);
 }
 
 /* What one owner, mode and ACL would come to. */
@@ -167,8 +174,7 @@ static bool begin_lives(struct probe *probe, const struct spool *spool)
 	if (!error)
 		error = life_begin(spool, LIFE_RUN_NONE, &probe->to);
 	if (error)
-		tell(probe, false, "look at the disk of `state`", "the spool: %s",
-		     strerror(-error));
+		tell_denied(probe, probe->config->gateway.state, error);
 	return !error;
 }
 

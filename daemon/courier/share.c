@@ -19,6 +19,7 @@
 #include "daemon/courier/weaken.h"
 #include "daemon/digest.h"
 #include "daemon/courier/witness.h"
+#include "daemon/denied.h"
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
 #include "daemon/rename.h"
@@ -458,29 +459,20 @@ const char *share_remedy(int error)
 		int error;
 		const char *remedy;
 	} rows[] = {
-		{ ENOENT, "make the folder, or mount its disk" },
 		{ ENOTDIR,
 		  "`path` must be a folder, and so must what is called .letterchute in it" },
 		{ ESTALE,
 		  "mount its disk; if it is meant to be a new one: letterchute check --adopt" },
 		{ EKEYREJECTED,
 		  "remove it, or give it to the gateway's user with chown, and chmod 700" },
-		{ EACCES,
-		  "give the gateway's user the right to write there, or run it as the owner; a FUSE mount needs allow_other" },
-		{ EPERM,
-		  "give the gateway's user the right to write there, or run it as the owner" },
-		{ EROFS, "mount it read-write" },
 		{ ELOOP, "remove the symbolic link at .letterchute" },
 		{ EXDEV, "unmount what is mounted at .letterchute" },
-		{ ENOSPC, "make room on the disk" },
-		{ EDQUOT, "raise the quota" },
-		{ ENOTCONN, "its FUSE server has ended: mount it again" },
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		if (rows[i].error == -error)
 			return rows[i].remedy;
 	}
-	return "look at the kernel's log";
+	return denied_remedy(error);
 }
 
 void share_close(struct share *share)
