@@ -102,9 +102,15 @@ def build(tag, *arguments, tool="podman"):
     return call(tool, "build", *network, "-t", tag, *arguments, folder=ROOT)
 
 
+def make_image():
+    build("letterchute", "-f", "contrib/docker/Dockerfile", ".")
+    # what Docker's clients mean by this name may be there from an earlier run
+    podman("tag", IMAGE, "docker.io/library/letterchute:latest")
+
+
 def image():
     """The image, built from this tree."""
-    once("image", lambda: build("letterchute", "-f", "contrib/docker/Dockerfile", "."))
+    once("image", make_image)
     return IMAGE
 
 

@@ -109,6 +109,7 @@ def smb(setup, command):
 @rows(TOOLS)
 def test_samba(place, tool):
     setup = Setup(place, "compose.samba.yaml", tool)
+    call(*setup.tool, "build", "samba", folder=setup.folder)
     setup.mailbox.append(scan())
     setup.up()
     brought(setup)
