@@ -246,7 +246,7 @@ static void stop_telling(struct listener *l)
 	l->failures.fd = -1;
 }
 
-/* All may be missing. */
+/* All may be missing; who may tell may count. */
 static int prepare_telling(struct listener *l)
 {
 	struct stat found;
@@ -261,7 +261,7 @@ static int prepare_telling(struct listener *l)
 	l->status.state = STATUS_DOWN; /* as we were until now */
 	failures_load(&l->failures, l->status_fd);
 	status_write(l->status_fd, &l->status, STATUS_UP);
-	l->tally_fd = first + 2;
+	l->tally_fd = tells ? first + 2 : -1;
 	l->relay.ears = (struct relay_ears){ l, hear, hear_count, hear_settled };
 	return error;
 }
