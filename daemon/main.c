@@ -1,8 +1,10 @@
 /* main.c: finds the verb and its options. Never does a verb's work. */
 #define _GNU_SOURCE
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include "daemon/cli/identity.h"
 #include "daemon/cli/verbs.h"
 #include "daemon/log.h"
@@ -188,6 +190,18 @@ static bool set_option(struct options *options, const struct verb *verb, int opt
 	return true;
 }
 
+/* The first process of a container: the kernel drops a signal that it has no hand for. Held, it is
+ * there when the gateway looks. */
+static void hold_signals(void)
+{
+	static const int held[] = { SIGTERM, SIGINT, SIGHUP };
+	sigset_t set;
+	sigemptyset(&set);
+	for (size_t i = 0; i < sizeof held / sizeof held[0]; i++)
+		sigaddset(&set, held[i]);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
 static int misused(const struct verb *verb)
 {
 	fprintf(stderr, "usage: letterchute %s\n", verb->usage);
@@ -222,7 +236,10 @@ static int run_verb(const struct verb *verb, int argc, char **argv)
 	}
 	log_open(options.debug);
 	options.warns = verb->run == verb_run || verb->run == verb_check;
-	int status = identity_take(options.warns);
+	if (verb->run == verb_run && getpid() == 1)
+		hold_signals();
+	/* who only looks changes nothing of a gateway's that may run as somebody else */
+	int status = identity_take(options.warns, verb->run == verb_run || verb->run == verb_once);
 	return status ? status : verb->run(&options);
 }
 

@@ -18,7 +18,9 @@
 #include "daemon/spool.h"
 #include "policy/value.h"
 
-#define BACKLOG 1024
+#define BACKLOG     1024
+#define DYING_MS    2000
+#define DYING_TRIES 40
 
 static bool get_bound(int fd, struct address *bound_out)
 {
@@ -298,6 +300,11 @@ void sources_open_door(struct sources *sources, const char *state)
 {
 	int fd = -1;
 	int error = bind_door(state, &fd);
+	/* a gateway that was killed a moment ago has processes that are about to die of it */
+	for (int i = 0; i < DYING_TRIES && error == -EADDRINUSE; i++) {
+		nap_ms(DYING_MS / DYING_TRIES);
+		error = bind_door(state, &fd);
+	}
 	if (error) {
 		log_say(LOG_WARNING, "door",
 			"%s/gateway.sock: %s: `drop` and `smtp-session` will work on their own",

@@ -386,9 +386,9 @@ class Place:
     def open_to_all(self):
         """Any user may work here, with programs that may have been built where only root comes."""
         programs = self.make("bin")
-        for program in os.listdir(BUILD):
-            if program == "letterchute" or re.fullmatch("letterchute-[a-z]+", program):
-                shutil.copy(os.path.join(BUILD, program), programs)
+        names = [name for name in os.listdir(BUILD) if name == "letterchute" or re.fullmatch("letterchute-[a-z]+", name)]
+        # not by us: what another thread starts meanwhile would hold the copy open, and nobody could execute it
+        subprocess.run(["cp", *(os.path.join(BUILD, name) for name in names), programs], check=True)
         self.program = os.path.join(programs, "letterchute")
         for folder in (self.folder, self.share):
             os.chmod(folder, 0o777)

@@ -26,6 +26,9 @@ void view_hear(struct view *view, const void *message)
 	struct counters_share *share = counters_find_share(view->counters, told->name);
 	if (!share)
 		return;
+	/* who takes the place of one that hangs hangs too: the first look counts */
+	if (told->look == TALLY_LOOKING && share->looking)
+		return;
 	share->heard_ms = monotonic_ms();
 	share->looking = told->look == TALLY_LOOKING;
 	if (!share->looking)

@@ -25,7 +25,7 @@ extern char **environ;
 #define CONTAINER  "LETTERCHUTE_CONTAINER"
 #define TEXT_NAME  "environment" /* of the text, in errors of its reader */
 #define LINES_MAX  64
-#define SECRET_MAX 511 /* octets of a password */
+#define SECRET_MAX 511 /* octets of a password that is too long */
 
 struct row {
 	const char *name;          /* of the variable */
@@ -124,7 +124,7 @@ static const struct row *find_row(const char *name)
 }
 
 #define NAME_MAX_OCTETS 40
-#define FAR             4 /* letters by which a name is another one */
+#define FAR             2 /* letters by which a name is another one */
 
 static size_t least(size_t a, size_t b)
 {
@@ -151,13 +151,23 @@ static size_t distance(const char *a, const char *b)
 	return row[width];
 }
 
+#define PREFIX 5
+
+/* All that begin so are ours. */
+static bool is_ours(const char *name)
+{
+	return strncmp(name, "IMAP_", PREFIX) == 0 || strncmp(name, "SMTP_", PREFIX) == 0;
+}
+
 static const struct row *nearest(const char *name, size_t *distance_out)
 {
 	const struct row *found = rows;
 	*distance_out = SIZE_MAX;
 	for (size_t i = 0; i < ROWS; i++) {
 		size_t far = distance(name, rows[i].name);
-		if (far >= *distance_out)
+		/* a mailbox is no listener */
+		bool other = is_ours(name) && strncmp(name, rows[i].name, PREFIX) != 0;
+		if (far >= *distance_out || other)
 			continue;
 		*distance_out = far;
 		found = &rows[i];
@@ -168,14 +178,8 @@ static const struct row *nearest(const char *name, size_t *distance_out)
 /* And by IMAP_SERVICE_HOST and IMAP_PORT_993_TCP: nobody has set those for us. */
 static bool is_link(const char *name, const char *value)
 {
-	return is_link_value(value) || strstr(name, "_SERVICE_") ||
+	return is_link_value(value) || strstr(name, "_SERVICE_") || strstr(name, "_ENV_") ||
 	       (strstr(name, "_PORT_") && (strstr(name, "_TCP") || strstr(name, "_UDP")));
-}
-
-/* All that begin so are ours. */
-static bool is_ours(const char *name)
-{
-	return strncmp(name, "IMAP_", 5) == 0 || strncmp(name, "SMTP_", 5) == 0;
 }
 
 /* Others may be anybody's, but one letter apart from ours is a slip. */
@@ -351,8 +355,8 @@ static int read_password(char password[SECRET_MAX + 1])
 	int error = path ? read_first_line(path, password, SECRET_MAX + 1) : 0;
 	if (error)
 		return complain(name, strerror(-error));
-	if (!path && strlen(value) > SECRET_MAX)
-		return complain(name, "it is too long, at most 511 octets are expected");
+	if (path ? strlen(password) == SECRET_MAX : strlen(value) >= SECRET_MAX)
+		return complain(name, "it is too long, at most 510 octets are expected");
 	if (!path)
 		strcpy(password, value);
 	const char *fault = password_fault(password);
@@ -675,11 +679,11 @@ int environment_load(bool warns, struct config *config_out)
 
 /* --- volumes ---------------------------------------------------------------------------------- */
 
-/* False where the kernel can't say (Linux 5.8). */
+/* False where the kernel can't say (Linux 5.8). Asks no server: one that hangs holds up nobody. */
 static bool is_inside(const char *path)
 {
 	struct statx found;
-	if (statx(AT_FDCWD, path, AT_NO_AUTOMOUNT, STATX_TYPE, &found) < 0 ||
+	if (statx(AT_FDCWD, path, AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC, STATX_TYPE, &found) < 0 ||
 	    !(found.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT))
 		return false;
 	return !(found.stx_attributes & STATX_ATTR_MOUNT_ROOT);

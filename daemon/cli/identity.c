@@ -68,7 +68,7 @@ static int check_umask(void)
 {
 	const char *value = environment_get("UMASK");
 	unsigned mask;
-	if (value && (!read_umask(value, &mask) || (mask & 0600)))
+	if (value && (!read_umask(value, &mask) || (mask & 0700)))
 		return complain(
 			"UMASK", value,
 			"an octal number such as 022 or 002 that leaves the owner his rights");
@@ -118,11 +118,14 @@ static int give_entry(int folder_fd, const char *name, dev_t device, const struc
 			openat(folder_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		return fd < 0 ? -errno : depth > 0 ? give_folder(fd, device, ids, depth - 1) : 0;
 	}
-	if ((!S_ISREG(found.st_mode) && !S_ISSOCK(found.st_mode)) || found.st_nlink > 1)
-		return 0;
-	if (fchownat(folder_fd, name, ids->uid, ids->gid, AT_SYMLINK_NOFOLLOW) < 0)
+	/* looked at and given by one descriptor: the name may mean something else by now */
+	auto_close int fd = openat(folder_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &found) < 0)
 		return errno == ENOENT ? 0 : -errno;
-	return 0;
+	if ((!S_ISREG(found.st_mode) && !S_ISSOCK(found.st_mode)) || found.st_nlink > 1 ||
+	    found.st_dev != device)
+		return 0;
+	return fchownat(fd, "", ids->uid, ids->gid, AT_EMPTY_PATH) < 0 ? -errno : 0;
 }
 
 /* Itself last: whose folder it is says whether all of it has been given. */
@@ -139,6 +142,21 @@ static int give_folder(int fd, dev_t device, const struct ids *ids, int depth)
 	return error ? error : fchown(fd, ids->uid, ids->gid) < 0 ? -errno : 0;
 }
 
+/* It is our state, or will be: nothing but an empty folder is given away that we have not filled.
+ */
+static bool is_state(int fd)
+{
+	struct stat found;
+	int error = 0;
+	bool ours = fstatat(fd, "spool", &found, AT_SYMLINK_NOFOLLOW) == 0, empty = true;
+	DIR *names = ours ? NULL : open_names(fd, ".");
+	for (struct dirent *entry; names && (entry = next_name(names, &error));)
+		empty &= entry->d_name[0] == '.' || strcmp(entry->d_name, "lost+found") == 0;
+	if (names)
+		closedir(names);
+	return ours || (empty && !error);
+}
+
 /* Where it can't be given, it may be that he may write to it all the same; else he says so. */
 static void give_state(const struct ids *ids)
 {
@@ -148,7 +166,7 @@ static void give_state(const struct ids *ids)
 		return;
 	auto_close int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &found) < 0 ||
-	    (found.st_uid == ids->uid && found.st_gid == ids->gid))
+	    (found.st_uid == ids->uid && found.st_gid == ids->gid) || !is_state(fd))
 		return;
 	int error = give_folder(fd, found.st_dev, ids, DEPTH_MAX);
 	if (error)
@@ -156,13 +174,17 @@ static void give_state(const struct ids *ids)
 			"%s belongs to %u:%u and can't be given to %u:%u: %s; chown it, or let the "
 			"container have CHOWN and DAC_OVERRIDE",
 			path, found.st_uid, found.st_gid, ids->uid, ids->gid, strerror(-error));
+	else
+		log_say(LOG_INFO, "container", "%s belonged to %u:%u and is %u:%u's now", path,
+			found.st_uid, found.st_gid, ids->uid, ids->gid);
 }
 
 /* --- the change ------------------------------------------------------------------------------- */
 
-static int become(const struct ids *ids)
+static int become(const struct ids *ids, bool gives)
 {
-	give_state(ids);
+	if (gives)
+		give_state(ids);
 	int error = role_take_identity(ids->uid, ids->gid);
 	if (!error && geteuid() == ids->uid && getegid() == ids->gid)
 		return EXIT_OK;
@@ -182,7 +204,7 @@ static void warn_of(const char *variable, uint32_t wanted, uint32_t found)
 			variable, geteuid(), getegid());
 }
 
-int identity_take(bool warns)
+int identity_take(bool warns, bool gives)
 {
 	char path[ENVIRONMENT_PATH_MAX];
 	struct ids ids;
@@ -196,7 +218,7 @@ int identity_take(bool warns)
 	if (!status)
 		status = check_zone();
 	if (status || geteuid() == 0)
-		return status ? status : become(&ids);
+		return status ? status : become(&ids, gives);
 	if (warns) {
 		warn_of("PUID", ids.uid, geteuid());
 		warn_of("PGID", ids.gid, getegid());

@@ -2,11 +2,11 @@
 #pragma once
 #include <stdbool.h>
 
-/* Before anything else a verb does. Started as root it gives state/ to PUID and PGID (1000 and 1000
- * unless they are set) and becomes them, for good, with what is left of CHOWN, FOWNER and
- * DAC_OVERRIDE; as anybody else it stays who it is, and with `warns` says that PUID and PGID have
+/* Before anything else a verb does. Started as root it becomes PUID and PGID (1000 and 1000 unless
+ * they are set), for good, with what is left of CHOWN, FOWNER and DAC_OVERRIDE, and with `gives`
+ * gives state/ to them before; as anybody else it stays who it is, and with `warns` says that PUID and PGID have
  * no effect. 0, or the exit status with the reason said. Outside of our own container: nothing. */
-int identity_take(bool warns);
+int identity_take(bool warns, bool gives);
 
 /* UMASK, 022 unless it is set; a bad one has been told by identity_take. */
 unsigned identity_umask(void);

@@ -273,10 +273,11 @@ static int say_of_base(const struct share *share, int error, char *why_out)
 				 share->rules->path, rows[i].words);
 	}
 	struct stat found;
-	if (error == -EACCES &&
-	    fstatat(share->root_fd, BASE_NAME, &found, AT_SYMLINK_NOFOLLOW) == 0)
-		say(share->rules->path, "/" BASE_NAME, "opened", error, &found, why_out);
-	return error;
+	if (error != -EACCES || fstatat(share->root_fd, BASE_NAME, &found, AT_SYMLINK_NOFOLLOW) < 0)
+		return error;
+	say(share->rules->path, "/" BASE_NAME, "opened", error, &found, why_out);
+	/* not the share is closed to us: another process would see no more */
+	return -EKEYREJECTED;
 }
 
 static int open_base(struct share *share, bool make, char *why_out)
@@ -463,8 +464,10 @@ const char *share_remedy(int error)
 		  "`path` must be a folder, and so must what is called .letterchute in it" },
 		{ ESTALE,
 		  "mount its disk; if it is meant to be a new one: letterchute check --adopt" },
+		{ ETIMEDOUT, "its server may hang: see to it that it runs" },
 		{ EKEYREJECTED,
-		  "remove it, or give it to the gateway's user with chown, and chmod 700" },
+		  "remove it, or give it to the gateway's user (in a container PUID and PGID) with "
+		  "chown, and chmod 700" },
 		{ ELOOP, "remove the symbolic link at .letterchute" },
 		{ EXDEV, "unmount what is mounted at .letterchute" },
 	};
@@ -670,6 +673,8 @@ uint64_t share_free(const struct share *share)
 	struct statvfs space;
 	if (fstatvfs(share->root_fd, &space) < 0 || space.f_blocks == 0)
 		return UINT64_MAX;
+	if (space.f_files > 0 && space.f_favail == 0)
+		return 0; /* a file needs an inode, too */
 	/* root and its capabilities may use what is reserved; we don't count on it */
 	return (uint64_t)space.f_bavail * space.f_frsize;
 }

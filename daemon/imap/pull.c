@@ -810,6 +810,11 @@ int pull_run(const struct config_account *account, const struct pull_settings *s
 		.account = account, .settings = *settings, .fds = *fds, .probe_fd = -1
 	};
 	status_load(fds->status, &puller.status);
+	/* what was left by who died: nobody has been there yet */
+	if (puller.status.state == STATUS_UP) {
+		set_error(&puller, "not reached yet");
+		status_write(fds->status, &puller.status, STATUS_DOWN);
+	}
 	errands_init(&puller.errands, fds->ask);
 	box_init(&puller.box, account);
 	while (!puller.stopping) {
@@ -823,7 +828,8 @@ int pull_run(const struct config_account *account, const struct pull_settings *s
 		if (is_outdated(&puller))
 			break;
 	}
-	status_write(fds->status, &puller.status, STATUS_DOWN);
+	/* nothing is wrong where somebody takes our place */
+	status_write(fds->status, &puller.status, puller.stopping ? STATUS_WAITING : STATUS_DOWN);
 	close_fd(&puller.probe_fd);
 	errands_done(&puller.errands);
 	box_done(&puller.box);

@@ -441,16 +441,22 @@ static const struct verb *find_verb(const struct cursor *word)
 	return NULL;
 }
 
-/* METHOD target HTTP/1.1: a browser can be told to use any word for a method. */
+/* METHOD target HTTP/1.1: a browser can be told to use any word for a method. With more behind the
+ * version it is the end of an address in quotes. */
 static bool is_request(struct cursor c)
 {
 	static const char version[] = "HTTP/";
 	const char *at = c.end;
 	while (at > c.at && !is_blank(at[-1]))
 		at--;
-	size_t size = (size_t)(c.end - at);
-	return at > c.at && size > strlen(version) && is_word(at, strlen(version), version) &&
-	       is_digit(at[strlen(version)]);
+	size_t size = (size_t)(c.end - at), length = strlen(version);
+	if (at == c.at || size <= length || !is_word(at, length, version) || !is_digit(at[length]))
+		return false;
+	for (at += length; at < c.end; at++) {
+		if (!is_digit(*at) && *at != '.')
+			return false;
+	}
+	return true;
 }
 
 /* Name:, but for MAILFROM: and RCPTTO:, which devices have been seen to write. */

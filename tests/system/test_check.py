@@ -199,7 +199,7 @@ WRONGS = [("missing", None, missing, (), "can't be opened: No such file", "make 
           ("staging is somebody's", None, somebodys_staging, (), r"\.letterchute is not ours alone: owner 1234, mode 700",
            "give it to the gateway's user"),
           ("staging is closed to us", None, somebodys_staging, NOBODY, r"\.letterchute can't be opened: " + WHOSE + "700",
-           RIGHT),
+           "give it to the gateway's user"),
           ("somebody's", None, somebodys(0o755), NOBODY, "can't be written to: Permission denied", RIGHT),
           ("somebody's alone", None, somebodys(0o700), NOBODY, "can't be opened: " + WHOSE + "700", RIGHT)]
 

@@ -4,9 +4,11 @@ and state/ are in the folder that LETTERCHUTE_CONTAINER names. With one: tests/c
 import base64
 import os
 import re
+import signal
 import subprocess
+import time
 
-from harness import ROOT, Device, equal, needs_root, require, rows, scan, send, status_of, wait_for
+from harness import ROOT, Device, equal, needs_root, require, rows, scan, send, status_of, tree, wait_for
 
 PLAIN = {"FREE_FLOOR": "0", "NAME": "{name}", "SMTP_LISTEN": "127.0.0.1:0", "SMTP_PEERS": "127.0.0.0/8"}
 FILE = "[gateway]\nstate = {0}\n[smtp lan]\nlisten = 127.0.0.1:0\n[share]\npath = {1}\nfree_floor = 0\n[route r]\n"
@@ -71,6 +73,9 @@ BAD = [
     ("bad group", {"PGID": "-1"}, "PGID", "a number"),
     ("bad umask", {"UMASK": "089"}, "UMASK", "octal"),
     ("closed to its owner", {"UMASK": "0777"}, "UMASK", "the owner"),
+    ("folders without a way in", {"UMASK": "0133"}, "UMASK", "the owner"),
+    ("a guess", {"SMTP_PORT": "587"}, "SMTP_PORT", "one of the manual's"),
+    ("a long password", {"SMTP_USER": "cam", "SMTP_PASSWORD": "x" * 511}, "SMTP_PASSWORD", "too long"),
     ("bad zone", {"TZ": "Europe/Atlantis"}, "TZ", "Europe/Berlin"),
 ]
 
@@ -194,6 +199,36 @@ def test_state_is_given(place):
     equal(os.stat(outside).st_uid, 4711)
     equal(os.stat(os.path.join(place.state, "spool", "done", "ab")).st_uid, 1234)
     equal((os.stat(place.state).st_uid, os.stat(place.state).st_gid), (1234, 100))
+
+
+@needs_root
+@rows([("by who only looks", "spool/done", "status"), ("that is somebody's folder", "photos", "run")])
+def test_state_is_not_given(place, inside, verb):
+    """Not by a look at it, and nothing that we have never filled."""
+    os.makedirs(os.path.join(place.state, inside))
+    for path in (*everything_below(place.state), place.state):
+        os.chown(path, 4711, 4711)
+    place.open_to_all()
+    try:
+        subprocess.run([place.program, verb], env=container(place, PUID="1234"), capture_output=True, timeout=3)
+    except subprocess.TimeoutExpired:
+        require(verb == "run", verb)
+    equal({os.stat(path).st_uid for path in (os.path.join(place.state, inside), place.state)}, {4711})
+
+
+@needs_root
+def test_told_to_end_at_once(place):
+    """As the first process of a container, to which the kernel gives no signal that nobody waits for."""
+    variables = [f"{key}={value}" for key, value in container(place, SMTP_LISTEN="127.0.0.1:0").items()]
+    place.open_to_all()
+    process = subprocess.Popen(["unshare", "--pid", "--fork", "--kill-child", "env", "-i", *variables, "strace", "-D", "-qq", "-o",
+                                "/dev/null", "-e", "trace=setresuid", "-e", "inject=setresuid:delay_enter=3000000",
+                                place.program, "run"], stderr=subprocess.PIPE)
+    place.later(process.kill)
+    time.sleep(1)  # it is about to become somebody
+    (first,) = [pid for pid, name in tree(process.pid) if name.startswith("letterchute")]
+    os.kill(first, signal.SIGTERM)
+    equal(process.wait(20), 0, "it did not hear it")
 
 
 @needs_root
