@@ -101,7 +101,7 @@ def test_from_install_to_a_scan(place):
         have(machine, {(kind, *[held] * 4, FILES, 1, 2) for kind, held in wanted},
              "CapPrm", "CapEff", "CapInh", "CapAmb", "CapBnd", "NoNewPrivs", "Seccomp")
         # the machine is one, and is told so
-        warnings = [line for line in machine.journal("-p", "warning").splitlines() if " is overlay: " not in line]
+        warnings = [line for line in machine.journal("-p", "warning").splitlines() if " is on overlay: " not in line]
         equal(warnings, [])
         exposure = machine.run("systemd-analyze", "security", "--no-pager", "--threshold=20", "letterchute.service")
         print("     " + exposure.strip().split("\n")[-1].strip())
