@@ -1,7 +1,6 @@
 /* aside.c: reads entries of the quarantine, and takes them away. Never makes one. */
 #define _GNU_SOURCE
 #include "daemon/aside.h"
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -20,6 +19,16 @@
 bool aside_is_id(const char *name)
 {
 	return strlen(name) == ID_LENGTH && strspn(name, HEX) == ID_LENGTH;
+}
+
+int64_t aside_count(DIR *names)
+{
+	int64_t count = 0;
+	if (names)
+		rewinddir(names);
+	for (struct dirent *entry; names && (entry = readdir(names));)
+		count += aside_is_id(entry->d_name);
+	return count;
 }
 
 int aside_find(int quarantine_fd, const char *prefix, char id_out[ASIDE_ID_SIZE])

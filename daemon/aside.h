@@ -11,6 +11,7 @@
  * entry holds a lock (flock) on its folder; what is unfinished and held by nobody belongs to the
  * dead, and is removed by the next courier. */
 #pragma once
+#include <dirent.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include "daemon/ask.h"
@@ -34,6 +35,9 @@ struct aside {
 
 /* Is it the name of an entry that is whole? */
 bool aside_is_id(const char *name);
+
+/* How many entries there are in the quarantine, from its beginning; `names` NULL: 0. */
+int64_t aside_count(DIR *names);
 
 /* The only id that starts with `prefix`. 0; -ENOENT: none does; -ENOTUNIQ: several do; or -errno.
  */

@@ -187,16 +187,26 @@ static int start_courier(struct boss *boss, const struct child *child, pid_t *pi
 	return role_start(&start, pid_out);
 }
 
-/* Who looks at signatures. The file of keys may be for root alone: we open it. `alone`: nobody
- * starts it again. */
+/* A file of the configuration may be for root alone: we open it, and another reads it. */
+static int open_given(const char *path, int *fd_out)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	*fd_out = fd;
+	return 0;
+}
+
+/* Who looks at signatures. `alone`: nobody starts it again. */
 static int start_prover(const struct config *config, int config_fd, int questions_fd, bool alone,
 			pid_t *pid_out)
 {
 	const char *path = *config->gateway.dkim_keys ? config->gateway.dkim_keys : "/dev/null";
 	const char *arguments[] = { alone ? "alone" : "run", NULL };
-	auto_close int keys_fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (keys_fd < 0) {
-		log_say(LOG_ERROR, "dkim_keys", "%s: %s", path, strerror(errno));
+	auto_close int keys_fd = -1;
+	int error = open_given(path, &keys_fd);
+	if (error) {
+		log_say(LOG_ERROR, "dkim_keys", "%s: %s", path, strerror(-error));
 		keys_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	}
 	const int fds[] = { questions_fd, keys_fd };
@@ -390,15 +400,13 @@ static int open_state(const struct boss *boss, const struct source *source)
 	return fd >= 0 ? fd : open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-/* The token may be for root alone: we open it. Without one whoever reads it finds nothing. */
-static int open_token(const struct config *config)
+/* Without a token whoever reads it finds nothing. */
+static int open_token(const struct config *config, int *fd_out)
 {
 	const char *path = config->http.token_file;
-	int fd = open(*path ? path : "/dev/null", O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	int error = -errno;
-	if (fd >= 0)
-		return fd;
-	log_say(LOG_ERROR, "http", "token_file: %s: %s", path, strerror(-error));
+	int error = open_given(*path ? path : "/dev/null", fd_out);
+	if (error)
+		log_say(LOG_ERROR, "http", "token_file: %s: %s", path, strerror(-error));
 	return error;
 }
 
@@ -406,13 +414,12 @@ static int open_token(const struct config *config)
 static int start_window(const struct boss *boss, const struct source *window, pid_t *pid_out)
 {
 	static const char *const arguments[] = { "window", NULL };
-	auto_close int token_fd = open_token(&boss->config);
-	auto_close int quarantine_fd = -1;
-	int fds[SOCKETS_MAX + SOURCES_MAX + 4], error;
+	auto_close int token_fd = -1, quarantine_fd = -1;
+	int fds[SOCKETS_MAX + SOURCES_MAX + 4];
 	size_t count = 0;
-	if (token_fd < 0)
-		return token_fd;
-	error = spool_open(boss->config.gateway.state, SPOOL_QUARANTINE, &quarantine_fd);
+	int error = open_token(&boss->config, &token_fd);
+	if (!error)
+		error = spool_open(boss->config.gateway.state, SPOOL_QUARANTINE, &quarantine_fd);
 	if (error)
 		return error;
 	const int own[] = { boss->tally_fds[1], boss->counts_fd, token_fd, quarantine_fd };
@@ -956,16 +963,6 @@ static bool is_answering(const struct boss *boss, const struct source *source)
 			return true;
 	}
 	return false;
-}
-
-/* A file of the configuration may be for root alone: we open it, and another reads it. */
-static int open_given(const char *path, int *fd_out)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0)
-		return -errno;
-	*fd_out = fd;
-	return 0;
 }
 
 static int open_secret(const struct config_account *account, int *fd_out)

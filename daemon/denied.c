@@ -3,9 +3,9 @@
 #include "daemon/denied.h"
 #include <errno.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* What could not be made is not there: the folder that it was to be made in is at fault. */
@@ -17,6 +17,22 @@ static void cut_to_folder(char *path)
 		slash[slash == path] = '\0';
 }
 
+static bool is_forbidden(int error)
+{
+	return error == -EACCES || error == -EPERM;
+}
+
+void denied_say(const char *path, const char *cant, int error, const struct stat *found,
+		char text[DENIED_MAX])
+{
+	int size =
+		snprintf(text, DENIED_MAX, "%.172s can't be %s: %s", path, cant, strerror(-error));
+	if (found && is_forbidden(error))
+		snprintf(text + size, DENIED_MAX - (size_t)size,
+			 " (we are user %u; it belongs to user %u and group %u, mode %o)",
+			 geteuid(), found->st_uid, found->st_gid, found->st_mode & 07777);
+}
+
 void denied_text(const char *name, int error, char text[DENIED_MAX])
 {
 	char path[PATH_MAX];
@@ -24,12 +40,8 @@ void denied_text(const char *name, int error, char text[DENIED_MAX])
 	snprintf(path, sizeof path, "%s", name);
 	if (error != -ENOENT)
 		cut_to_folder(path);
-	int size = snprintf(text, DENIED_MAX, "%.160s can't be written to: %s", path,
-			    strerror(-error));
-	if ((error == -EACCES || error == -EPERM) && stat(path, &found) == 0)
-		snprintf(text + size, DENIED_MAX - (size_t)size,
-			 " (we are user %u; it belongs to user %u and group %u, mode %o)",
-			 geteuid(), found.st_uid, found.st_gid, found.st_mode & 07777);
+	bool known = is_forbidden(error) && stat(path, &found) == 0;
+	denied_say(path, "written to", error, known ? &found : NULL, text);
 }
 
 const char *denied_remedy(int error)

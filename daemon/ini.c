@@ -3,7 +3,6 @@
 #define _GNU_SOURCE
 #include "daemon/ini.h"
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <ini.h>
 #include <stdarg.h>
@@ -379,7 +378,7 @@ static bool read_file(struct ini *ini, const char *path, char *error_out)
 	return read_text(ini, text, path, true, error_out);
 }
 
-static int is_configuration(const struct dirent *entry)
+int ini_is_file(const struct dirent *entry)
 {
 	size_t length = strlen(entry->d_name);
 	return entry->d_name[0] != '.' && length > 5 &&
@@ -389,7 +388,7 @@ static int is_configuration(const struct dirent *entry)
 static bool read_folder(struct ini *ini, const char *path, char *error_out)
 {
 	struct dirent **found = NULL;
-	int count = scandir(path, &found, is_configuration, alphasort);
+	int count = scandir(path, &found, ini_is_file, alphasort);
 	bool good = count > 0;
 	if (!good)
 		snprintf(error_out, INI_ERROR_MAX,

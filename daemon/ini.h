@@ -6,6 +6,7 @@
  * indented line continues the value above it, ${VAR} and ${VAR:-default} come from the environment.
  */
 #pragma once
+#include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -27,6 +28,9 @@ struct ini {
 	char **files;
 	size_t files_count;
 };
+
+/* Is the entry of a folder part of a configuration? For scandir(3). */
+int ini_is_file(const struct dirent *entry);
 
 /* Reads a file, or every *.conf of a folder in name order. False with the reason, its place in
  * front. */

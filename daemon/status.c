@@ -55,9 +55,3 @@ int status_open_to_read(int folder_fd, const char *source)
 {
 	return openat(folder_fd, source, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 }
-
-bool status_read(int folder_fd, const char *source, struct status *status_out)
-{
-	auto_close int fd = status_open_to_read(folder_fd, source);
-	return status_read_at(fd, status_out);
-}

@@ -41,6 +41,3 @@ int status_open_to_read(int folder_fd, const char *source);
 
 /* False: there is none, or it is not whole. `fd`: open for reading; -1: none. */
 bool status_read_at(int fd, struct status *status_out);
-
-/* The same by its name. */
-bool status_read(int folder_fd, const char *source, struct status *status_out);

@@ -7,13 +7,12 @@
 #include "daemon/after/metrics.h"
 #include "daemon/aside.h"
 #include "daemon/fdio.h"
+#include "daemon/source.h"
 #include "daemon/standing.h"
 
 #define HANGS_MS 3000 /* a look that takes longer */
 #define STALE_MS \
 	6000 /* nobody has looked for so long: who does is stuck, or dies again and again */
-
-#define SOURCES_MAX 512
 
 void view_hear(struct view *view, const void *message)
 {
@@ -99,17 +98,6 @@ static const struct all *look(const struct view *view)
 		all.shares[i] = judge_share(&shares[i], config->rules.shares[i].path);
 	all.state = judge_share(&shares[all.shares_count], config->gateway.state);
 	return &all;
-}
-
-static int64_t count_aside(const struct view *view)
-{
-	int64_t count = 0;
-	if (!view->quarantine)
-		return 0;
-	rewinddir(view->quarantine);
-	for (struct dirent *entry; (entry = readdir(view->quarantine));)
-		count += aside_is_id(entry->d_name);
-	return count;
 }
 
 /* --- what is shown ---------------------------------------------------------------------------- */
@@ -199,7 +187,7 @@ char *view_status(struct view *view)
 	struct json *list = json_array_new();
 	put_sources(list, all, true);
 	put_shares(list, view, all);
-	json_put(list, NULL, standing_aside(count_aside(view)));
+	json_put(list, NULL, standing_aside(aside_count(view->quarantine)));
 	return end_text(list);
 }
 
@@ -225,6 +213,6 @@ char *view_metrics(struct view *view)
 					 .shares = shares,
 					 .shares_count = all->shares_count,
 					 .held = 0,
-					 .quarantined = count_aside(view) };
+					 .quarantined = aside_count(view->quarantine) };
 	return metrics_text(&metrics);
 }

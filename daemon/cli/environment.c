@@ -3,7 +3,6 @@
 #define _GNU_SOURCE
 #include "daemon/cli/environment.h"
 #include <assert.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -16,9 +15,11 @@
 #include "daemon/cli/password.h"
 #include "daemon/cli/verbs.h"
 #include "daemon/fdio.h"
+#include "daemon/ini.h"
 #include "daemon/keep.h"
 #include "daemon/log.h"
 #include "daemon/users.h"
+#include "policy/value.h"
 
 extern char **environ;
 
@@ -288,10 +289,8 @@ static int want_listener(struct wanted *wanted)
 {
 	const char *word = environment_get("SMTP"), *other = first_set("SMTP_");
 	static const char *const words[] = { "no", "yes", NULL };
-	int asked = 0;
-	while (word && words[asked] && strcasecmp(word, words[asked]) != 0)
-		asked++;
-	if (word && !words[asked])
+	int asked = word ? value_word(word, words) : -1;
+	if (word && asked < 0)
 		return complain("SMTP", "yes or no is expected");
 	wanted->listener = word ? asked == 1 : !wanted->mailbox || environment_get("SMTP_LISTEN");
 	if (!wanted->listener && other)
@@ -572,13 +571,6 @@ static int load_variables(bool warns, struct config *config_out)
 
 /* --- files ------------------------------------------------------------------------------------ */
 
-static int is_configuration(const struct dirent *entry)
-{
-	size_t length = strlen(entry->d_name);
-	return entry->d_name[0] != '.' && length > 5 &&
-	       strcmp(entry->d_name + length - 5, ".conf") == 0;
-}
-
 #define FILES_MAX (1 << 20) /* octets that are looked through */
 
 /* Does a file mention ${NAME}? */
@@ -597,7 +589,7 @@ static bool mentions(const char *text, const char *name)
 static char *read_files(const char *folder)
 {
 	struct dirent **found = NULL;
-	int count = scandir(folder, &found, is_configuration, alphasort);
+	int count = scandir(folder, &found, ini_is_file, alphasort);
 	auto_close int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	char *all = NULL;
 	size_t size = 0;
@@ -663,7 +655,7 @@ int environment_load(bool warns, struct config *config_out)
 	struct dirent **found = NULL;
 	if (!environment_path("config", folder))
 		return complain(CONTAINER, "an absolute path is expected");
-	int count = scandir(folder, &found, is_configuration, alphasort);
+	int count = scandir(folder, &found, ini_is_file, alphasort);
 	int error = count < 0 ? errno : 0;
 	for (int i = 0; i < count; i++)
 		free(found[i]);

@@ -209,12 +209,10 @@ static void tell_shares(const struct report *report)
 static int64_t count_aside(const struct config *config)
 {
 	auto_close int fd = -1;
-	int64_t count = 0;
 	if (spool_open(config->gateway.state, SPOOL_QUARANTINE, &fd) != 0)
 		return 0;
 	DIR *names = open_names(fd, ".");
-	for (struct dirent *entry; names && (entry = readdir(names));)
-		count += aside_is_id(entry->d_name);
+	int64_t count = aside_count(names);
 	if (names)
 		closedir(names);
 	return count;
@@ -260,19 +258,18 @@ static bool is_closed_to_us(const struct report *report, const struct tally_shar
 	       (share->error == -EACCES || share->error == -EPERM);
 }
 
+struct sentences {
+	FILE *out;
+	bool any;
+};
+
 static void add_sentence(void *context, const char *sentence)
 {
 	char words[2 * HEALTH_SENTENCE_MAX];
-	bool *first = context;
+	struct sentences *sentences = context;
 	log_escape(sentence, words, sizeof words);
-	printf("%s %s", *first ? ":" : ";", words);
-	*first = false;
-}
-
-static void count_sentence(void *context, const char *sentence)
-{
-	(void)context;
-	(void)sentence;
+	fprintf(sentences->out, "%s %s", sentences->any ? ";" : ":", words);
+	sentences->any = true;
 }
 
 static int tell_health(const struct report *report, int64_t limit_ms)
@@ -281,7 +278,11 @@ static int tell_health(const struct report *report, int64_t limit_ms)
 	struct tally_share looks[LOOKS_MAX];
 	struct health_share shares[LOOKS_MAX];
 	const struct rules *rules = &report->config.rules;
-	bool first = true;
+	auto_free char *text = NULL;
+	size_t size;
+	struct sentences sentences = { .out = open_memstream(&text, &size) };
+	if (!sentences.out)
+		abort();
 	each_source(report, &healths, add_source);
 	look_at_shares(report, limit_ms, looks);
 	size_t count = rules->shares_count + 1;
@@ -291,11 +292,10 @@ static int tell_health(const struct report *report, int64_t limit_ms)
 					       looks[i].look == TALLY_UP ||
 						       is_closed_to_us(report, &looks[i]),
 					       looks[i].why };
-	enum health health =
-		health_judge(healths.sources, healths.count, shares, count, count_sentence, NULL);
-	printf("%s", health_word(health));
-	health_judge(healths.sources, healths.count, shares, count, add_sentence, &first);
-	putchar('\n');
+	enum health health = health_judge(healths.sources, healths.count, shares, count,
+					  add_sentence, &sentences);
+	fclose(sentences.out);
+	printf("%s%s\n", health_word(health), text);
 	return health == HEALTH_DOWN ? EXIT_UNREACHABLE : EXIT_OK;
 }
 

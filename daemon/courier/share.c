@@ -4,6 +4,7 @@
 #include "daemon/courier/share.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
@@ -235,25 +236,15 @@ static int check_made(const struct share *share, int folder_fd, const char *name
 	return check_owner(share, folder_fd, name, false, why_out);
 }
 
-/* `found`: whose it is, where we may not; NULL: nobody knows. */
-static int say(const char *path, const char *name, const char *cant, int error,
-	       const struct stat *found, char *why_out)
-{
-	int size = snprintf(why_out, SHARE_WHY_MAX, "%.160s%s can't be %s: %s", path, name, cant,
-			    strerror(-error));
-	if (found && (error == -EACCES || error == -EPERM))
-		snprintf(why_out + size, SHARE_WHY_MAX - (size_t)size,
-			 " (we are user %u; it belongs to user %u and group %u, mode %o)",
-			 geteuid(), found->st_uid, found->st_gid, found->st_mode & 07777);
-	return error;
-}
+_Static_assert(SHARE_WHY_MAX >= DENIED_MAX, "a sentence fits");
 
 /* We can't make a folder in it. */
 static int say_of_root(const struct share *share, int error, char *why_out)
 {
 	struct stat found;
 	bool known = fstat(share->root_fd, &found) == 0;
-	return say(share->rules->path, "", "written to", error, known ? &found : NULL, why_out);
+	denied_say(share->rules->path, "written to", error, known ? &found : NULL, why_out);
+	return error;
 }
 
 /* Something else has the name of our folder, or it is closed to us. */
@@ -275,7 +266,9 @@ static int say_of_base(const struct share *share, int error, char *why_out)
 	struct stat found;
 	if (error != -EACCES || fstatat(share->root_fd, BASE_NAME, &found, AT_SYMLINK_NOFOLLOW) < 0)
 		return error;
-	say(share->rules->path, "/" BASE_NAME, "opened", error, &found, why_out);
+	char path[PATH_MAX];
+	snprintf(path, sizeof path, "%.160s/" BASE_NAME, share->rules->path);
+	denied_say(path, "opened", error, &found, why_out);
 	/* not the share is closed to us: another process would see no more */
 	return -EKEYREJECTED;
 }
@@ -430,7 +423,8 @@ static int say_of_path(const char *path, int error, char *why_out)
 {
 	struct stat found;
 	bool known = stat(path, &found) == 0;
-	return say(path, "", "opened", error, known ? &found : NULL, why_out);
+	denied_say(path, "opened", error, known ? &found : NULL, why_out);
+	return error;
 }
 
 int share_open(const struct rules_share *rules, int shares_fd, bool make, struct share *share_out,

@@ -326,16 +326,22 @@ def test_state(place):
         becomes(place, gateway, "ok")
 
 
-@needs_root
-def test_looker_is_stuck(place):
-    """Of a share that hangs one process may be stuck, and no more, however often another share moves."""
+def slow_share(place):
+    """Who serves it, and what the configuration says of it."""
     slow = os.path.join(place.folder, "slow")
     os.mkdir(slow)
     server = subprocess.Popen(["bindfs", "-f", place.make("below", 0o777), slow], stderr=subprocess.DEVNULL)
     place.later(lambda: subprocess.run(["umount", "-l", slow], capture_output=True))
     place.later(server.kill)
     wait_for(lambda: os.path.ismount(slow), 10, "bindfs does not mount")
-    with running(place, f"[share slow]\npath = {slow}\nfree_floor = 0\n[route slow]\nto = slow@*\nshare = slow\n") as gateway:
+    return server, f"[share slow]\npath = {slow}\nfree_floor = 0\n[route slow]\nto = slow@*\nshare = slow\n"
+
+
+@needs_root
+def test_looker_is_stuck(place):
+    """Of a share that hangs one process may be stuck, and no more, however often another share moves."""
+    server, text = slow_share(place)
+    with running(place, text) as gateway:
         before = set(processes(gateway, "lookout"))
         server.send_signal(signal.SIGSTOP)
         wait_for(lambda: health(gateway)[0] == 503, SOON, lambda: health(gateway))
@@ -350,13 +356,8 @@ def test_looker_is_stuck(place):
 @needs_root
 def test_share_hangs(place):
     """It hides no other; and who asks is answered in time."""
-    slow = os.path.join(place.folder, "slow")
-    os.mkdir(slow)
-    server = subprocess.Popen(["bindfs", "-f", place.make("below", 0o777), slow], stderr=subprocess.DEVNULL)
-    place.later(lambda: subprocess.run(["umount", "-l", slow], capture_output=True))
-    place.later(server.kill)
-    wait_for(lambda: os.path.ismount(slow), 10, "bindfs does not mount")
-    with running(place, f"[share slow]\npath = {slow}\nfree_floor = 0\n[route slow]\nto = slow@*\nshare = slow\n") as gateway:
+    server, text = slow_share(place)
+    with running(place, text) as gateway:
         server.send_signal(signal.SIGSTOP)
         begun = time.monotonic()
         wait_for(lambda: health(gateway)[0] == 503, SOON, lambda: f"{health(gateway)}")

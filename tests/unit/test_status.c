@@ -14,6 +14,16 @@
 static char folder[] = "/tmp/test_status.XXXXXX";
 static int folder_fd, fd = -1;
 
+/* By its name. */
+static bool status_read(int in_fd, const char *source, struct status *status_out)
+{
+	int source_fd = status_open_to_read(in_fd, source);
+	bool whole = status_read_at(source_fd, status_out);
+	if (source_fd >= 0)
+		close(source_fd);
+	return whole;
+}
+
 static int set_up(void **state)
 {
 	(void)state;
