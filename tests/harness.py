@@ -482,6 +482,19 @@ class Place:
         self.later(unmount, at)
         return at
 
+    def bindfs(self, below, at):
+        """A share in user space that a test can stop or kill: its process. It is gone at the end, whatever became of it."""
+        os.makedirs(at, exist_ok=True)
+        server = subprocess.Popen(["bindfs", "-f", below, at], stderr=subprocess.DEVNULL)
+
+        def end():
+            server.kill()
+            server.wait()
+            subprocess.run(["umount", "-l", at], capture_output=True)
+        self.later(end)
+        wait_for(lambda: os.path.ismount(at), 10, "bindfs does not mount")
+        return server
+
     def close(self):
         for gateway in self.gateways:
             if gateway.process and gateway.process.poll() is None:

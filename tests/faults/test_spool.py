@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import time
 
 from harness import equal, needs_root, require, rows, scan, wait_for
@@ -109,24 +108,11 @@ def test_full_in_the_middle(place, moment):
 
 # --- a share that hangs ----------------------------------------------------------------------------
 
-def serve(place):
-    """A bindfs at the share; its process, and the folder behind it."""
-    below = place.make("below", 0o777)
-    server = subprocess.Popen(["bindfs", "-f", below, place.share], stderr=subprocess.DEVNULL)
-
-    def end():
-        server.kill()
-        server.wait()
-        subprocess.run(["umount", "-l", place.share], capture_output=True)
-    place.later(end)
-    wait_for(lambda: os.path.ismount(place.share), 10, "bindfs does not mount")
-    return server, below
-
-
 @needs_root
 @rows([(moment[0], moment[1:]) for moment in MOMENTS])
 def test_hangs_in_the_middle(place, moment):
-    server, below = serve(place)
+    below = place.make("below", 0o777)
+    server = place.bindfs(below, place.share)
     with place.gateway(config=within(place, 5)) as gateway:
         retry(gateway, three("w"))
         letter = three("m")

@@ -329,11 +329,7 @@ def test_state(place):
 def slow_share(place):
     """Who serves it, and what the configuration says of it."""
     slow = os.path.join(place.folder, "slow")
-    os.mkdir(slow)
-    server = subprocess.Popen(["bindfs", "-f", place.make("below", 0o777), slow], stderr=subprocess.DEVNULL)
-    place.later(lambda: subprocess.run(["umount", "-l", slow], capture_output=True))
-    place.later(server.kill)
-    wait_for(lambda: os.path.ismount(slow), 10, "bindfs does not mount")
+    server = place.bindfs(place.make("below", 0o777), slow)
     return server, f"[share slow]\npath = {slow}\nfree_floor = 0\n[route slow]\nto = slow@*\nshare = slow\n"
 
 

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import subprocess
 import time
 
 from harness import Device, equal, needs_root, require, rows, scan, send, wait_for
@@ -12,29 +11,15 @@ TWO_SHARES = ("[share slow]\npath = {}\nfree_floor = 0\n"
               "[route slow]\nto = slow@*\nshare = slow\n")
 
 
-def serve(place, below, at):
-    """A bindfs in the foreground; it is gone at the end whatever became of it."""
-    os.makedirs(at, exist_ok=True)
-    server = subprocess.Popen(["bindfs", "-f", below, at], stderr=subprocess.DEVNULL)
-
-    def end():
-        server.kill()
-        server.wait()
-        subprocess.run(["umount", "-l", at], capture_output=True)
-    place.later(end)
-    wait_for(lambda: os.path.ismount(at), 10, "bindfs does not mount")
-    return server
-
-
 def stopped(place):
     """Its server takes no question: a look can still be killed."""
-    return serve(place, place.make("below", 0o777), os.path.join(place.folder, "slow"))
+    return place.bindfs(place.make("below", 0o777), os.path.join(place.folder, "slow"))
 
 
 def stuck(place):
     """Its server took the question and waits for another that hangs: a look can't even be killed."""
-    inner = serve(place, place.make("below", 0o777), os.path.join(place.folder, "inner"))
-    serve(place, os.path.join(place.folder, "inner"), os.path.join(place.folder, "slow"))
+    inner = place.bindfs(place.make("below", 0o777), os.path.join(place.folder, "inner"))
+    place.bindfs(os.path.join(place.folder, "inner"), os.path.join(place.folder, "slow"))
     return inner
 
 
