@@ -34,11 +34,14 @@
 #include "daemon/status.h"
 #include "daemon/strangers.h"
 #include "daemon/tls_server.h"
+#include "daemon/turn.h"
 
 #define BACKOFF_LEAST_MS 100
 #define BACKOFF_MOST_MS  10000
 #define LIVED_MS         10000 /* a role that lived so long did not fail at its start */
 #define END_SLACK_MS     2000
+#define FAILING_MS       1000 /* a role whose starts are put off for longer gets nowhere */
+#define KNOCK_MS         5000 /* between tries for the door that another gateway has */
 #define LOOK_MS          2000 /* a share that says nothing for so long hangs */
 
 enum {
@@ -85,8 +88,10 @@ struct boss {
 	struct sources sources;
 	struct child *children;
 	size_t children_count;
-	int word_every_ms;    /* so often somebody wants to hear that we live; -1: nobody does */
-	int64_t next_word_ms; /* on the monotonic clock */
+	struct status standing; /* of the roles, as it was told last */
+	int word_every_ms;      /* so often somebody wants to hear that we live; -1: nobody does */
+	int64_t next_word_ms;   /* on the monotonic clock */
+	int64_t knock_at_ms;    /* where another gateway has the door: not before */
 	bool ending;
 	bool once;  /* only until those who pull have found nothing more */
 	int status; /* of the worst of them */
@@ -105,6 +110,7 @@ static uint8_t is_private_to_root(const void *context)
 {
 	const struct sight *sight = context;
 	struct statfs found;
+	turn_take(turn_open(sight->config->gateway.state, sight->path));
 	if (statfs(sight->path, &found) < 0 || found.f_type != FUSE_SUPER_MAGIC ||
 	    role_take_identity(sight->config->uid, sight->config->gid) != 0)
 		return false;
@@ -390,13 +396,13 @@ static int start_watcher(struct boss *boss, const struct source *source, pid_t *
 }
 
 /* The state of a source, to be read; where it can't be opened, nothing. */
-static int open_state(const struct boss *boss, const struct source *source)
+static int open_state(const struct boss *boss, const char *source)
 {
 	auto_close int status_fd = -1;
 	int fd = -1;
 	/* it has to be there */
-	if (status_open(boss->sources_fd, source->name, &status_fd) == 0)
-		fd = status_open_to_read(boss->sources_fd, source->name);
+	if (status_open(boss->sources_fd, source, &status_fd) == 0)
+		fd = status_open_to_read(boss->sources_fd, source);
 	return fd >= 0 ? fd : open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
@@ -415,7 +421,7 @@ static int start_window(const struct boss *boss, const struct source *window, pi
 {
 	static const char *const arguments[] = { "window", NULL };
 	auto_close int token_fd = -1, quarantine_fd = -1;
-	int fds[SOCKETS_MAX + SOURCES_MAX + 4];
+	int fds[SOCKETS_MAX + SOURCES_MAX + 5];
 	size_t count = 0;
 	int error = open_token(&boss->config, &token_fd);
 	if (!error)
@@ -428,10 +434,11 @@ static int start_window(const struct boss *boss, const struct source *window, pi
 	for (size_t i = 0; i < window->sockets_count; i++)
 		fds[count++] = window->sockets[i].fd;
 	size_t states = count;
+	fds[count++] = open_state(boss, STATUS_ROLES);
 	for (size_t i = 0; i < boss->sources.count; i++) {
 		if (boss->sources.list[i].kind != SOURCE_WINDOW &&
 		    boss->sources.list[i].kind != SOURCE_DOOR)
-			fds[count++] = open_state(boss, &boss->sources.list[i]);
+			fds[count++] = open_state(boss, boss->sources.list[i].name);
 	}
 	struct role_start start =
 		role_usual(ROLE_AFTER, &boss->config, boss->config_fd, arguments, fds, count);
@@ -491,6 +498,24 @@ static int start_role(struct boss *boss, struct child *child)
 	return start_courier(boss, child, &child->pid);
 }
 
+static bool is_puller(const struct child *child)
+{
+	return child->role == ROLE_PULL || child->role == ROLE_WATCH;
+}
+
+/* Who died, or was never there, could not say so. Who takes its place says when it is up. */
+static void report_death(const struct boss *boss, const struct child *child, const char *why)
+{
+	auto_close int fd = -1;
+	struct status report;
+	bool told = child->source && (is_puller(child) || child->source->kind == SOURCE_LISTENER);
+	if (!told || status_open(boss->sources_fd, child->name, &fd) != 0)
+		return;
+	status_load(fd, &report);
+	snprintf(report.error, sizeof report.error, "%.250s; the log says why", why);
+	status_write(fd, &report, STATUS_DOWN);
+}
+
 static void start_child(struct boss *boss, struct child *child)
 {
 	child->started_ms = monotonic_ms();
@@ -500,12 +525,8 @@ static void start_child(struct boss *boss, struct child *child)
 		return;
 	}
 	log_say(LOG_ERROR, "start", "%s can't be started: %s", child_name(child), strerror(-error));
+	report_death(boss, child, "its process can't be started");
 	delay_start(child, false);
-}
-
-static bool is_puller(const struct child *child)
-{
-	return child->role == ROLE_PULL || child->role == ROLE_WATCH;
 }
 
 static bool has_source(const struct boss *boss, const char *name)
@@ -580,7 +601,22 @@ static void want_children(struct boss *boss)
 					   [SOURCE_WINDOW] = ROLE_AFTER };
 	for (size_t i = 0; i < boss->sources.count; i++) {
 		struct source *source = &boss->sources.list[i];
-		add_child(boss, roles[source->kind], source, false);
+		if (source->kind != SOURCE_DOOR || source->sockets_count > 0)
+			add_child(boss, roles[source->kind], source, false);
+	}
+}
+
+/* Is the door another gateway's still? */
+static void try_door(struct boss *boss)
+{
+	if (!sources_want_door(&boss->sources) || monotonic_ms() < boss->knock_at_ms)
+		return;
+	boss->knock_at_ms = monotonic_ms() + KNOCK_MS;
+	if (!sources_try_door(&boss->sources, boss->config.gateway.state))
+		return;
+	for (size_t i = 0; i < boss->sources.count; i++) {
+		if (boss->sources.list[i].kind == SOURCE_DOOR)
+			add_child(boss, ROLE_SMTP, &boss->sources.list[i], false);
 	}
 }
 
@@ -631,20 +667,6 @@ static void answer_later(const struct source *source)
 	secret_give(source->secret_fd, &answer);
 }
 
-/* Who died could not say so. Who takes its place says when it is up. */
-static void report_death(const struct boss *boss, const struct child *child, int status)
-{
-	auto_close int fd = -1;
-	struct status report;
-	bool told = child->source && (is_puller(child) || child->source->kind == SOURCE_LISTENER);
-	if (!told || status == 0 || status_open(boss->sources_fd, child->name, &fd) != 0)
-		return;
-	status_load(fd, &report);
-	snprintf(report.error, sizeof report.error,
-		 "its process died and is started again; the log says why");
-	status_write(fd, &report, STATUS_DOWN);
-}
-
 static void reap_child(struct boss *boss, struct child *child, int status)
 {
 	bool last = child->state == CHILD_DRAINING || boss->ending || child->role == ROLE_TOKEN;
@@ -661,7 +683,8 @@ static void reap_child(struct boss *boss, struct child *child, int status)
 		return;
 	}
 	log_end(child, status);
-	report_death(boss, child, status);
+	if (status != 0)
+		report_death(boss, child, "its process died and is started again");
 	delay_start(child, status == 0);
 }
 
@@ -685,6 +708,57 @@ static void signal_children(const struct boss *boss, int signal)
 		if (boss->children[i].state != CHILD_WANTED)
 			kill(boss->children[i].pid, signal);
 	}
+}
+
+/* --- how the roles stand ---------------------------------------------------------------------- */
+
+/* It ends, or can't be started, again and again. */
+static bool is_failing(const struct child *child)
+{
+	bool lives =
+		child->state == CHILD_RUNNING && monotonic_ms() - child->started_ms >= LIVED_MS;
+	return child->state != CHILD_DRAINING && child->backoff_ms > FAILING_MS && !lives;
+}
+
+/* Without couriers that take mail nothing goes; every other role lacks something. Sources say for
+ * themselves that they are down. */
+static enum status_state judge_roles(const struct boss *boss, char why_out[STATUS_ERROR_MAX])
+{
+	const struct child *failing = NULL;
+	bool any_courier = false;
+	*why_out = '\0';
+	for (size_t i = 0; i < boss->children_count; i++) {
+		const struct child *child = &boss->children[i];
+		bool fails = is_failing(child) && !is_puller(child);
+		if (child->role == ROLE_COURIER && !child->keeps && !child->looks)
+			any_courier = any_courier || !fails;
+		if (fails && !(failing && failing->role == ROLE_COURIER))
+			failing = child;
+	}
+	if (!failing)
+		return STATUS_UP;
+	snprintf(
+		why_out, STATUS_ERROR_MAX,
+		"its process \"%s\" ends, or can't be started, again and again; the log says why%s",
+		child_name(failing), any_courier ? "" : ". All mail waits");
+	return any_courier ? STATUS_WAITING : STATUS_DOWN;
+}
+
+static void write_standing(struct boss *boss, enum status_state state)
+{
+	auto_close int fd = -1;
+	if (status_open(boss->sources_fd, STATUS_ROLES, &fd) == 0)
+		status_write(fd, &boss->standing, state);
+}
+
+static void tell_standing(struct boss *boss)
+{
+	char why[STATUS_ERROR_MAX];
+	enum status_state state = judge_roles(boss, why);
+	if (boss->once || (state == boss->standing.state && strcmp(why, boss->standing.error) == 0))
+		return;
+	strcpy(boss->standing.error, why);
+	write_standing(boss, state);
 }
 
 /* --- sandbox ---------------------------------------------------------------------------------- */
@@ -850,6 +924,7 @@ static struct boss boss_of(struct config *config)
 			     .tokens_fd = -1,
 			     .tls_fd = -1,
 			     .report_fd = -1,
+			     .standing.state = STATUS_UP,
 			     .word_every_ms = -1 };
 	*config = (struct config){ 0 };
 	return boss;
@@ -872,6 +947,8 @@ static bool reload(struct boss *boss,
 	fresh.handed = boss->handed;
 	fresh.word_every_ms = boss->word_every_ms;
 	fresh.next_word_ms = boss->next_word_ms;
+	fresh.standing = boss->standing;
+	fresh.knock_at_ms = boss->knock_at_ms;
 	if (strcmp(fresh.config.gateway.state, boss->config.gateway.state) != 0) {
 		log_say(LOG_ERROR, "reload",
 			"the old configuration stays: `state` can only change with a restart");
@@ -943,15 +1020,25 @@ static void tell_alive(struct boss *boss)
 	boss->next_word_ms = now_ms + boss->word_every_ms;
 }
 
+/* Of two waits, -1 for ever, the shorter. */
+static int sooner(int a_ms, int b_ms)
+{
+	return a_ms < 0 || (b_ms >= 0 && b_ms < a_ms) ? b_ms : a_ms;
+}
+
 /* Milliseconds that the loop may sleep, -1: for ever. */
 static int next_turn(const struct boss *boss)
 {
-	int start_ms = next_start(boss);
-	if (boss->word_every_ms < 0)
-		return start_ms;
+	int wait_ms = next_start(boss);
 	int64_t left = boss->next_word_ms - monotonic_ms();
-	int word_ms = left < 0 ? 0 : (int)left;
-	return start_ms < 0 || word_ms < start_ms ? word_ms : start_ms;
+	if (boss->word_every_ms >= 0)
+		wait_ms = sooner(wait_ms, left < 0 ? 0 : (int)left);
+	/* nobody tells us that a role has lived for a while, or that another gateway has ended */
+	if (boss->standing.state != STATUS_UP)
+		wait_ms = sooner(wait_ms, LIVED_MS / 10);
+	if (sources_want_door(&boss->sources))
+		wait_ms = sooner(wait_ms, KNOCK_MS);
+	return wait_ms;
 }
 
 /* --- passwords -------------------------------------------------------------------------------- */
@@ -1128,6 +1215,7 @@ static void loop(struct boss *boss,
 {
 	for (;;) {
 		start_wanted(boss);
+		tell_standing(boss);
 		tell_alive(boss);
 		int signal = next_signal(boss, next_turn(boss));
 		if (signal == SIGTERM || signal == SIGINT)
@@ -1135,6 +1223,7 @@ static void loop(struct boss *boss,
 		if (signal == SIGHUP && again)
 			reload_aloud(boss, again, context);
 		reap(boss);
+		try_door(boss);
 		if (boss->once && !has_pullers(boss))
 			return;
 	}
@@ -1157,6 +1246,8 @@ static int start(struct boss *boss)
 	if (!boss->once)
 		sources_open_door(&boss->sources, boss->config.gateway.state);
 	want_children(boss);
+	if (!boss->once)
+		write_standing(boss, STATUS_UP);
 	start_wanted(boss);
 	if (!boss->once)
 		warn(&boss->config);

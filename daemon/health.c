@@ -37,25 +37,36 @@ static void tell_source(const struct health_source *source, void (*tell)(void *,
 	tell(context, sentence);
 }
 
-enum health health_judge(const struct health_source *sources, size_t sources_count,
-			 const struct health_share *shares, size_t shares_count,
+static enum health tell_roles(const struct health_source *roles, void (*tell)(void *, const char *),
+			      void *context)
+{
+	char sentence[HEALTH_SENTENCE_MAX];
+	if (roles->state == STATUS_UP)
+		return HEALTH_OK;
+	snprintf(sentence, sizeof sentence, "gateway: %s", roles->why);
+	tell(context, sentence);
+	return roles->state == STATUS_DOWN ? HEALTH_DOWN : HEALTH_DEGRADED;
+}
+
+enum health health_judge(const struct health_facts *facts,
 			 void (*tell)(void *context, const char *sentence), void *context)
 {
-	enum health health = HEALTH_OK;
+	enum health health = tell_roles(&facts->roles, tell, context);
 	size_t down = 0;
-	for (size_t i = 0; i < shares_count; i++) {
-		if (shares[i].up)
+	for (size_t i = 0; i < facts->shares_count; i++) {
+		if (facts->shares[i].up)
 			continue;
 		health = HEALTH_DOWN;
-		tell_share(&shares[i], tell, context);
+		tell_share(&facts->shares[i], tell, context);
 	}
-	for (size_t i = 0; i < sources_count; i++) {
-		if (sources[i].state == STATUS_UP)
+	for (size_t i = 0; i < facts->sources_count; i++) {
+		const struct health_source *source = &facts->sources[i];
+		if (source->state == STATUS_UP)
 			continue;
 		if (health == HEALTH_OK)
 			health = HEALTH_DEGRADED;
-		down += sources[i].state == STATUS_DOWN;
-		tell_source(&sources[i], tell, context);
+		down += source->state == STATUS_DOWN;
+		tell_source(source, tell, context);
 	}
-	return sources_count > 0 && down == sources_count ? HEALTH_DOWN : health;
+	return down > 0 && down == facts->sources_count ? HEALTH_DOWN : health;
 }

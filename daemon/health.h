@@ -1,7 +1,9 @@
-/* health.h: where sources and shares stand -> is it well, and if not, why. Ground of daemon: pure.
+/* health.h: where roles, sources and shares stand -> is it well, and if not, why. Ground of daemon:
+ * pure.
  *
  * ok: every source and every share is up. degraded: some source is not, mail still comes by others,
- * or waits. down: nothing can be delivered to some share, or every source is down. */
+ * or waits; or something else of the gateway does not get going. down: nothing can be delivered, or
+ * not to some share, or every source is down. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,9 +25,17 @@ struct health_share {
 
 #define HEALTH_SENTENCE_MAX 600
 
-/* Tells a sentence for each that is not well, shares first: what is wrong, and what to do. */
-enum health health_judge(const struct health_source *sources, size_t sources_count,
-			 const struct health_share *shares, size_t shares_count,
+struct health_facts {
+	struct health_source roles; /* of the gateway itself; its name is not told */
+	const struct health_source *sources;
+	size_t sources_count;
+	const struct health_share *shares;
+	size_t shares_count;
+};
+
+/* Tells a sentence for each that is not well, roles and shares first: what is wrong, and what to
+ * do. */
+enum health health_judge(const struct health_facts *facts,
 			 void (*tell)(void *context, const char *sentence), void *context);
 
 /* "ok", "degraded", "down". */

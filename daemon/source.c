@@ -296,29 +296,54 @@ static int bind_door(const char *state, int *fd_out)
 	return 0;
 }
 
+static struct source *find_door(const struct sources *sources)
+{
+	for (size_t i = 0; i < sources->count; i++) {
+		if (sources->list[i].kind == SOURCE_DOOR)
+			return &sources->list[i];
+	}
+	return NULL;
+}
+
+static void set_door(struct source *door, int fd)
+{
+	door->sockets[door->sockets_count++] = (struct listening){ .fd = fd, .told = true };
+}
+
 void sources_open_door(struct sources *sources, const char *state)
 {
 	int fd = -1;
-	int error = bind_door(state, &fd);
+	struct source *door = add_source(sources, "*", SOURCE_DOOR);
+	int error = door ? bind_door(state, &fd) : -ENOMEM;
 	/* a gateway that was killed a moment ago has processes that are about to die of it */
 	for (int i = 0; i < DYING_TRIES && error == -EADDRINUSE; i++) {
 		nap_ms(DYING_MS / DYING_TRIES);
 		error = bind_door(state, &fd);
 	}
-	if (error) {
+	if (!error)
+		set_door(door, fd);
+	else
 		log_say(LOG_WARNING, "door",
 			"%s/gateway.sock: %s: `drop` and `smtp-session` will work on their own",
 			state,
 			error == -EADDRINUSE ? "another gateway runs on this state"
 					     : strerror(-error));
-		return;
-	}
-	struct source *source = add_source(sources, "*", SOURCE_DOOR);
-	if (!source) {
-		close(fd);
-		return;
-	}
-	source->sockets[source->sockets_count++] = (struct listening){ .fd = fd, .told = true };
+}
+
+bool sources_want_door(const struct sources *sources)
+{
+	const struct source *door = find_door(sources);
+	return door && door->sockets_count == 0;
+}
+
+bool sources_try_door(struct sources *sources, const char *state)
+{
+	int fd = -1;
+	if (bind_door(state, &fd) != 0)
+		return false;
+	set_door(find_door(sources), fd);
+	log_say(LOG_INFO, "door", "%s/gateway.sock: it is ours now", state);
+	return true;
 }
 
 /* --- the whole set ---------------------------------------------------------------------------- */
@@ -360,25 +385,16 @@ void sources_close(struct sources *sources)
 /* The door stays the same: its socket has the same name. */
 void sources_inherit_door(struct sources *sources, const struct sources *old)
 {
-	for (size_t i = 0; i < old->count; i++) {
-		if (old->list[i].kind != SOURCE_DOOR)
-			continue;
-		struct source *taken = add_source(sources, "*", SOURCE_DOOR);
-		if (taken)
-			taken->sockets[taken->sockets_count++] = (struct listening){
-				.fd = fcntl(old->list[i].sockets[0].fd, F_DUPFD_CLOEXEC, 0),
-				.told = true,
-			};
-	}
+	const struct source *from = find_door(old);
+	struct source *door = from ? add_source(sources, "*", SOURCE_DOOR) : NULL;
+	if (door && from->sockets_count > 0)
+		set_door(door, fcntl(from->sockets[0].fd, F_DUPFD_CLOEXEC, 0));
 }
 
 bool sources_have_door(const struct sources *sources)
 {
-	for (size_t i = 0; i < sources->count; i++) {
-		if (sources->list[i].kind == SOURCE_DOOR)
-			return true;
-	}
-	return false;
+	const struct source *door = find_door(sources);
+	return door && door->sockets_count > 0;
 }
 
 void sources_keep_asks(struct sources *fresh, struct sources *old)

@@ -59,6 +59,10 @@ void sources_open_door(struct sources *sources, const char *state);
 void sources_inherit_door(struct sources *sources, const struct sources *old);
 bool sources_have_door(const struct sources *sources);
 
+/* Is it another gateway's that runs on this state? Then: has that one ended, and is it ours now? */
+bool sources_want_door(const struct sources *sources);
+bool sources_try_door(struct sources *sources, const char *state);
+
 /* An old listener goes on asking for its sessions: the couriers of the new configuration read its
  * questions too. */
 void sources_keep_asks(struct sources *fresh, struct sources *old);

@@ -10,9 +10,10 @@
  *       done/<2 hex>/           marks: <key>.<job>
  *       tries/                  <key>: how often a message spoiled its courier
  *       kept/<source>           what became of messages that stay at their source (daemon/kept.h)
- *       sources/<source>        the state of a source, for `status` (daemon/status.h)
- *       folders/                locks of destination folders and shares, and what we
- *                               remember of them
+ *       sources/<source>        the state of a source, and of the roles, for `status`
+ *                               (daemon/status.h)
+ *       folders/                locks of destination folders and shares, also of who looks at
+ *                               one (daemon/turn.h), and what we remember of them
  *       clock                   seconds that couriers have run, for the age of doubts
  *     shares/                   the identity of every share we know
  *     quarantine/               what must not vanish: daemon/aside.h

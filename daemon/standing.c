@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include "daemon/fdio.h"
 #include "policy/sender.h"
 
 const char *standing_time(int64_t ms, char text[STANDING_TIME_MAX])
@@ -101,13 +102,20 @@ const char *standing_word(enum status_state state)
 	return words[state];
 }
 
-struct status standing_status(int fd, bool listener)
+struct status standing_status(int fd, const char *kind)
 {
 	struct status status;
+	bool pulls = strcmp(kind, "imap") == 0 || strcmp(kind, "maildir") == 0;
 	if (!status_read_at(fd, &status))
-		status = (struct status){ .state = listener ? STATUS_UP : STATUS_DOWN };
-	if (status.state == STATUS_UP)
-		status.until_ms = 0;
+		status = (struct status){ .state = pulls ? STATUS_DOWN : STATUS_UP };
+	if (status.state != STATUS_UP)
+		return status;
+	if (strcmp(kind, "maildir") == 0 && status.until_ms > 0 && status.until_ms < wall_ms()) {
+		status.state = STATUS_DOWN;
+		snprintf(status.error, sizeof status.error,
+			 "its folder gives no answer: does its server hang?");
+	}
+	status.until_ms = 0;
 	return status;
 }
 

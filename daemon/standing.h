@@ -36,9 +36,10 @@ struct json *standing_failure(const struct dialogue *dialogue, const char *text)
 /* All of them, as an array. */
 struct json *standing_failures(int fd);
 
-/* What the file of a source (-1: none) says. A listener that never wrote is up, as the gateway is;
- * who pulls has not reached anybody yet. */
-struct status standing_status(int fd, bool listener);
+/* What the file of a source (-1: none) says, of `kind` "smtp", "imap" or "maildir", or of the
+ * roles, STATUS_ROLES. A listener or role that never wrote is up, as the gateway is; who pulls has
+ * not reached anybody yet. A look at a Maildir that takes too long hangs. */
+struct status standing_status(int fd, const char *kind);
 
 /* The objects of `status --json`; the caller's. `failed`: of a listener, taken over; NULL: none. */
 struct json *standing_source(const char *name, const char *kind, const struct status *status,

@@ -9,6 +9,10 @@
 
 enum status_state { STATUS_DOWN, STATUS_UP, STATUS_WAITING };
 
+#define STATUS_ROLES                                                                           \
+	"[gateway]" /* no source is called so: the roles, as the boss finds them. STATUS_DOWN: \
+		       there is no courier; STATUS_WAITING: another one ends again and again */
+
 #define STATUS_VERSION   1
 #define STATUS_ERROR_MAX 300
 
@@ -19,7 +23,8 @@ struct status {
 				never */
 	int64_t contact_ms;  /* the last word of the server, or look at the folder */
 	int64_t delivery_ms; /* the last message that was delivered */
-	int64_t until_ms;    /* with STATUS_WAITING: the next try */
+	int64_t until_ms;    /* with STATUS_WAITING: the next try; of a Maildir that is up: its
+				watcher gives another word by then; 0: perhaps not */
 	uint32_t waiting;    /* messages that are there and not delivered yet */
 	uint32_t deaths;     /* of who pulls, in a row, over the message in hand */
 	uint64_t in_hand[2]; /* its place (daemon/ask.h); 0: none */

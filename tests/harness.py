@@ -482,10 +482,10 @@ class Place:
         self.later(unmount, at)
         return at
 
-    def bindfs(self, below, at):
+    def bindfs(self, below, at, *options):
         """A share in user space that a test can stop or kill: its process. It is gone at the end, whatever became of it."""
         os.makedirs(at, exist_ok=True)
-        server = subprocess.Popen(["bindfs", "-f", below, at], stderr=subprocess.DEVNULL)
+        server = subprocess.Popen(["bindfs", "-f", *options, below, at], stderr=subprocess.DEVNULL)
 
         def end():
             server.kill()

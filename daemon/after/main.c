@@ -2,8 +2,8 @@
  * choose.
  *
  * Descriptors: ROLE_FD_FIRST where it is told what to count (daemon/tally.h), what was counted so
- * far, the token (without octets: none), the folder of the quarantine, the listening sockets, then
- * the state of each source (daemon/status.h), to be read. */
+ * far, the token (without octets: none), the folder of the quarantine, the listening sockets, then,
+ * to be read (daemon/status.h), the state of the roles and of each source. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <signal.h>
@@ -58,10 +58,12 @@ static bool prepare(const struct config *config, struct window *window)
 {
 	static int states[SOURCES_MAX];
 	static const int signals[] = { SIGTERM, SIGHUP };
+	int roles_fd = FD_LISTENING + (int)window->listening_count;
 	for (size_t i = 0; i < SOURCES_MAX; i++)
-		states[i] = FD_LISTENING + (int)(window->listening_count + i);
+		states[i] = roles_fd + 1 + (int)i;
 	window->view.config = config;
 	window->view.version = LETTERCHUTE_VERSION;
+	window->view.roles_fd = roles_fd;
 	window->view.states = states;
 	window->view.quarantine = fdopendir(FD_QUARANTINE);
 	window->view.counters = counters_map(FD_COUNTS);

@@ -56,8 +56,7 @@ static void add_source(struct all *all, const struct view *view, const char *nam
 	if (at == SOURCES_MAX)
 		return;
 	int fd = view->states[at];
-	all->sources[at] = (struct one_source){ name, kind, fd,
-						standing_status(fd, strcmp(kind, "smtp") == 0) };
+	all->sources[at] = (struct one_source){ name, kind, fd, standing_status(fd, kind) };
 	all->sources_count++;
 }
 
@@ -123,8 +122,15 @@ static enum health judge(const struct view *view, const struct all *all, struct 
 						   all->shares[i].why };
 	shares[all->shares_count] =
 		(struct health_share){ TALLY_STATE, all->state.look == TALLY_UP, all->state.why };
-	return health_judge(sources, all->sources_count, shares, all->shares_count + 1,
-			    put_sentence, why);
+	struct status roles = standing_status(view->roles_fd, STATUS_ROLES);
+	const struct health_facts facts = {
+		.roles = { "", (enum status_state)roles.state, roles.error },
+		.sources = sources,
+		.sources_count = all->sources_count,
+		.shares = shares,
+		.shares_count = all->shares_count + 1,
+	};
+	return health_judge(&facts, put_sentence, why);
 }
 
 static void put_sources(struct json *list, const struct all *all, bool failures)

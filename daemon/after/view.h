@@ -10,6 +10,7 @@
 struct view {
 	const struct config *config;
 	const char *version;
+	int roles_fd;      /* the file of the roles */
 	const int *states; /* files of the sources in the order of the configuration: listeners,
 			      accounts, Maildirs */
 	DIR *quarantine;   /* NULL: it can't be read */

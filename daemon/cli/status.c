@@ -71,15 +71,29 @@ static void print_source(const char *name, const char *kind, const struct status
 
 /* What a source has written is from before if no gateway runs. A listener is up when the gateway
  * is. */
-static struct status status_of(const struct report *report, int fd, bool listener)
+static struct status status_of(const struct report *report, int fd, const char *kind)
 {
-	struct status status = standing_status(fd, listener);
+	struct status status = standing_status(fd, kind);
 	if (!report->runs) {
 		status.state = STATUS_DOWN;
 		status.until_ms = 0;
 		snprintf(status.error, sizeof status.error, "no gateway runs");
 	}
 	return status;
+}
+
+static struct status roles_status(const struct report *report)
+{
+	auto_close int fd = status_open_to_read(report->sources_fd, STATUS_ROLES);
+	return standing_status(fd, STATUS_ROLES);
+}
+
+/* Nothing while they are well. */
+static void print_roles(const struct report *report)
+{
+	struct status roles = roles_status(report);
+	if (report->runs && roles.state != STATUS_UP)
+		printf("gateway: %s\n", roles.error);
 }
 
 static void print_failures(int fd)
@@ -94,7 +108,7 @@ static void tell_source(const struct report *report, const char *name, const cha
 {
 	bool listener = strcmp(kind, "smtp") == 0;
 	auto_close int fd = status_open_to_read(report->sources_fd, name);
-	struct status status = status_of(report, fd, listener);
+	struct status status = status_of(report, fd, kind);
 	if (report->options->json) {
 		telling_json(standing_source(name, kind, &status,
 					     listener ? standing_failures(fd) : NULL));
@@ -244,7 +258,7 @@ static void add_source(const struct report *report, void *context, const char *n
 	auto_close int fd = status_open_to_read(report->sources_fd, name);
 	if (at == SOURCES_MAX)
 		return;
-	healths->states[at] = status_of(report, fd, strcmp(kind, "smtp") == 0);
+	healths->states[at] = status_of(report, fd, kind);
 	healths->sources[at] =
 		(struct health_source){ name, (enum status_state)healths->states[at].state,
 					healths->states[at].error };
@@ -292,8 +306,15 @@ static int tell_health(const struct report *report, int64_t limit_ms)
 					       looks[i].look == TALLY_UP ||
 						       is_closed_to_us(report, &looks[i]),
 					       looks[i].why };
-	enum health health = health_judge(healths.sources, healths.count, shares, count,
-					  add_sentence, &sentences);
+	struct status roles = roles_status(report);
+	const struct health_facts facts = {
+		.roles = { "", (enum status_state)roles.state, roles.error },
+		.sources = healths.sources,
+		.sources_count = healths.count,
+		.shares = shares,
+		.shares_count = count,
+	};
+	enum health health = health_judge(&facts, add_sentence, &sentences);
 	fclose(sentences.out);
 	printf("%s%s\n", health_word(health), text);
 	return health == HEALTH_DOWN ? EXIT_UNREACHABLE : EXIT_OK;
@@ -309,6 +330,8 @@ static int tell(const struct report *report, int64_t limit_ms)
 	}
 	if (report->options->health)
 		return tell_health(report, limit_ms);
+	if (!report->options->json)
+		print_roles(report);
 	each_source(report, NULL, tell_each);
 	tell_shares(report);
 	tell_aside(report);

@@ -20,6 +20,7 @@
 #include "daemon/log.h"
 #include "daemon/spool.h"
 #include "daemon/tally.h"
+#include "daemon/turn.h"
 
 #define BETWEEN_MS  2000
 #define DENIED_MS   10000      /* so often at most we end for a share that we may not enter */
@@ -88,14 +89,21 @@ struct look {
 	const char *name, *path;
 	int fd;
 	bool again;
+	int turn_fd; /* daemon/turn.h */
 };
 
-static struct tally_share begin_look(const struct look *look)
+/* Of one share; nothing is known of it yet. */
+static struct tally_share telling_of(const struct look *look)
 {
 	struct tally_share told = { .kind = TALLY_SHARE, .look = TALLY_LOOKING, .free_bytes = -1 };
 	snprintf(told.name, sizeof told.name, "%s", look->name);
-	tally_send(look->fd, &told, sizeof told);
 	return told;
+}
+
+static void begin_look(const struct look *look)
+{
+	const struct tally_share told = telling_of(look);
+	tally_send(look->fd, &told, sizeof told);
 }
 
 /* What a share is not: ours, and never without room. */
@@ -136,7 +144,7 @@ static int look_at_share(const struct look *look, struct tally_share *told)
 /* 0, or -errno of the way there. */
 static int look_at(const struct look *look)
 {
-	struct tally_share told = begin_look(look);
+	struct tally_share told = telling_of(look);
 	int error = look->rules ? look_at_share(look, &told) : look_at_state(look, &told);
 	tally_send(look->fd, &told, sizeof told);
 	return error;
@@ -180,7 +188,10 @@ static int look_over_and_over(const struct look *look)
 	stat(look->path, &site);
 	for (;;) {
 		int error = look_at(look);
+		turn_give(look->turn_fd);
 		nap_ms(BETWEEN_MS);
+		begin_look(look);
+		turn_take(look->turn_fd);
 		if (has_moved(look->path, &site))
 			return END_MOVED;
 		if (error == -EACCES && monotonic_ms() - started_ms > DENIED_MS)
@@ -188,15 +199,18 @@ static int look_over_and_over(const struct look *look)
 	}
 }
 
-static int run_child(const struct look *look, pid_t parent)
+static int run_child(struct look *look, pid_t parent)
 {
 	/* who is stuck outlives us all, and must not keep the log, or a terminal */
 	dup2(STDOUT_FILENO, STDERR_FILENO);
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	if (getppid() != parent)
 		return 0;
-	/* already the way there may hang, and the jail walks it */
 	begin_look(look);
+	if (look->rules)
+		look->turn_fd = turn_open(look->courier->config.gateway.state, look->path);
+	turn_take(look->turn_fd);
+	/* already the way there may hang, and the jail walks it */
 	if (!jails_enter_folder(&look->courier->config, look->path))
 		return 70;
 	return look->again ? look_over_and_over(look) : look_at(look) != 0;
@@ -235,7 +249,8 @@ static bool begin(const struct courier *courier, int fd, bool again)
 						 share ? share->name : TALLY_STATE,
 						 share ? share->path : state,
 						 fd,
-						 again };
+						 again,
+						 -1 };
 		if (!send_out(&lookers[i]))
 			return false;
 		lookers_count++;

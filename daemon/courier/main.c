@@ -431,6 +431,16 @@ static int check(struct courier *courier, int mounts_fd, bool forget)
 	return 0;
 }
 
+static int look(struct courier *courier, bool once)
+{
+	look_prepare();
+	/* who is stuck outlives us all, and is nobody's who asks */
+	close(FD_PROGRAM);
+	close(FD_PROVER);
+	spool_open(courier->config.gateway.state, SPOOL_SHARES, &courier->spool.shares_fd);
+	return once ? look_once(courier, FD_TALLY) : look_on(courier, FD_TALLY);
+}
+
 int main(int argc, char **argv)
 {
 	static struct courier courier = {
@@ -441,8 +451,7 @@ int main(int argc, char **argv)
 	};
 	if (argc < 2)
 		return 64;
-	bool once = strcmp(argv[1], "look") == 0, looks = once || strcmp(argv[1], "lookout") == 0;
-	bool dry = looks || strcmp(argv[1], "explain") == 0;
+	bool once = strcmp(argv[1], "look") == 0, dry = strcmp(argv[1], "explain") == 0;
 	int status = role_begin("letterchute-courier", &courier.config);
 	if (status)
 		return status;
@@ -459,14 +468,12 @@ int main(int argc, char **argv)
 	courier.tally_fd = FD_TALLY;
 	wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	catch_signals();
-	if (looks)
-		look_prepare();
+	if (once || strcmp(argv[1], "lookout") == 0)
+		return look(&courier, once);
 	if (dry)
 		spool_open(courier.config.gateway.state, SPOOL_SHARES, &courier.spool.shares_fd);
 	else if (!open_spool(&courier))
 		return 70;
-	if (looks)
-		return once ? look_once(&courier, FD_TALLY) : look_on(&courier, FD_TALLY);
 	bool serves = strcmp(argv[1], "run") == 0 || strcmp(argv[1], "alone") == 0;
 	auto_close int mounts_fd = serves || dry ? -1 : mount_open_list();
 	if (!jails_enter(&courier.config))

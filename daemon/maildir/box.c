@@ -4,11 +4,13 @@
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
@@ -86,9 +88,24 @@ static int open_target(const struct box *box, const struct config_fate *fate, co
 	return 0;
 }
 
+/* A disk of ours answers, or fails. */
+static bool is_served(int fd)
+{
+	static const uint32_t kinds[] = { NFS_SUPER_MAGIC,  SMB_SUPER_MAGIC,  CIFS_SUPER_MAGIC,
+					  SMB2_SUPER_MAGIC, CEPH_SUPER_MAGIC, AFS_SUPER_MAGIC,
+					  FUSE_SUPER_MAGIC, V9FS_MAGIC };
+	struct statfs found;
+	for (size_t i = 0; fstatfs(fd, &found) == 0 && i < sizeof kinds / sizeof kinds[0]; i++) {
+		if ((uint32_t)found.f_type == kinds[i])
+			return true;
+	}
+	return false;
+}
+
 int box_open(struct box *box, int fd)
 {
 	box->from.fd = fd;
+	box->may_hang = is_served(fd);
 	int error = maildir_open(&box->from, MAILDIR_NEW);
 	if (error)
 		return error;

@@ -40,6 +40,7 @@ struct box {
 	size_t mails_count;
 	struct box_postponed *postponed; /* owned */
 	size_t postponed_count;
+	bool may_hang;     /* it lies on a file system that somebody else serves */
 	int64_t opened_ms; /* monotonic, as the next */
 	int64_t told_ms;   /* when it was said that messages can't be removed; 0: never */
 };

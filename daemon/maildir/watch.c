@@ -21,11 +21,13 @@
 
 #define SCAN_MAX   2048  /* messages of one look; the next finds the others */
 #define ACT_AT     16    /* so many decided messages are acted on at once */
-#define ANSWER_MS  20000 /* for couriers, between looks at ourselves */
+#define ANSWER_MS  3000  /* for couriers, between looks at ourselves */
 #define WRITING_MS 10000 /* a file that is still written, and was so lately, is waited for */
 #define AGAIN_MS   1000  /* between looks at it */
 #define FOLLOW_MS  10000 /* who comes after us is there by then */
 #define AWAY_MS    5000  /* at most, between looks for a Maildir that is not there */
+#define WORD_MS    8000  /* between words of ours, at most, where a folder may hang */
+#define PEEK_MS    3000  /* between looks whether it hangs */
 
 enum exit { EXIT_DONE = 0, EXIT_UNREACHED = 69, EXIT_WAITS = 75 };
 
@@ -57,9 +59,21 @@ static void set_error(struct watcher *watcher, const char *why)
 	snprintf(watcher->status.error, sizeof watcher->status.error, "%.299s", why);
 }
 
+/* By then there will be another word: who hangs in a folder gives none. A disk of ours is left in
+ * peace. */
+static void promise(struct watcher *watcher)
+{
+	if (watcher->status.state != STATUS_UP || !watcher->box->may_hang)
+		return;
+	watcher->status.until_ms = wall_ms() + WORD_MS;
+	status_write(watcher->fds.status, &watcher->status, STATUS_UP);
+}
+
 static void touch(struct watcher *watcher)
 {
 	watcher->status.contact_ms = wall_ms();
+	if (!watcher->patience.until_ms)
+		watcher->status.until_ms = 0;
 	watcher->status.error[0] = '\0';
 	status_write(watcher->fds.status, &watcher->status,
 		     watcher->patience.until_ms ? STATUS_WAITING : STATUS_UP);
@@ -138,13 +152,34 @@ static int64_t rest_until(const struct watcher *watcher)
 				   box_next_ms(watcher->box));
 }
 
-static void rest(const struct watcher *watcher)
+static bool is_left_alone(const struct watcher *watcher, int64_t within_ms)
 {
 	struct pollfd waits[] = { { .fd = watcher->fds.wake, .events = POLLIN },
 				  { .fd = watcher->fds.events, .events = POLLIN } };
-	int64_t left_ms = rest_until(watcher) - monotonic_ms();
+	return poll(waits, 2, within_ms < 1 << 30 ? (int)within_ms : 1 << 30) == 0;
+}
+
+/* Its server must answer; what it says is for the next look. */
+static void peek(const struct watcher *watcher)
+{
+	struct statx found;
+	if (statx(watcher->box->from.fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_MTIME,
+		  &found) < 0)
+		errno = 0;
+}
+
+static void rest(struct watcher *watcher)
+{
+	int64_t until_ms = rest_until(watcher), left_ms = until_ms - monotonic_ms();
+	while (left_ms > PEEK_MS && watcher->box->may_hang) {
+		promise(watcher);
+		if (!is_left_alone(watcher, PEEK_MS))
+			return;
+		peek(watcher);
+		left_ms = until_ms - monotonic_ms();
+	}
 	if (left_ms > 0)
-		poll(waits, 2, left_ms < 1 << 30 ? (int)left_ms : 1 << 30);
+		is_left_alone(watcher, left_ms);
 }
 
 /* --- what couriers answer --------------------------------------------------------------------- */
@@ -193,6 +228,7 @@ static void take_ready(struct watcher *watcher)
 static void await_one(struct watcher *watcher)
 {
 	struct errand_end end;
+	promise(watcher);
 	if (errands_take(&watcher->errands, monotonic_ms() + ANSWER_MS, watcher->fds.wake, &end))
 		take_end(watcher, &end);
 }
@@ -390,6 +426,7 @@ static void fail(struct watcher *watcher, int error)
 static bool pass(struct watcher *watcher)
 {
 	drop_events(watcher);
+	promise(watcher);
 	int error = scan(watcher);
 	if (error) {
 		fail(watcher, error);
@@ -398,6 +435,7 @@ static bool pass(struct watcher *watcher)
 	watcher->status.waiting = (uint32_t)watcher->total;
 	touch(watcher);
 	for (size_t i = 0; i < watcher->count; i++) {
+		promise(watcher);
 		make_room(watcher, &watcher->list[i]);
 		if (must_rest(watcher))
 			break;
@@ -418,6 +456,7 @@ static void drain(struct watcher *watcher)
 	watcher->failed = false;
 	while (more && !must_rest(watcher))
 		more = pass(watcher);
+	promise(watcher);
 	/* also those that could not be got rid of before */
 	if (!watcher->stopping)
 		box_act(watcher->box, &watcher->errands);

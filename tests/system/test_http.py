@@ -10,8 +10,8 @@ import socket
 import subprocess
 import time
 
-from harness import (EXE, PATIENCE, Device, children, equal, mail, needs_root, part, pdf, processes, require, rows, scan, send,
-                     wait_for)
+from harness import (EXE, PATIENCE, Device, children, command_line, equal, mail, needs_root, part, pdf, processes, require,
+                     rows, scan, send, wait_for)
 
 HTTP = "[http]\nlisten = 127.0.0.1:0\n"
 SOON = 10  # seconds after which what went away, or came back, is known
@@ -349,6 +349,35 @@ def test_looker_is_stuck(place):
         server.send_signal(signal.SIGCONT)
 
 
+def lookers(place):
+    """Whom `status` has sent to look at this place's shares: they have its files open."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            if " look " in command_line(pid) and any(
+                    os.readlink(f"/proc/{pid}/fd/{fd}").startswith(place.folder) for fd in os.listdir(f"/proc/{pid}/fd")):
+                found.append(pid)
+    return found
+
+
+@needs_root
+@rows([("nobody else looks", "", ""), ("as root, of another user's gateway", "user = daemon", ""), ("the lookout is stuck", "", HTTP)])
+def test_asked_again_and_again(place, user, http):
+    """`status --health` for a share that hangs and can't be let go of: one process is stuck, whoever asks, and how often."""
+    inner = place.bindfs(place.make("below", 0o777), os.path.join(place.folder, "inner"))
+    place.bindfs(os.path.join(place.folder, "inner"), os.path.join(place.folder, "slow"), "--multithreaded")
+    place.open_to_all()
+    text = f"[share slow]\npath = {place.folder}/slow\nfree_floor = 0\n[route slow]\nto = slow@*\nshare = slow\n"
+    with place.gateway(gateway=user, text=text + http) as gateway:
+        wait_for(lambda: said(place, gateway)[0] == "ok\n", 10, lambda: said(place, gateway))
+        inner.send_signal(signal.SIGSTOP)
+        for _ in range(3):
+            equal(place.run("status", "-c", f"{place.folder}/gateway.conf", "--health").returncode, 69)
+        stuck = lookers(place)
+        inner.send_signal(signal.SIGCONT)
+    require(len(stuck) <= 1, stuck)
+
+
 @needs_root
 def test_share_hangs(place):
     """It hides no other; and who asks is answered in time."""
@@ -415,6 +444,39 @@ def test_listener(place):
             time.sleep(0.1)
         require(found[0] == 200 and "source second is down: its process died" in found[1]["why"][0], found)
         becomes(place, gateway, "ok", seconds=15)
+
+
+def couriers(gateway):
+    return [pid for pid, name in gateway.children() if name.startswith("letterchute-cou") and "lookout" not in command_line(pid)]
+
+
+def test_couriers(place):
+    """They die again and again: mail waits, and that is told until they live."""
+    with running(place) as gateway:
+        limit = time.monotonic() + SOON * PATIENCE
+        while (found := health(gateway))[1]["status"] != "down":
+            require(time.monotonic() < limit, found)
+            for pid in couriers(gateway):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.1)
+        require(found[0] == 503 and found[1]["why"][0].startswith('gateway: its process "courier" ends'), found)
+        equal(said(place, gateway)[1], 69)
+        done = place.run("status", "-c", f"{place.folder}/gateway.conf")
+        require(done.stdout.startswith(b'gateway: its process "courier" ends'), done)
+        becomes(place, gateway, "ok", seconds=25)
+        require(send(gateway.port, scan()).startswith("250"))
+
+
+@needs_root
+def test_maildir_hangs(place):
+    path = os.path.join(place.folder, "mails")
+    server = place.bindfs(os.path.dirname(maildir(place, "below/box")), path)
+    with running(place, f"[maildir box]\npath = {path}/box\n") as gateway:
+        server.send_signal(signal.SIGSTOP)
+        becomes(place, gateway, "degraded", "source box is down: its folder gives no answer: does its server hang?")
+        server.send_signal(signal.SIGCONT)
+        becomes(place, gateway, "ok")
 
 
 def test_no_gateway(place):

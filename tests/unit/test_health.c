@@ -21,43 +21,58 @@ static const struct {
 	const char *shares;
 	enum health wanted;
 	const char *said; /* sentences, a line feed behind each */
+	enum status_state roles;
 } rows[] = {
-	{ "all is well", { UP, UP }, 2, "uu", HEALTH_OK, "" },
-	{ "nothing is configured", { UP }, 0, "", HEALTH_OK, "" },
+	{ "all is well", { UP, UP }, 2, "uu", HEALTH_OK, "", UP },
+	{ "nothing is configured", { UP }, 0, "", HEALTH_OK, "", UP },
 	{ "one of two sources is down",
 	  { UP, DOWN },
 	  2,
 	  "u",
 	  HEALTH_DEGRADED,
-	  "source b is down: why b; `letterchute check` says what to do\n" },
+	  "source b is down: why b; `letterchute check` says what to do\n",
+	  UP },
 	{ "one waits",
 	  { WAIT },
 	  1,
 	  "u",
 	  HEALTH_DEGRADED,
-	  "source a waits: why a; `letterchute check` says what to do\n" },
+	  "source a waits: why a; `letterchute check` says what to do\n",
+	  UP },
 	{ "all wait, and one is down",
 	  { WAIT, DOWN },
 	  2,
 	  "u",
 	  HEALTH_DEGRADED,
 	  "source a waits: why a; `letterchute check` says what to do\n"
-	  "source b is down: why b; `letterchute check` says what to do\n" },
+	  "source b is down: why b; `letterchute check` says what to do\n",
+	  UP },
 	{ "every source is down",
 	  { DOWN, DOWN },
 	  2,
 	  "u",
 	  HEALTH_DOWN,
 	  "source a is down: why a; `letterchute check` says what to do\n"
-	  "source b is down: why b; `letterchute check` says what to do\n" },
-	{ "one of two shares is away", { UP }, 1, "ua", HEALTH_DOWN, "share 1: away\n" },
-	{ "the share without a name is away", { UP }, 1, "a", HEALTH_DOWN, "share: away\n" },
+	  "source b is down: why b; `letterchute check` says what to do\n",
+	  UP },
+	{ "one of two shares is away", { UP }, 1, "ua", HEALTH_DOWN, "share 1: away\n", UP },
+	{ "the share without a name is away", { UP }, 1, "a", HEALTH_DOWN, "share: away\n", UP },
 	{ "a share first, then a source",
 	  { UP, DOWN },
 	  2,
 	  "a",
 	  HEALTH_DOWN,
-	  "share: away\nsource b is down: why b; `letterchute check` says what to do\n" },
+	  "share: away\nsource b is down: why b; `letterchute check` says what to do\n",
+	  UP },
+	{ "there is no courier", { UP }, 1, "u", HEALTH_DOWN, "gateway: why\n", DOWN },
+	{ "a role ends again and again", { UP }, 1, "u", HEALTH_DEGRADED, "gateway: why\n", WAIT },
+	{ "it is told first",
+	  { DOWN, UP },
+	  2,
+	  "u",
+	  HEALTH_DOWN,
+	  "gateway: why\nsource a is down: why a; `letterchute check` says what to do\n",
+	  DOWN },
 };
 
 static char said[4096];
@@ -84,8 +99,10 @@ static void test_rule(void **state)
 			shares[s] = (struct health_share){ shares_names[s],
 							   rows[i].shares[s] == 'u', "away" };
 		said[0] = '\0';
-		enum health found =
-			health_judge(sources, rows[i].sources_count, shares, count, hear, said);
+		const struct health_facts facts = {
+			{ "", rows[i].roles, "why" }, sources, rows[i].sources_count, shares, count
+		};
+		enum health found = health_judge(&facts, hear, said);
 		if (found != rows[i].wanted || strcmp(said, rows[i].said) != 0)
 			fail_msg("%s: %s\n%s", rows[i].name, health_word(found), said);
 	}
@@ -96,14 +113,15 @@ static void test_sentences(void **state)
 {
 	static char endless[2 * HEALTH_SENTENCE_MAX];
 	const struct health_source silent = { "a", STATUS_DOWN, "" },
-				   wordy = { "b", STATUS_DOWN, endless };
+				   wordy = { "b", STATUS_DOWN, endless },
+				   well = { "", STATUS_UP, "" };
 	(void)state;
 	said[0] = '\0';
-	health_judge(&silent, 1, NULL, 0, hear, said);
+	health_judge(&(struct health_facts){ well, &silent, 1, NULL, 0 }, hear, said);
 	assert_string_equal(said, "source a is down; `letterchute check` says what to do\n");
 	memset(endless, 'x', sizeof endless - 1);
 	said[0] = '\0';
-	health_judge(&wordy, 1, NULL, 0, hear, said);
+	health_judge(&(struct health_facts){ well, &wordy, 1, NULL, 0 }, hear, said);
 	assert_int_equal(strlen(said), HEALTH_SENTENCE_MAX);
 }
 
