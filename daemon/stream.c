@@ -12,12 +12,11 @@
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
 
-/* A peer that is gone is noticed after 20 + 3 * 10 seconds of silence, or when what we sent is not
- * acknowledged for half a minute. */
-#define ALIVE_IDLE_S   20
-#define ALIVE_EACH_S   10
-#define ALIVE_TIMES    3
-#define UNANSWERED_MS  30000
+/* A peer that is gone is noticed after eight seconds: health is to know within ten. */
+#define ALIVE_IDLE_S   4
+#define ALIVE_EACH_S   2
+#define ALIVE_TIMES    2
+#define UNANSWERED_MS  8000
 #define SILENT_MS      60000 /* in the middle of a command, however long that may take */
 #define ADDRESS_MS     10000 /* for one address of several */
 #define ADDRESSES_MOST 8
