@@ -124,7 +124,8 @@ def test_warned_once(place):
         for turn in range(3):
             require(send(gateway.port, scan(100 + turn)).startswith("250"))
     equal([said(gateway, text) for _, text in found], [1, 1])
-    require("-> " not in place.run("check", "-c", config).stdout.decode().split("warn")[0])
+    lines = place.run("check", "-c", config).stdout.decode().splitlines()
+    equal([line[:5] for line, after in zip(lines, lines[1:]) if after.startswith("     -> ")], ["warn "] * 2, lines)
 
 
 # --- what is wrong, and what to change ---

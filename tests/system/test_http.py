@@ -549,6 +549,7 @@ def test_stopped(place):
         os.kill(pid, signal.SIGCONT)
         require(took < 30 * PATIENCE, f"it took {took:.1f} s")
         wait_for(lambda: delivered(gateway) > 100, 10, lambda: f"{delivered(gateway)}")
+        require(delivered(gateway) < 250, "there was always room: nothing was shown")
 
 
 ODD = (b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 20000, b"\0" * 5000, b"GET " + b"/" * 20000,
