@@ -385,3 +385,38 @@ def test_the_guide_lists_them(_place):
         text = guide.read()
     require(len(table()) > 35, table())
     require(expected() in text, f"contrib/docker/README.md should have this table:\n{expected()}")
+
+
+def asked_by_image(path):
+    """Of HEALTHCHECK: what is run, and the rest by the names that Compose has for it."""
+    with open(os.path.join(ROOT, "contrib/docker", path)) as text:
+        options, command = re.search(r"^HEALTHCHECK (.*) CMD (\[.*\])$", text.read(), re.M).groups()
+    found = dict(word.lstrip("-").replace("-", "_").split("=") for word in options.split())
+    return {"retries": "3", **found, "test": command.replace("[", '["CMD", ')}
+
+
+def asked_by_compose(path):
+    with open(os.path.join(ROOT, "contrib/docker", path)) as text:
+        blocks = re.findall(r"^    healthcheck:\n((?:      .*\n)+)", text.read(), re.M)
+    return [dict(re.findall(r"^      (\w+): (.*)$", block, re.M)) for block in blocks]
+
+
+@rows([("mailbox", "compose.yaml", ["Dockerfile"]), ("lan", "compose.lan.yaml", ["Dockerfile"]),
+       ("samba", "compose.samba.yaml", ["Dockerfile", "samba/Dockerfile"])])
+def test_health_is_asked_for(_place, path, images):
+    """By a set-up as by its images, which may be in a format that has no room for it."""
+    equal(asked_by_compose(path), [asked_by_image(image) for image in images])
+
+
+def test_every_command_names_the_project(_place):
+    """Where it is forgotten, Compose calls it `docker`, and finds other containers and volumes."""
+    folder = os.path.join(ROOT, "contrib/docker")
+    places = [os.path.join(ROOT, "README.md"), *(os.path.join(folder, name) for name in sorted(os.listdir(folder)))]
+    count = 0
+    for path in filter(os.path.isfile, places):
+        with open(path) as text:
+            for command in re.findall(r"docker[ -]compose -.*", text.read()):
+                found = re.match(r"docker compose -p letterchute -f (contrib/docker/compose[.a-z]*\.yaml) (up|logs|exec) ", command + " ")
+                require(found and os.path.exists(os.path.join(ROOT, found.group(1))), f"{path}: {command}")
+                count += 1
+    require(count > 10, f"{count} commands")
