@@ -90,6 +90,7 @@ def test_bad(place, variables, name, words):
 
 GOOD = [
     ("nothing", {}, "1 listeners, 0 accounts", ""), ("empty ones", {"IMAP_HOST": "", "SMTP_TLS": " "}, "1 listeners", ""),
+    ("blank, as the compose files leave them", {**IMAP, "IMAP_PORT": " ", "IMAP_PIN_SHA256": " "}, "1 accounts", ""),
     ("a mailbox", IMAP, "0 listeners, 1 accounts", ""), ("both", {**IMAP, "SMTP": "yes"}, "1 listeners, 1 accounts", ""),
     ("both by an address", {**IMAP, "SMTP_LISTEN": "127.0.0.1:0"}, "1 listeners, 1 accounts", ""),
     ("any password", {**IMAP, "IMAP_PASSWORD": "\"a\\ # ${HOME} {"}, "1 accounts", ""),
