@@ -305,6 +305,29 @@ def test_bad_share(place, make, sentence, remedy):
 
 
 @needs_root
+def test_share_hangs_at_the_start(place):
+    """Whether it is a volume is found without asking its server."""
+    server = place.bindfs(place.make("below", 0o777), place.share)
+    running = gateway(place)
+    time.sleep(2)  # what the kernel knows of it grows old
+    server.send_signal(signal.SIGSTOP)
+    started = time.monotonic()
+    with running:
+        require(time.monotonic() - started < 8, "it took its time")
+        wait_for(lambda: "gives no answer" in running.log(), 10, running.log)
+        require(send(running.port, scan()).startswith("45"), running.log())
+        server.send_signal(signal.SIGCONT)
+        wait_for(lambda: send(running.port, scan()).startswith("250"), 20, running.log)
+
+
+test_share_hangs_at_the_start.slow = True
+
+
+def couriers(running):
+    return {pid for pid, name in running.children() if name.startswith("letterchute-cou")}
+
+
+@needs_root
 def test_known_share_is_closed(place):
     """It is the one that we know, and not taken for another."""
     running = gateway(place, ["setpriv", "--reuid", "4711", "--regid", "815", "--clear-groups"])
