@@ -383,7 +383,7 @@ def test_login(place):
 
 def table():
     """The variables, as the program has them."""
-    with open(os.path.join(ROOT, "daemon/cli/environment.c")) as source:
+    with open(os.path.join(ROOT, "daemon/cli/variables.c")) as source:
         text = source.read()
     found = re.findall(r'^\t\{ "(\w+)", (NULL|"\w+"), (NULL|"\w+"), (NULL|"[^"]*"), (?:true|false), "(.*)" \},$', text, re.M)
     return [[*(word.strip('"') for word in row[:-1]), row[-1].replace('\\"', '"')] for row in found]
