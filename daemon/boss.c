@@ -105,13 +105,14 @@ struct sight {
 };
 
 /* As root, a FUSE file system that was mounted without allow_other is seen by root alone, whatever
- * capabilities others have. Runs in a child. */
+ * capabilities others have. Runs in a child; asks the server in any case. */
 static uint8_t is_private_to_root(const void *context)
 {
 	const struct sight *sight = context;
 	struct statfs found;
 	turn_take(turn_open(sight->config->gateway.state, sight->path));
-	if (statfs(sight->path, &found) < 0 || found.f_type != FUSE_SUPER_MAGIC ||
+	if (statfs(sight->path, &found) < 0 || found.f_type != FUSE_SUPER_MAGIC || geteuid() != 0 ||
+	    sight->config->uid == 0 ||
 	    role_take_identity(sight->config->uid, sight->config->gid) != 0)
 		return false;
 	return open(sight->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) < 0 && errno == EACCES;
@@ -141,14 +142,12 @@ static bool hear_scout(struct scout *scout, const char *path, int64_t deadline_m
 }
 
 /* `user`, unless a share is a FUSE mount that only root may see: then the couriers keep uid 0, with
- * no more capabilities than else. Says so. `scouts`: one a share. */
+ * no more capabilities than else. Says so, and which share hangs. `scouts`: one a share. */
 static void choose_identity(const struct config *config, struct scout *scouts,
 			    struct identity *identity_out)
 {
 	static bool told;
 	*identity_out = (struct identity){ config->uid, config->gid };
-	if (geteuid() != 0 || config->uid == 0)
-		return;
 	send_scouts(config, scouts);
 	int64_t deadline_ms = monotonic_ms() + LOOK_MS;
 	for (size_t i = 0; i < config->rules.shares_count; i++) {

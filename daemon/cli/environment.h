@@ -3,8 +3,8 @@
  *
  * The image sets LETTERCHUTE_CONTAINER to the folder that config/, share/ and state/ lie in ("/").
  * Where config/ holds a *.conf, the files are the configuration; else it is put together from the
- * variables of a table (environment.c; the guide in contrib/docker has the same). PUID, PGID, UMASK
- * and TZ mean something in both cases: daemon/cli/identity.h. */
+ * variables of a table (variables.h). PUID, PGID, UMASK and TZ mean something in both cases:
+ * daemon/cli/identity.h. */
 #pragma once
 #include <stdbool.h>
 #include "daemon/config.h"
@@ -14,9 +14,6 @@
 /* One of config, share and state in our own container, into ENVIRONMENT_PATH_MAX octets. False:
  * this is no such container. */
 bool environment_path(const char *name, char *path_out);
-
-/* The value of a variable; one that is empty or blank is as good as not set: NULL. */
-const char *environment_get(const char *name);
 
 /* What the container says, if there is no -c. The exit status, with the reason said; 0 with
  * *config_out filled. `warns`: variables that have no effect are told in the log. */

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "daemon/cli/environment.h"
+#include "daemon/cli/variables.h"
 #include "daemon/cli/verbs.h"
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
@@ -36,7 +37,7 @@ static int complain(const char *variable, const char *value, const char *expecte
 
 static int read_id(const char *variable, uint32_t least, uint32_t *id_out)
 {
-	const char *value = environment_get(variable);
+	const char *value = variable_get(variable);
 	uint64_t number = PRESET_ID;
 	if (value && !value_number(value, least, UINT32_MAX - 1, &number))
 		return complain(variable, value,
@@ -56,7 +57,7 @@ static bool read_umask(const char *value, unsigned *mask_out)
 
 unsigned identity_umask(void)
 {
-	const char *value = environment_get("UMASK");
+	const char *value = variable_get("UMASK");
 	unsigned mask = PRESET_UMASK;
 	if (value)
 		read_umask(value, &mask);
@@ -66,7 +67,7 @@ unsigned identity_umask(void)
 /* Whoever can't read his own files is no help. */
 static int check_umask(void)
 {
-	const char *value = environment_get("UMASK");
+	const char *value = variable_get("UMASK");
 	unsigned mask;
 	if (value && (!read_umask(value, &mask) || (mask & 0700)))
 		return complain(
@@ -87,7 +88,7 @@ static bool is_spelled_out(const char *value)
 /* libc takes a zone that it does not find for UTC, without a word. */
 static int check_zone(void)
 {
-	const char *value = environment_get("TZ");
+	const char *value = variable_get("TZ");
 	char path[512];
 	if (!value)
 		return EXIT_OK;
@@ -197,7 +198,7 @@ static int become(const struct ids *ids, bool gives)
 
 static void warn_of(const char *variable, uint32_t wanted, uint32_t found)
 {
-	if (environment_get(variable) && wanted != found)
+	if (variable_get(variable) && wanted != found)
 		log_say(LOG_WARNING, "container",
 			"%s has no effect: the container was started as %u:%u (--user, user:), which "
 			"counts",

@@ -114,6 +114,22 @@ def image():
     return IMAGE
 
 
+def make_plain_image():
+    image()
+    place = os.path.join(FOLDER, "plain")
+    os.makedirs(place, exist_ok=True)
+    with open(os.path.join(place, "Dockerfile"), "w") as out:
+        out.write(f"FROM {IMAGE}\n")
+    build("letterchute-plain", "--format", "oci", place)
+    podman("tag", "localhost/letterchute-plain", "docker.io/library/letterchute-plain:latest")
+    return "letterchute-plain"
+
+
+def plain_image():
+    """The same in Podman's own format, which has no room for a health check."""
+    return once("plain", make_plain_image)
+
+
 def clone(place):
     """A clean clone of what is committed."""
     folder = os.path.join(place.folder, "clone")
@@ -155,8 +171,8 @@ class Container:
     number = 0
 
     def __init__(self, place, *options, share="share", state="state", user="1000:1000", environment=None, safe=True,
-                 command=("run",), name="gw"):
-        image()
+                 command=("run",), name="gw", of=None):
+        self.image = of or image()
         with LOCK:
             Container.number += 1
             self.name = f"lct-{os.getpid()}-{Container.number}-{name}"
@@ -180,7 +196,7 @@ class Container:
         self.options += ["-v", f"{path}:{at}" + (f":{options}" if options else "")]
 
     def start(self, ready=True):
-        podman("run", "-d", "--name", self.name, *self.options, IMAGE, *self.command)
+        podman("run", "-d", "--name", self.name, *self.options, self.image, *self.command)
         if ready:
             self.wait_ready()
         return self
@@ -236,6 +252,25 @@ class Container:
 
     def remove(self):
         podman("rm", "-f", "-t", "0", "-v", self.name, check=False)
+
+
+class Health:
+    """What the engine finds when it is made to look; of itself it looks by timers of systemd, which is not here."""
+
+    def __init__(self, name):
+        self.code = podman("healthcheck", "run", name, check=False).code
+        (found,) = json.loads(podman("inspect", name))
+        state = found["State"].get("Health") or found["State"].get("Healthcheck") or {}
+        config = found["Config"].get("Healthcheck") or {}
+        self.status, self.said = state.get("Status"), (state.get("Log") or [{}])[-1].get("Output", "")
+        self.every = [config.get(key) for key in ("Interval", "Timeout", "StartPeriod", "Retries")]
+
+    def __repr__(self):
+        return f"{self.status} ({self.code}): {self.said}"
+
+
+def is_healthy(name):
+    return Health(name).status == "healthy"
 
 
 def statuses(pid):

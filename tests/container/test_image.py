@@ -1,10 +1,11 @@
 """The image: what builds it, how big it is, what is in it."""
 
 import json
+import os
 import subprocess
 
-from engine import ENVIRONMENT, IMAGE, build, call, image, podman, service
-from harness import ROOT, equal, require
+from engine import ENVIRONMENT, IMAGE, Container, Health, build, call, image, is_healthy, podman, service
+from harness import PDF, ROOT, equal, require, scan, send, wait_for
 
 MOST_OCTETS = 60 * 1000 * 1000
 
@@ -41,15 +42,26 @@ def test_every_library_is_there(place):
 
 
 def test_needs_no_shell(place):
-    """Everything goes on where the shells are gone."""
+    """Everything goes on where the shells are gone, and whatever else could be one."""
     image()
-    make = ["FROM localhost/letterchute", "RUN [\"/bin/sh\", \"-c\", \"rm -f /bin/bash /bin/dash /bin/sh\"]"]
+    make = [f"FROM {IMAGE}", "RUN [\"/usr/bin/perl\", \"-e\", \"unlink qw(/bin/bash /bin/dash /bin/rbash /bin/sh)\"]",
+            "RUN [\"/usr/bin/perl\", \"-e\", \"unlink glob(q(/usr/bin/perl*))\"]"]
     place.file("Dockerfile", "\n".join(make))
     build("letterchute-bare", place.folder)
-    share = place.make("bare", 0o777)
-    text = podman("run", "--rm", "--user", "1000:1000", "-e", "FREE_FLOOR=0", "-v", f"{share}:/share",
-                  "localhost/letterchute-bare", "check")
+    bare = "localhost/letterchute-bare"
+    gone = podman("run", "--rm", "--entrypoint", "/bin/sh", bare, "-c", "true", check=False)
+    require(gone.code != 0 and "no such file" in gone.lower(), gone)
+    gateway = Container(place, of=bare, environment={"FREE_FLOOR": "0", "NAME": "{name}"}).start()
+    require(send(gateway.port, scan()).startswith("250"), gateway.log())
+    equal(place.files(os.path.join(place.folder, "share")), {"scan.pdf": PDF})
+    wait_for(lambda: is_healthy(gateway.name), 10, lambda: Health(gateway.name))
+    text = gateway.exec("check")
     require("FAIL" not in text and "rename" in text, text)
+    gateway.kill()
+    gateway.again()
+    require(send(gateway.port, scan()).startswith("250"), gateway.log())
+    gateway.stop()
+    equal(gateway.exit_code(), 0)
 
 
 def test_built_through_the_socket(place):

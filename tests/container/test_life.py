@@ -3,12 +3,14 @@
 import base64
 import json
 import os
+import re
 import subprocess
 import threading
 import time
 
-from engine import FIVE, Container, is_bare, podman, statuses
-from harness import Device, equal, part, mail, pdf, require, rows, scan, send, wait_for
+from compose import free_port
+from engine import FIVE, Container, call, image, is_bare, podman, service, statuses
+from harness import ROOT, Device, equal, part, mail, pdf, require, rows, scan, send, wait_for
 
 PLAIN = {"FREE_FLOOR": "0", "NAME": "{name}"}
 
@@ -178,6 +180,44 @@ def test_reload(place):
     (name,) = stored(place)
     found = os.stat(os.path.join(place.folder, "share", name))
     equal(found.st_mode & 0o7777, 0o640, "the file decides of the mode")
+
+
+def guide_runs():
+    """The guide's `docker run` commands, one of each way to say whose the files are."""
+    with open(os.path.join(ROOT, "contrib/docker/README.md")) as text:
+        return re.findall(r"^    (docker run -d --name letterchute (?:.*\\\n)+.*)$", text.read(), re.M)
+
+
+@rows([("as a user", 0, (1000, 1000, 0o644)), ("as root that becomes one", 1, (1000, 100, 0o664))])
+def test_guide_is_right(place, number, wanted):
+    """Its commands as they stand there, but for names and numbers that others may have here."""
+    service()
+    image()
+    share, name, port = place.make("given"), f"lct-{os.getpid()}-guide-{number}", free_port()
+    if number == 0:
+        os.chown(share, 1000, 1000)
+    command = guide_runs()[number].replace("\\\n", " ")
+    for before, after in (("--name letterchute", f"--name {name}"), ("2525:2525", f"127.0.0.1:{port}:2525"),
+                          ("/srv/scans:", f"{share}:"), ("letterchute:/state", f"{name}:/state")):
+        require(before in command, command)
+        command = command.replace(before, after)
+    place.later(call, "docker", "volume", "rm", name)
+    place.later(call, "docker", "rm", "-f", name)
+    call(*command.split())
+    wait_for(lambda: "ready source=" in podman("logs", name), 20, lambda: podman("logs", name))
+    wait_for(lambda: answers(port), 20, lambda: podman("logs", name))
+    (stored_name,) = place.files(share)
+    found = os.stat(os.path.join(share, stored_name))
+    equal((found.st_uid, found.st_gid, found.st_mode & 0o7777), wanted)
+    call("docker", "stop", name)
+    equal(podman("inspect", "-f", "{{.State.ExitCode}}", name).strip(), "0", podman("logs", name))
+
+
+def answers(port):
+    try:
+        return send(port, scan()).startswith("250")
+    except OSError:
+        return False
 
 
 def test_verbs_are_somebody_too(place):

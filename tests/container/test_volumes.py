@@ -1,9 +1,9 @@
 """A volume that is missing, read-only, full, of somebody else or on two file systems: one sentence says what to change, in
-the log, in `check` and in `status`; the gateway stays, answers "later", and goes on when it is mended."""
+the log, in `check`, in the health check and in `status`; the gateway stays, answers "later", and goes on when it is mended."""
 
 import os
 
-from engine import FIVE, Container, statuses
+from engine import FIVE, Container, Health, statuses
 from harness import equal, require, rows, run, scan, send, wait_for
 
 
@@ -70,6 +70,8 @@ def bad_share(gateway, sentence, remedy):
     require(remedy in line, line)
     found = [one for one in gateway.findings() if not one["ok"]]
     require(any(sentence in one["text"] and remedy in one["remedy"] for one in found), found)
+    health = Health(gateway.name)
+    require(health.code != 0 and sentence in health.said and remedy in health.said, health)
     (share,) = gateway.shares()
     require(share["state"] != "up" and sentence in share["last_error"] and remedy in share["last_error"], share)
 
@@ -167,6 +169,8 @@ def test_full_state(place):
     require(reply.startswith("45"), reply)
     (found,) = [one for one in gateway.findings() if not one["ok"]]
     require("/state" in found["text"] and "No space left" in found["text"] and "make room" in found["remedy"], found)
+    health = Health(gateway.name)
+    require(health.code != 0 and "/state" in health.said and "make room" in health.said, health)
     os.remove(filler)
     wait_for(lambda: send(gateway.port, scan()).startswith("250"), 20, gateway.log)
 

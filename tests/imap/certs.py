@@ -38,6 +38,7 @@ SIGNED = {
     "expired": ("ca", NAMES, 20, 21),
     "not-yet": ("ca", NAMES, 48, 49),
     "by-middle": ("middle", NAMES, 20, 49),
+    "providers": ("ca", "DNS:imap.gmail.com,DNS:outlook.office365.com,DNS:login.microsoftonline.com", 20, 49),
 }
 
 

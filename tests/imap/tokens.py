@@ -41,6 +41,7 @@ class Tokens:
         self.lock = threading.RLock()
         self.access, self.refresh, self.requests, self.refused = {}, {}, [], []
         self.devices, self.codes, self.answers = {}, {}, []
+        self.tenants = set()  # in whose name it was asked
         self.answer_instead = None  # (status, object, headers or nothing) for whatever is asked of /token
         self.delay = 0  # seconds before an answer of /token
         tokens = self
@@ -106,6 +107,10 @@ class Tokens:
         return len([given for path, given in self.requests if path == "/token" and given.get("grant_type", "").endswith(grant)])
 
     def ask(self, path, given):
+        if "/oauth2/v2.0/" in path:  # as Microsoft's server has it
+            _, tenant, _, _, path = path.split("/", 4)
+            self.tenants.add(tenant)
+            path = "/" + path
         if path == "/token":
             time.sleep(self.delay)
         with self.lock:

@@ -90,6 +90,7 @@ def test_bad(place, variables, name, words):
 
 GOOD = [
     ("nothing", {}, "1 listeners, 0 accounts", ""), ("empty ones", {"IMAP_HOST": "", "SMTP_TLS": " "}, "1 listeners", ""),
+    ("blank, as the compose files leave them", {**IMAP, "IMAP_PORT": " ", "IMAP_PIN_SHA256": " "}, "1 accounts", ""),
     ("a mailbox", IMAP, "0 listeners, 1 accounts", ""), ("both", {**IMAP, "SMTP": "yes"}, "1 listeners, 1 accounts", ""),
     ("both by an address", {**IMAP, "SMTP_LISTEN": "127.0.0.1:0"}, "1 listeners, 1 accounts", ""),
     ("any password", {**IMAP, "IMAP_PASSWORD": "\"a\\ # ${HOME} {"}, "1 accounts", ""),
@@ -304,6 +305,29 @@ def test_bad_share(place, make, sentence, remedy):
 
 
 @needs_root
+def test_share_hangs_at_the_start(place):
+    """Whether it is a volume is found without asking its server."""
+    server = place.bindfs(place.make("below", 0o777), place.share)
+    running = gateway(place)
+    time.sleep(2)  # what the kernel knows of it grows old
+    server.send_signal(signal.SIGSTOP)
+    started = time.monotonic()
+    with running:
+        require(time.monotonic() - started < 8, "it took its time")
+        wait_for(lambda: "gives no answer" in running.log(), 10, running.log)
+        require(send(running.port, scan()).startswith("45"), running.log())
+        server.send_signal(signal.SIGCONT)
+        wait_for(lambda: send(running.port, scan()).startswith("250"), 20, running.log)
+
+
+test_share_hangs_at_the_start.slow = True
+
+
+def couriers(running):
+    return {pid for pid, name in running.children() if name.startswith("letterchute-cou")}
+
+
+@needs_root
 def test_known_share_is_closed(place):
     """It is the one that we know, and not taken for another."""
     running = gateway(place, ["setpriv", "--reuid", "4711", "--regid", "815", "--clear-groups"])
@@ -311,9 +335,15 @@ def test_known_share_is_closed(place):
     ours = os.path.join(place.share, ".letterchute")
     with running:
         require(send(running.port, scan()).startswith("250"), running.log())
+        before = couriers(running)
+        time.sleep(3)  # one that is younger never makes way
         os.chown(ours, 0, 0)
-        require(send(running.port, scan()).startswith("451"))
+        for _ in range(3):
+            require(send(running.port, scan()).startswith("451"))
         require(f"{ours} can't be opened: Permission denied {WHOSE}" in running.last(2)["text"], running.lines())
+        # none makes way for another, which would see no more of it
+        time.sleep(0.5)
+        equal(couriers(running), before)
         os.chown(ours, 4711, 815)
         wait_for(lambda: send(running.port, scan()).startswith("250"), 20, running.log)
 
@@ -353,7 +383,7 @@ def test_login(place):
 
 def table():
     """The variables, as the program has them."""
-    with open(os.path.join(ROOT, "daemon/cli/environment.c")) as source:
+    with open(os.path.join(ROOT, "daemon/cli/variables.c")) as source:
         text = source.read()
     found = re.findall(r'^\t\{ "(\w+)", (NULL|"\w+"), (NULL|"\w+"), (NULL|"[^"]*"), (?:true|false), "(.*)" \},$', text, re.M)
     return [[*(word.strip('"') for word in row[:-1]), row[-1].replace('\\"', '"')] for row in found]
@@ -385,3 +415,38 @@ def test_the_guide_lists_them(_place):
         text = guide.read()
     require(len(table()) > 35, table())
     require(expected() in text, f"contrib/docker/README.md should have this table:\n{expected()}")
+
+
+def asked_by_image(path):
+    """Of HEALTHCHECK: what is run, and the rest by the names that Compose has for it."""
+    with open(os.path.join(ROOT, "contrib/docker", path)) as text:
+        options, command = re.search(r"^HEALTHCHECK (.*) CMD (\[.*\])$", text.read(), re.M).groups()
+    found = dict(word.lstrip("-").replace("-", "_").split("=") for word in options.split())
+    return {"retries": "3", **found, "test": command.replace("[", '["CMD", ')}
+
+
+def asked_by_compose(path):
+    with open(os.path.join(ROOT, "contrib/docker", path)) as text:
+        blocks = re.findall(r"^    healthcheck:\n((?:      .*\n)+)", text.read(), re.M)
+    return [dict(re.findall(r"^      (\w+): (.*)$", block, re.M)) for block in blocks]
+
+
+@rows([("mailbox", "compose.yaml", ["Dockerfile"]), ("lan", "compose.lan.yaml", ["Dockerfile"]),
+       ("samba", "compose.samba.yaml", ["Dockerfile", "samba/Dockerfile"])])
+def test_health_is_asked_for(_place, path, images):
+    """By a set-up as by its images, which may be in a format that has no room for it."""
+    equal(asked_by_compose(path), [asked_by_image(image) for image in images])
+
+
+def test_every_command_names_the_project(_place):
+    """Where it is forgotten, Compose calls it `docker`, and finds other containers and volumes."""
+    folder = os.path.join(ROOT, "contrib/docker")
+    places = [os.path.join(ROOT, "README.md"), *(os.path.join(folder, name) for name in sorted(os.listdir(folder)))]
+    count = 0
+    for path in filter(os.path.isfile, places):
+        with open(path) as text:
+            for command in re.findall(r"docker[ -]compose -.*", text.read()):
+                found = re.match(r"docker compose -p letterchute -f (contrib/docker/compose[.a-z]*\.yaml) (up|logs|exec) ", command + " ")
+                require(found and os.path.exists(os.path.join(ROOT, found.group(1))), f"{path}: {command}")
+                count += 1
+    require(count > 10, f"{count} commands")
