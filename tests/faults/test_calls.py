@@ -352,7 +352,10 @@ def die_in_the_middle(bench, letter):
     device.start()
     wait_for(lambda: (status_of(courier, "State") or "Z")[0] == "Z", 30, "the courier does not die")
     killer.end()
-    require(len(letter.found(bench.place)) == 1, "not in the middle")
+    # told by its own calls: the keeper may have published the others meanwhile
+    with open(killer.path, errors="replace") as trace:
+        published = re.findall(rf'renameat2\(.*"({letter.name}-[^"]*)"[^"]*\) = 0$', trace.read(), re.M)
+    equal(len(published), 1, f"not in the middle: {published}")
     return device, replies
 
 

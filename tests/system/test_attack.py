@@ -157,16 +157,21 @@ test_an_octet_a_second.slow = True
 def test_no_mail_for_long(place):
     """Good commands all the time, and never a mail."""
     with place.gateway(smtp="idle = 1s") as gateway:
-        device = Device(gateway.port)
-        device.say("EHLO x")
-        started = time.monotonic()
-        while time.monotonic() - started < 75:
-            reply = device.say("NOOP")
-            if reply.startswith("421"):
-                break
-            time.sleep(0.6)
+        for _ in range(3):
+            device = Device(gateway.port)
+            device.say("EHLO x")
+            started = heard = time.monotonic()
+            silence, reply = 0, ""
+            while heard - started < 75 and not reply.startswith("421"):
+                time.sleep(0.2)
+                reply = device.say("NOOP")
+                silence, heard = max(silence, time.monotonic() - heard), time.monotonic()
+            took = heard - started
+            device.close()
+            if silence < 0.9:
+                break  # else it was held up itself, and may have been cut for that: once more
         require(reply.startswith("421 4.4.2"), reply)
-        require(55 < time.monotonic() - started < 65, f"{time.monotonic() - started:.0f} s")
+        require(55 < took < 65, f"{took:.0f} s")
 
 
 test_no_mail_for_long.slow = True

@@ -761,6 +761,18 @@ def medians_of(names, answers):
             for number, name in enumerate(names)}
 
 
+def are_alike(names, compared, measure):
+    """Medians of what is compared differ by less than 15 ms. A load from elsewhere may part them, once; what the gateway itself
+    tells, it tells each time."""
+    for _ in range(3):
+        medians = medians_of(names, measure())
+        print("    medians: " + ", ".join(f"{name} {ms:.1f} ms" for name, ms in medians.items()), flush=True)
+        times = [medians[name] for name in compared]
+        if max(times) - min(times) < 15:
+            return
+    raise AssertionError(medians)
+
+
 MIXED = [("one of them", [YESCRYPT]), ("all kinds in one file", [YESCRYPT, SHA512, BCRYPT])]
 
 
@@ -770,13 +782,14 @@ def test_unknown_and_wrong_look_alike(place, settings):
     lines = [users_line(f"cam{number}", SECRET, setting=setting) for number, setting in enumerate(settings)]
     with with_users(place, *lines) as gateway:
         names = [f"cam{number}" for number in range(len(settings))] + ["nobody"]
-        answers = timed(gateway.port, [(name, f"wrong{turn}") for turn in range(TURNS) for name in names])
-        replies = {reply for reply, _ in answers}
-        equal(len(replies), 1, f"words: {replies}")
-        require(next(iter(replies)).startswith("535 5.7.8"), replies)
-        medians = medians_of(names, answers)
-        print("    medians: " + ", ".join(f"{name} {ms:.1f} ms" for name, ms in medians.items()), flush=True)
-        require(max(medians.values()) - min(medians.values()) < 15, medians)
+
+        def measure():
+            answers = timed(gateway.port, [(name, f"wrong{turn}") for turn in range(TURNS) for name in names])
+            replies = {reply for reply, _ in answers}
+            equal(len(replies), 1, f"words: {replies}")
+            require(next(iter(replies)).startswith("535 5.7.8"), replies)
+            return answers
+        are_alike(names, names, measure)
 
 
 test_unknown_and_wrong_look_alike.alone = True
@@ -787,11 +800,12 @@ def test_after_a_success_too(place):
     """That somebody has just logged in is not told by how long a wrong password takes."""
     with with_users(place, users_line("cam", SECRET, setting=YESCRYPT)) as gateway:
         logins = [("cam", SECRET), ("cam", "wrong"), ("nobody", "wrong")]
-        answers = timed(gateway.port, logins * TURNS)
-        equal({reply for reply, _ in answers[::3]}, {WELCOME})
-        medians = medians_of(["right", "cam", "nobody"], answers)
-        print("    medians: " + ", ".join(f"{name} {ms:.1f} ms" for name, ms in medians.items()), flush=True)
-        require(abs(medians["cam"] - medians["nobody"]) < 15, medians)
+
+        def measure():
+            answers = timed(gateway.port, logins * TURNS)
+            equal({reply for reply, _ in answers[::3]}, {WELCOME})
+            return answers
+        are_alike(["right", "cam", "nobody"], ["cam", "nobody"], measure)
 
 
 test_after_a_success_too.alone = True

@@ -8,7 +8,7 @@ from harness import equal, mail, part, pdf, send
 
 def test_200_senders(place):
     """200 connections, each with a scan of 300 kB: every one stored once, whole."""
-    with place.gateway() as gateway:
+    with place.gateway(smtp="sessions = 200") as gateway:
         replies, barrier = [], threading.Barrier(200)
         contents = {pdf(300000, number) for number in range(200)}
 
