@@ -341,6 +341,8 @@ def list_points(place, gateway, who, kind):
     equal(reply[:3], code)
     same_files(place.files(), files)
     forget_files(place)
+    # who is killed now, before he knows that the 250 was read, would leave a doubt, and rightly
+    await_settled(place)
     return points_of(path)
 
 
