@@ -145,7 +145,10 @@ struct json *standing_share(const char *name, const char *path, const char *stat
 	json_put_text(json, "share", name);
 	json_put_text(json, "path", path);
 	json_put_text(json, "state", state);
-	json_put_number(json, "free_bytes", free_bytes);
+	if (free_bytes >= 0)
+		json_put_number(json, "free_bytes", free_bytes);
+	else
+		json_put_text(json, "free_bytes", NULL);
 	json_put_text(json, "last_error", *why ? why : NULL);
 	return json;
 }

@@ -582,3 +582,16 @@ bool template_expand(const struct template *template, enum template_kind kind,
 		snprintf(text, text_size, "%s", joined);
 	return true;
 }
+
+void template_fixed(const struct template *template, char *text, size_t text_size)
+{
+	char joined[JOINED_MAX] = "";
+	size_t i = 0, used = 0;
+	for (; i < template->count && template->pieces[i].placeholder == &text_itself; i++)
+		used += (size_t)snprintf(joined + used, sizeof joined - used, "%s",
+					 template->pieces[i].text);
+	char *slash = strrchr(joined, '/');
+	if (i < template->count)
+		*(slash ? slash : joined) = '\0';
+	write_folder(joined, text, text_size);
+}

@@ -61,3 +61,7 @@ bool template_has_seq(const struct template *template);
  * *text "": the folder's path does not fit. */
 bool template_expand(const struct template *template, enum template_kind kind,
 		     const struct template_values *values, char *text, size_t text_size);
+
+/* The first components of a folder that are the same for every message, in the form of
+ * template_expand: "" for none. */
+void template_fixed(const struct template *template, char *text, size_t text_size);

@@ -46,8 +46,7 @@ static enum reason open_folder(struct job *job, size_t index)
 		share_folder(share, route->place.folder, &owner, &route->folder_fd, &route->made);
 	if (!error)
 		return REASON_NONE;
-	return job_fail(job, job_share_reason(error), "the folder %s/%s: %s", share->rules->path,
-			route->place.folder, strerror(-error));
+	return job_fail_folder(job, share, route->place.folder, error);
 }
 
 static enum reason finish_route(struct job *job, size_t route)
@@ -263,6 +262,17 @@ static void drop_plan(struct job *job, const char *name)
 		job->courier->life_spoilt = true;
 }
 
+/* In which of its folders? */
+static enum reason say_unpublished(struct job *job, const struct plan *plan,
+				   const struct publish_share *shares, int error)
+{
+	char why[SHARE_WHY_MAX];
+	const struct plan_part *part = plan->parts, *last = part + plan->parts_count - 1;
+	while (part < last && share_reach(shares[part->share].share, part->folder, why) == 0)
+		part++;
+	return job_fail_folder(job, shares[part->share].share, part->folder, error);
+}
+
 /* The plan is durable: what fails now is rolled forward later. */
 static enum reason publish(struct job *job, const char *name, const struct plan *plan)
 {
@@ -279,8 +289,7 @@ static enum reason publish(struct job *job, const char *name, const struct plan 
 	}
 	if (error) {
 		job->courier->life_spoilt = true;
-		return job_fail(job, job_share_reason(error), "publishing: %s; %s",
-				strerror(-error), share_remedy(error));
+		return say_unpublished(job, plan, shares, error);
 	}
 	const struct marks marks = { spool->publishing_fd, spool->done_fd };
 	error = marks_make(&marks, name, plan);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include "daemon/fdio.h"
 
 enum reason job_fail(struct job *job, enum reason reason, const char *format, ...)
@@ -50,4 +51,14 @@ enum reason job_share_reason(int error)
 enum reason job_spool_reason(int error)
 {
 	return is_full(error) || error == -EROFS ? REASON_SPOOL : REASON_IO;
+}
+
+enum reason job_fail_folder(struct job *job, const struct share *share, const char *path, int error)
+{
+	char why[SHARE_WHY_MAX];
+	int found = share_reach(share, path, why);
+	if (found)
+		return job_fail(job, job_share_reason(error), "%s; %s", why, share_remedy(found));
+	return job_fail(job, job_share_reason(error), "%.160s%s%.100s: %s; %s", share->rules->path,
+			*path ? "/" : "", path, strerror(-error), share_remedy(error));
 }

@@ -136,6 +136,12 @@ static inline bool job_is_pulled(const struct job *job)
 /* Work on its shares goes on. */
 void job_touch_seats(struct job *job);
 
+/* The same, for what failed in a folder below a share: says what is wrong with that, and what
+ * helps.
+ */
+enum reason job_fail_folder(struct job *job, const struct share *share, const char *path,
+			    int error);
+
 /* What an errno of the share, or of the spool, means to the sender. */
 enum reason job_share_reason(int error);
 enum reason job_spool_reason(int error);

@@ -301,7 +301,7 @@ static int publish_opened(const struct spool *spool, const struct config *config
 static bool is_disk_error(int error)
 {
 	static const int errors[] = { ENOSPC,    EDQUOT,   EROFS,  ESTALE, EACCES, EIO,
-				      ETIMEDOUT, ENOTCONN, ENOMEM, EMFILE, ENFILE, EINTR };
+				      ETIMEDOUT, ENOTCONN, ENOMEM, EMFILE, ENFILE, EINTR, EREMCHG };
 	for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
 		if (errors[i] == -error)
 			return true;

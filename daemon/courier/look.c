@@ -22,9 +22,9 @@
 #include "daemon/tally.h"
 #include "daemon/turn.h"
 
-#define BETWEEN_MS  2000
-#define DENIED_MS   10000      /* so often at most we end for a share that we may not enter */
-#define STATE_LEAST (1u << 20) /* octets that have to be free in our own folder */
+#define BETWEEN_MS 2000
+#define DENIED_MS  10000      /* so often at most we end for a share that we may not enter */
+#define LEAST      (1u << 20) /* octets that have to be free wherever we write */
 
 void look_at_sites(const struct config *config, struct look_sites *sites_out)
 {
@@ -54,32 +54,55 @@ static int try_write(int folder_fd)
 											: 0;
 }
 
-/* It is the one that we know: could a mail be delivered there? */
-static void look_within(const struct share *share, struct tally_share *told)
+/* Could a mail be delivered there, whatever is in it? Only the first components of a route's folder
+ * are known before. */
+static int try_folders(const struct share *share, const struct rules *rules, char *why_out)
 {
-	const struct rules_share *rules = share->rules;
-	uint64_t free_bytes = share_free(share);
-	char path[PATH_MAX], why[DENIED_MAX];
-	int error = try_write(share->root_fd);
-	bool within = !error;
-	if (!error)
-		error = try_write(share->base_fd);
-	told->free_bytes = free_bytes > INT64_MAX ? -1 : (int64_t)free_bytes;
-	told->look = TALLY_UP;
-	if (error) {
-		snprintf(path, sizeof path, "%.4000s%s", rules->path,
-			 within ? "/.letterchute" : "");
-		denied_text(path, error, why);
-		put_away(told, error, why);
-	} else if (free_bytes == 0 || free_bytes < rules->free_floor) {
-		told->look = TALLY_FULL;
+	char folder[PLACE_FOLDER_MAX + 1];
+	int error = share_reach(share, SHARE_BASE, why_out);
+	for (size_t i = 0; !error && i < rules->routes_count; i++) {
+		template_fixed(&rules->routes[i].folder, folder, sizeof folder);
+		if (&rules->shares[rules->routes[i].share] == share->rules)
+			error = share_reach(share, folder, why_out);
+	}
+	return error;
+}
+
+static void put_full(struct tally_share *told, const char *path, enum share_room room,
+		     uint64_t free_bytes, const char *floor, uint64_t least, const char *remedy)
+{
+	told->look = TALLY_FULL;
+	if (room == SHARE_NO_FILES)
+		snprintf(told->why, sizeof told->why,
+			 "%.200s " SHARE_NO_FILES_WORDS
+			 ": every mail is told to come later; " SHARE_NO_FILES_REMEDY,
+			 path);
+	else
 		snprintf(
 			told->why, sizeof told->why,
-			"%.200s has %llu MB left, free_floor is %llu MB: every mail is told to come "
-			"later; make room, or lower free_floor",
-			rules->path, (unsigned long long)free_bytes >> 20,
-			(unsigned long long)rules->free_floor >> 20);
-	}
+			"%.200s has %llu MB left, %s %llu MB: every mail is told to come later; %s",
+			path, (unsigned long long)free_bytes >> 20, floor,
+			(unsigned long long)least >> 20, remedy);
+}
+
+/* It is the one that we know: could a mail be delivered there? */
+static void look_within(const struct share *share, const struct rules *rules,
+			struct tally_share *told)
+{
+	uint64_t floor = share->rules->free_floor, free_bytes;
+	uint64_t least = floor < LEAST ? LEAST : floor;
+	enum share_room room = share_room(share->root_fd, least, &free_bytes);
+	char why[SHARE_WHY_MAX];
+	int error = try_folders(share, rules, why);
+	told->free_bytes = free_bytes > INT64_MAX ? -1 : (int64_t)free_bytes;
+	told->look = TALLY_UP;
+	if (error)
+		put_away(told, error, why);
+	else if (room != SHARE_ROOM)
+		put_full(told, share->rules->path, room, free_bytes,
+			 least == floor ? "free_floor is" : "the least is", least,
+			 least == floor ? "make room, or lower free_floor"
+					: "make room on its disk");
 }
 
 /* Somebody who looks. */
@@ -106,23 +129,21 @@ static void begin_look(const struct look *look)
 	tally_send(look->fd, &told, sizeof told);
 }
 
-/* What a share is not: ours, and never without room. */
+/* Our own folder: no share, and no file of any route. */
 static int look_at_state(const struct look *look, struct tally_share *told)
 {
-	struct statvfs space = { 0 };
 	char why[DENIED_MAX];
+	uint64_t free_bytes;
 	auto_close int fd = open(look->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int error = fd < 0 || fstatvfs(fd, &space) < 0 ? -errno : try_write(fd);
+	int error = fd < 0 ? -errno : try_write(fd);
+	enum share_room room = error ? SHARE_ROOM : share_room(fd, LEAST, &free_bytes);
 	told->look = TALLY_UP;
 	if (error) {
 		denied_text(look->path, error, why);
 		put_away(told, error, why);
-	} else if (space.f_blocks > 0 && (uint64_t)space.f_bavail * space.f_frsize < STATE_LEAST) {
-		told->look = TALLY_FULL;
-		snprintf(told->why, sizeof told->why,
-			 "%.200s has no room left: every mail is told to come later; make room on "
-			 "its disk",
-			 look->path);
+	} else if (room != SHARE_ROOM) {
+		put_full(told, look->path, room, free_bytes, "the least is", LEAST,
+			 "make room on its disk");
 	}
 	return error;
 }
@@ -136,7 +157,7 @@ static int look_at_share(const struct look *look, struct tally_share *told)
 		put_away(told, error, why);
 		return error;
 	}
-	look_within(&share, told);
+	look_within(&share, &look->courier->config.rules, told);
 	share_close(&share);
 	return 0;
 }

@@ -102,8 +102,6 @@ static void probe_rename(struct probe *probe)
 		     probe->rules->path, strerror(-error));
 	else
 		tell(probe, true, "", "%s", rungs[rung]);
-	if (faccessat(probe->share.root_fd, ".", W_OK | X_OK, AT_EACCESS) < 0)
-		tell_denied(probe, probe->rules->path, -errno);
 }
 
 /* What one owner, mode and ACL would come to. */
@@ -140,6 +138,16 @@ static void probe_owner(struct probe *probe, const char *whose, const struct own
 		tell(probe, true, "", "%s: owner, group, mode and acl hold", whose);
 }
 
+/* What of it is the same for every message. */
+static void probe_folder(struct probe *probe, const char *whose, const struct rules_route *route)
+{
+	char folder[PLACE_FOLDER_MAX + 1], why[SHARE_WHY_MAX];
+	template_fixed(&route->folder, folder, sizeof folder);
+	int error = share_reach(&probe->share, folder, why);
+	if (error)
+		tell(probe, false, share_remedy(error), "%s: %s", whose, why);
+}
+
 static void probe_routes(struct probe *probe)
 {
 	const struct rules *rules = &probe->config->rules;
@@ -151,21 +159,24 @@ static void probe_routes(struct probe *probe)
 		const struct owner owner = { route->owner, route->group, route->mode, route->acl };
 		snprintf(whose, sizeof whose, "route %s", route->name);
 		probe_owner(probe, whose, &owner);
+		probe_folder(probe, whose, route);
 	}
 }
 
 static void probe_space(struct probe *probe)
 {
-	uint64_t free_bytes = share_free(&probe->share);
-	bool enough = free_bytes > 0 && free_bytes >= probe->rules->free_floor;
-	if (free_bytes == UINT64_MAX)
-		return;
-	tell(probe, enough,
-	     enough            ? ""
-	     : free_bytes == 0 ? "make room on the disk"
-			       : "make room on the disk, or lower free_floor",
-	     "%llu MB are free, free_floor is %llu MB", (unsigned long long)free_bytes >> 20,
-	     (unsigned long long)probe->rules->free_floor >> 20);
+	uint64_t free_bytes, floor = probe->rules->free_floor;
+	enum share_room room = share_room(probe->share.root_fd, floor, &free_bytes);
+	if (room == SHARE_NO_FILES)
+		tell(probe, false, SHARE_NO_FILES_REMEDY, "%.200s " SHARE_NO_FILES_WORDS,
+		     probe->rules->path);
+	else if (free_bytes != UINT64_MAX)
+		tell(probe, room == SHARE_ROOM && free_bytes > 0,
+		     room != SHARE_ROOM ? "make room on the disk, or lower free_floor"
+		     : free_bytes == 0  ? "make room on the disk"
+					: "",
+		     "%llu MB are free, free_floor is %llu MB",
+		     (unsigned long long)free_bytes >> 20, (unsigned long long)floor >> 20);
 }
 
 static bool begin_lives(struct probe *probe, const struct spool *spool)

@@ -26,7 +26,6 @@
 #include "daemon/rename.h"
 #include "policy/place.h"
 
-#define BASE_NAME     ".letterchute"
 #define MEMORY_MAX    (SHARE_ID_SIZE + WITNESS_SIZE)
 #define LOCK_WAIT_MS  5000
 #define LOCK_NAP_MS   20
@@ -247,44 +246,55 @@ static int say_of_root(const struct share *share, int error, char *why_out)
 	return error;
 }
 
-/* Something else has the name of our folder, or it is closed to us. */
-static int say_of_base(const struct share *share, int error, char *why_out)
+/* What the share has at `path`, `name` in `parent_fd`, is no folder that we could open. */
+static void say_of_folder(const struct share *share, const char *path, int parent_fd,
+			  const char *name, int error, char *why_out)
 {
 	static const struct {
 		int error;
 		const char *words;
 	} rows[] = {
-		{ EXDEV, "is a mount of its own: files can't be renamed from there to the share" },
-		{ ELOOP, "is a symbolic link: what is staged has to lie in the share itself" },
+		{ EXDEV, "is a mount of its own: files can't be renamed there, or from there, "
+			 "within the share" },
+		{ ELOOP, "is a symbolic link: all has to lie in the share itself" },
 		{ ENOTDIR, "is no folder" },
 	};
-	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-		if (error == -rows[i].error)
-			snprintf(why_out, SHARE_WHY_MAX, "%.200s/" BASE_NAME " %s",
-				 share->rules->path, rows[i].words);
-	}
 	struct stat found;
-	if (error != -EACCES || fstatat(share->root_fd, BASE_NAME, &found, AT_SYMLINK_NOFOLLOW) < 0)
+	char whole[PATH_MAX];
+	snprintf(whole, sizeof whole, "%.172s/%.3000s", share->rules->path, path);
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		if (error == -rows[i].error) {
+			snprintf(why_out, SHARE_WHY_MAX, "%.200s %s", whole, rows[i].words);
+			return;
+		}
+	}
+	bool known = fstatat(parent_fd, name, &found, AT_SYMLINK_NOFOLLOW) == 0;
+	denied_say(whole, "opened", error, known ? &found : NULL, why_out);
+}
+
+/* Something else has the name of our folder, or it is closed to us. */
+static int say_of_base(const struct share *share, int error, char *why_out)
+{
+	if (!error || error == -ENOENT)
 		return error;
-	char path[PATH_MAX];
-	snprintf(path, sizeof path, "%.160s/" BASE_NAME, share->rules->path);
-	denied_say(path, "opened", error, &found, why_out);
+	say_of_folder(share, SHARE_BASE, share->root_fd, SHARE_BASE, error, why_out);
 	/* not the share is closed to us: another process would see no more */
-	return -EKEYREJECTED;
+	return error == -EACCES ? -EKEYREJECTED : error;
 }
 
 static int open_base(struct share *share, bool make, char *why_out)
 {
-	int error =
-		share_openat(share->root_fd, BASE_NAME, O_RDONLY | O_DIRECTORY, 0, &share->base_fd);
+	int error = share_openat(share->root_fd, SHARE_BASE, O_RDONLY | O_DIRECTORY, 0,
+				 &share->base_fd);
 	if (error != -ENOENT || !make)
 		return say_of_base(share, error, why_out);
-	if (mkdirat(share->root_fd, BASE_NAME, 0700) < 0 && errno != EEXIST)
+	if (mkdirat(share->root_fd, SHARE_BASE, 0700) < 0 && errno != EEXIST)
 		return say_of_root(share, -errno, why_out);
-	error = share_openat(share->root_fd, BASE_NAME, O_RDONLY | O_DIRECTORY, 0, &share->base_fd);
+	error = share_openat(share->root_fd, SHARE_BASE, O_RDONLY | O_DIRECTORY, 0,
+			     &share->base_fd);
 	/* somebody may have put another one there meanwhile */
 	if (!error)
-		error = check_made(share, share->base_fd, BASE_NAME, why_out);
+		error = check_made(share, share->base_fd, SHARE_BASE, why_out);
 	if (!error)
 		error = owner_make_private(share->base_fd);
 	return error ? error : sync_folder(share->root_fd);
@@ -293,7 +303,7 @@ static int open_base(struct share *share, bool make, char *why_out)
 /* Who may write to the share can have given somebody's folder the name of ours at any moment. */
 static int give_id(const struct share *share, char *why_out)
 {
-	int error = check_made(share, share->base_fd, BASE_NAME, why_out);
+	int error = check_made(share, share->base_fd, SHARE_BASE, why_out);
 	return error ? error : write_id(share->base_fd, "id", share->id);
 }
 
@@ -316,19 +326,19 @@ static int meet(struct share *share, int shares_fd, const char *memory, bool mak
 		return 0;
 	bool works = shares_fd >= 0; /* without a state nobody works in it */
 	if (!error && works)
-		error = share_check_own(share, share->base_fd, BASE_NAME, why_out);
+		error = share_check_own(share, share->base_fd, SHARE_BASE, why_out);
 	if (!error) {
 		error = read_id(share->base_fd, "id", share->id);
 		if (error == -ENOENT && make)
 			error = make_id(share, why_out);
 		else if (error == -ENOENT)
-			error = works ? check_made(share, share->base_fd, BASE_NAME, why_out) : 0;
+			error = works ? check_made(share, share->base_fd, SHARE_BASE, why_out) : 0;
 	}
 	if (!error && make)
 		error = write_memory(share, shares_fd, memory);
 	if (error && !why_out[0])
 		snprintf(why_out, SHARE_WHY_MAX,
-			 "%.200s can't be used: its folder " BASE_NAME " gives: %s",
+			 "%.200s can't be used: its folder " SHARE_BASE " gives: %s",
 			 share->rules->path, strerror(-error));
 	return error;
 }
@@ -359,7 +369,7 @@ static int restore_id(struct share *share, int shares_fd, const char *remembered
 	strcpy(share->id, remembered);
 	if (!make)
 		return share->base_fd < 0 ? 0
-					  : check_made(share, share->base_fd, BASE_NAME, why_out);
+					  : check_made(share, share->base_fd, SHARE_BASE, why_out);
 	int error = lock_shares(shares_fd, why_out);
 	if (!error && share->base_fd < 0)
 		error = open_base(share, true, why_out);
@@ -384,7 +394,7 @@ static int compare(struct share *share, int shares_fd, const char *memory, bool 
 	if (!error && strcmp(share->id, remembered) == 0) {
 		error = share->base_fd < 0
 				? 0
-				: share_check_own(share, share->base_fd, BASE_NAME, why_out);
+				: share_check_own(share, share->base_fd, SHARE_BASE, why_out);
 		if (!error && !same && make)
 			write_memory(share, shares_fd,
 				     memory); /* for the next time, or never mind */
@@ -422,6 +432,12 @@ static int identify(struct share *share, int shares_fd, bool make, char *why_out
 static int say_of_path(const char *path, int error, char *why_out)
 {
 	struct stat found;
+	/* its mode lets us: then it is our jail that does not, which knows another folder there */
+	if (error == -EACCES && faccessat(AT_FDCWD, path, R_OK | X_OK, AT_EACCESS) == 0) {
+		snprintf(why_out, SHARE_WHY_MAX, "%.200s is another folder than a moment ago",
+			 path);
+		return -EREMCHG;
+	}
 	bool known = stat(path, &found) == 0;
 	denied_say(path, "opened", error, known ? &found : NULL, why_out);
 	return error;
@@ -454,16 +470,17 @@ const char *share_remedy(int error)
 		int error;
 		const char *remedy;
 	} rows[] = {
-		{ ENOTDIR,
-		  "`path` must be a folder, and so must what is called .letterchute in it" },
+		{ ENOTDIR, "a folder is expected: remove it, or give it another name" },
 		{ ESTALE,
 		  "mount its disk; if it is meant to be a new one: letterchute check --adopt" },
+		{ EREMCHG, "mount its disk; if that was done just now it is looked at anew" },
 		{ ETIMEDOUT, "its server may hang: see to it that it runs" },
 		{ EKEYREJECTED,
 		  "remove it, or give it to the gateway's user (in a container PUID and PGID) with "
 		  "chown, and chmod 700" },
-		{ ELOOP, "remove the symbolic link at .letterchute" },
-		{ EXDEV, "unmount what is mounted at .letterchute" },
+		{ ELOOP,
+		  "remove the symbolic link; what lies elsewhere wants a [share] of its own" },
+		{ EXDEV, "unmount it; a disk of its own wants a [share] of its own" },
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		if (rows[i].error == -error)
@@ -645,6 +662,45 @@ int share_folder(const struct share *share, const char *path, const struct share
 	return 0;
 }
 
+static int say_of_last(const struct share *share, const char *path, int folder_fd, char *why_out)
+{
+	struct stat found;
+	char whole[PATH_MAX];
+	if (faccessat(folder_fd, ".", W_OK | X_OK, AT_EACCESS) == 0)
+		return 0;
+	int error = -errno;
+	bool known = fstat(folder_fd, &found) == 0;
+	snprintf(whole, sizeof whole, "%.172s%s%.3000s", share->rules->path, *path ? "/" : "",
+		 path);
+	denied_say(whole, "written to", error, known ? &found : NULL, why_out);
+	return error;
+}
+
+int share_reach(const struct share *share, const char *path, char why_out[SHARE_WHY_MAX])
+{
+	char way[PLACE_FOLDER_MAX + 1] = "", rest[PLACE_FOLDER_MAX + 1];
+	auto_close int at = fcntl(share->root_fd, F_DUPFD_CLOEXEC, 0);
+	snprintf(rest, sizeof rest, "%s", path);
+	size_t used = 0;
+	for (char *next = rest, *name; at >= 0 && (name = strsep(&next, "/")) && *name;) {
+		auto_close int found = -1;
+		int size = snprintf(way + used, sizeof way - used, "%s%s", used ? "/" : "", name);
+		int error = share_openat(at, name, O_RDONLY | O_DIRECTORY, 0, &found);
+		if (error == -ENOENT) {
+			way[used] = '\0';
+			break;
+		}
+		if (error) {
+			say_of_folder(share, way, at, name, error, why_out);
+			return error;
+		}
+		used += (size_t)size;
+		close(at);
+		at = take_fd(&found);
+	}
+	return at < 0 ? -errno : say_of_last(share, way, at, why_out);
+}
+
 void share_unmake_folder(const struct share *share, const char *path, unsigned made)
 {
 	char rest[PLACE_FOLDER_MAX + 1];
@@ -662,13 +718,15 @@ void share_unmake_folder(const struct share *share, const char *path, unsigned m
 	}
 }
 
-uint64_t share_free(const struct share *share)
+enum share_room share_room(int folder_fd, uint64_t least, uint64_t *free_out)
 {
 	struct statvfs space;
-	if (fstatvfs(share->root_fd, &space) < 0 || space.f_blocks == 0)
-		return UINT64_MAX;
-	if (space.f_files > 0 && space.f_favail == 0)
-		return 0; /* a file needs an inode, too */
+	*free_out = UINT64_MAX;
+	if (fstatvfs(folder_fd, &space) < 0 || space.f_blocks == 0)
+		return SHARE_ROOM;
 	/* root and its capabilities may use what is reserved; we don't count on it */
-	return (uint64_t)space.f_bavail * space.f_frsize;
+	*free_out = (uint64_t)space.f_bavail * space.f_frsize;
+	if (space.f_files > 0 && space.f_favail == 0)
+		return SHARE_NO_FILES;
+	return *free_out < least ? SHARE_FEW_OCTETS : SHARE_ROOM;
 }

@@ -10,6 +10,7 @@
 #include <sys/types.h>
 #include "policy/rules.h"
 
+#define SHARE_BASE    ".letterchute"
 #define SHARE_ID_SIZE 33  /* 32 hex digits and NUL */
 #define SHARE_WHY_MAX 300 /* octets */
 
@@ -32,7 +33,8 @@ struct share {
 
 /* Opens it and compares its identity. A share that was never met is given one, if `make`; without
  * `make` nothing is written and base_fd may stay -1. 0, or -errno with `why_out` in words: -ENOENT,
- * -ENOTDIR: not there; -ESTALE: another one, or an empty mount point; -ETIMEDOUT: another courier
+ * -ENOTDIR: not there; -ESTALE: another one, or an empty mount point;
+ * -EREMCHG: another one than when our jail was made; -ETIMEDOUT: another courier
  * meets a share and does not come to an end; -EROFS, -ENOSPC, -EACCES …:
  * met for the first time and it can't be marked; -EXDEV, -ELOOP, -ENOTDIR: .letterchute is a mount,
  * a link or no folder; -EKEYREJECTED: .letterchute is somebody else's, or
@@ -70,6 +72,10 @@ struct share_owner {
 int share_folder(const struct share *share, const char *path, const struct share_owner *owner,
 		 int *fd_out, unsigned *made_out);
 
+/* Could files be put into a folder below the share, or could what is missing of it be made? 0, or
+ * -errno with `why_out` in words: the component at fault, and what is wrong with it. */
+int share_reach(const struct share *share, const char *path, char why_out[SHARE_WHY_MAX]);
+
 /* Removes the last `made` components of a path again, as far as they are empty. */
 void share_unmake_folder(const struct share *share, const char *path, unsigned made);
 
@@ -77,5 +83,14 @@ void share_unmake_folder(const struct share *share, const char *path, unsigned m
  * around. */
 int share_openat(int folder_fd, const char *path, int flags, mode_t mode, int *fd_out);
 
-/* Free octets for us; UINT64_MAX where the file system does not say. */
-uint64_t share_free(const struct share *share);
+/* Is there room for one file more, and for `least` octets? Where the file system of a folder does
+ * not say, there is. *free_out: octets for us; UINT64_MAX: not known. */
+enum share_room {
+	SHARE_ROOM,
+	SHARE_FEW_OCTETS,
+	SHARE_NO_FILES
+} share_room(int folder_fd, uint64_t least, uint64_t *free_out);
+
+/* Behind a path, for SHARE_NO_FILES; and what helps. */
+#define SHARE_NO_FILES_WORDS  "has no room for another file, however small: its inodes are used up"
+#define SHARE_NO_FILES_REMEDY "remove files there"

@@ -31,12 +31,19 @@ static bool find_share(struct job *job, struct job_route *route)
 
 static enum reason check_room(struct job *job, const struct share *share)
 {
-	uint64_t free_bytes = share_free(share);
-	if (free_bytes >= share->rules->free_floor)
-		return REASON_NONE;
-	return job_fail(job, REASON_FULL, "%s has %llu MB left, free_floor is %llu MB",
-			share->rules->path, (unsigned long long)free_bytes >> 20,
-			(unsigned long long)share->rules->free_floor >> 20);
+	uint64_t free_bytes;
+	switch (share_room(share->root_fd, share->rules->free_floor, &free_bytes)) {
+	case SHARE_ROOM: break;
+	case SHARE_NO_FILES:
+		return job_fail(job, REASON_FULL,
+				"%.200s " SHARE_NO_FILES_WORDS "; " SHARE_NO_FILES_REMEDY,
+				share->rules->path);
+	case SHARE_FEW_OCTETS:
+		return job_fail(job, REASON_FULL, "%s has %llu MB left, free_floor is %llu MB",
+				share->rules->path, (unsigned long long)free_bytes >> 20,
+				(unsigned long long)share->rules->free_floor >> 20);
+	}
+	return REASON_NONE;
 }
 
 static enum reason take_seat(struct job *job, const struct rules_share *rules, struct seat *seat)
@@ -73,15 +80,14 @@ static enum reason open_share(struct job *job, struct job_route *route)
 	if (error) {
 		seat_leave(&share->seat);
 		/* after a change of mounts our jail may hold the old one */
-		courier->share_denied = error == -EACCES || error == -EPERM;
+		courier->share_denied = error == -EACCES || error == -EPERM || error == -EREMCHG;
 		return job_fail(job, job_share_reason(error), "%s; %s", why, share_remedy(error));
 	}
 	share->staging_fd = -1;
 	route->share = job->shares_count++;
 	error = life_open_staging(&share->share, courier->life.name, true, &share->staging_fd);
 	if (error)
-		return job_fail(job, job_share_reason(error), "%.160s: our staging folder: %s; %s",
-				share->share.rules->path, strerror(-error), share_remedy(error));
+		return job_fail_folder(job, &share->share, SHARE_BASE, error);
 	share->share.staging_fd = share->staging_fd;
 	error = share_check_own(&share->share, share->staging_fd, "our staging folder", why);
 	if (error)

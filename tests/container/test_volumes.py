@@ -56,7 +56,7 @@ SHARES = [
     ("of somebody else", make_foreign, f"/share can't be written to: Permission denied {ROOTS}", "PUID"),
     ("closed", make_closed, f"/share can't be opened: Permission denied {WHOSE.format(0, 700)}", "PUID"),
     ("full", make_full, "free_floor is 8 MB", "make room"),
-    ("on two file systems", make_two, "/share/.letterchute is a mount of its own", "unmount what is mounted"),
+    ("on two file systems", make_two, "/share/.letterchute is a mount of its own", "unmount it"),
     ("with a staging of somebody else", make_staging_foreign,
      f"/share/.letterchute can't be opened: Permission denied {WHOSE.format(1001, 700)}", "PUID"),
     ("read-only", make_read_only, "Read-only file system", "mount it read-write"),

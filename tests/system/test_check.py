@@ -177,6 +177,51 @@ def somebodys_staging(place):
     os.chmod(base(place), 0o700)
 
 
+def folder(place):
+    """Of the route; empty."""
+    path = os.path.join(place.share, "in")
+    if os.path.exists(path):
+        os.rename(path, path + ".away")
+    return path
+
+
+def mounted_folder(*options):
+    return lambda place: place.mount("mount", "-t", "tmpfs", *options, "none", folder(place), at=folder(place))
+
+
+def mounted_inside(place):
+    """Of the same file system, and read-only."""
+    path = folder(place)
+    place.mount("mount", "--bind", place.share, path, at=path)
+    subprocess.run(["mount", "-o", "remount,ro,bind", path], check=True)
+
+
+def linked_folder(place):
+    os.symlink(place.make("elsewhere"), folder(place))
+
+
+def a_file_for_a_folder(place):
+    with open(folder(place), "w", encoding="utf-8"):
+        pass
+
+
+def somebodys_folder(mode):
+    def make(place):
+        path = folder(place)
+        os.mkdir(path)
+        os.chown(path, 1234, 1234)
+        os.chmod(path, mode)
+    return make
+
+
+def no_inodes(place):
+    number = 0
+    with contextlib.suppress(OSError):
+        while True:
+            with open(os.path.join(place.share, f"x{number}"), "w", encoding="utf-8"):
+                number += 1
+
+
 def somebodys(mode):
     def give(place):
         os.chown(place.share, 1234, 1234)
@@ -190,29 +235,39 @@ RIGHT = "give the gateway's user the right to write there, or run it as the owne
 
 # before, what goes wrong, who we are, the sentence, what to change
 WRONGS = [("missing", None, missing, (), "can't be opened: No such file", "make the folder, or mount its disk"),
-          ("a file", None, a_file, (), "can't be opened: Not a directory", "`path` must be a folder"),
+          ("a file", None, a_file, (), "can't be opened: Not a directory", "a folder is expected"),
           ("read-only", mounted(), read_only, (), "Read-only file system", "mount it read-write"),
           ("full", mounted("size=1m"), full, (), "0 MB are free|No space left", "make room on the disk"),
           ("staging is a mount", None, mounted_staging, (), r"\.letterchute is a mount of its own",
-           "unmount what is mounted at .letterchute"),
+           "unmount it; a disk of its own wants a [share] of its own"),
           ("staging is a link", None, linked_staging, (), r"\.letterchute is a symbolic link",
-           "remove the symbolic link at .letterchute"),
+           "remove the symbolic link"),
           ("staging is somebody's", None, somebodys_staging, (), r"\.letterchute is not ours alone: owner 1234, mode 700",
            "give it to the gateway's user"),
           ("staging is closed to us", None, somebodys_staging, NOBODY, r"\.letterchute can't be opened: " + WHOSE + "700",
            "give it to the gateway's user"),
-          ("somebody's", None, somebodys(0o755), NOBODY, "can't be written to: Permission denied", RIGHT),
-          ("somebody's alone", None, somebodys(0o700), NOBODY, "can't be opened: " + WHOSE + "700", RIGHT)]
+          ("somebody's", None, somebodys(0o755), NOBODY, "can't be written to: Permission denied", RIGHT, ""),
+          ("somebody's alone", None, somebodys(0o700), NOBODY, "can't be opened: " + WHOSE + "700", RIGHT),
+          ("no inodes", mounted("nr_inodes=30"), no_inodes, (), "has no room for another file|No space left",
+           "remove files there|make room"),
+          ("a folder is a mount", None, mounted_folder(), (), "share/in is a mount of its own", "unmount it; a disk of its own"),
+          ("a folder is a mount of the same disk", None, mounted_inside, (), "share/in is a mount of its own", "unmount it;"),
+          ("a folder is a link", None, linked_folder, (), "share/in is a symbolic link", "remove the symbolic link"),
+          ("a folder is a file", None, a_file_for_a_folder, (), "share/in is no folder", "a folder is expected"),
+          ("a folder is somebody's", None, somebodys_folder(0o755), NOBODY,
+           "share/in can't be written to: " + WHOSE + "755", RIGHT),
+          ("a folder is somebody's alone", None, somebodys_folder(0o700), NOBODY,
+           "share/in can't be (opened|written to): " + WHOSE + "700", RIGHT)]
 
 
 @needs_root
 @rows([(f"{row[0]}, {when}", when, *row[1:]) for row in WRONGS for when in ("at first", "later")])
-def test_wrong_share(place, when, before, spoil, identity, words, remedy):
+def test_wrong_share(place, when, before, spoil, identity, words, remedy, route="folder = in"):
     """One sentence that says what it is and one that says what to change: by check, at the start and for each mail."""
     place.open_to_all()
     if before:
         before(place)
-    config = place.config()
+    config = place.config(route=f"{route}\ntypes = pdf")
     if when == "later":
         done = subprocess.run([*identity, place.program, "drop", "-c", config], input=scan(), capture_output=True)
         equal(done.returncode, 0, done.stderr)
@@ -222,12 +277,15 @@ def test_wrong_share(place, when, before, spoil, identity, words, remedy):
     wrong = [finding for finding in map(json.loads, done.stdout.splitlines()) if not finding["ok"]]
     equal([finding["what"] for finding in wrong], ["share"], wrong)
     require(place.share in wrong[0]["text"] or "MB" in wrong[0]["text"], wrong)
-    require(re.search(words, wrong[0]["text"]) and remedy in wrong[0]["remedy"], wrong)
+    require(re.search(words, wrong[0]["text"]) and any(each in wrong[0]["remedy"] for each in remedy.split("|")), wrong)
     with place.gateway(config=config, wrapper=identity) as gateway:
         wait_for(lambda: said(gateway, f"{wrong[0]['text']}; {wrong[0]['remedy']}"), 10,
                  lambda: f"not at the start: {wrong} {gateway.log()}")
         require(re.match("45[12] 4.3.[01] ", send(gateway.port, scan(50000))), gateway.log())
         text = gateway.last()["text"]
-        require(remedy in text or "free_floor" in text or "No space left" in text, f"for a mail: {text}")
-        done = subprocess.run([*identity, place.program, "status", "-c", config], capture_output=True, text=True)
-        require(remedy.split(",")[0].split(" on ")[0] in done.stdout, f"status: {done.stdout}{done.stderr}")
+        helps = [each.split(",")[0].split(" on ")[0] for each in remedy.split("|")]
+        require(any(each in text for each in helps) or "free_floor" in text or "No space left" in text, f"for a mail: {text}")
+        for more in ((), ("--health",)):
+            done = subprocess.run([*identity, place.program, "status", "-c", config, *more], capture_output=True, text=True)
+            require(any(each in done.stdout for each in helps), f"status: {done.stdout}{done.stderr}")
+        require(done.stdout.startswith("down: share: ") and done.returncode == 69, done)

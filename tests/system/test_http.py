@@ -310,19 +310,44 @@ def test_share_of_somebody_else(place):
         becomes(place, gateway, "ok")
 
 
+def fill_octets(folder):
+    with open(f"{folder}/filler", "wb") as filler, contextlib.suppress(OSError):
+        while filler.write(b"\0" * 65536):
+            filler.flush()
+
+
+def fill_inodes(folder):
+    with contextlib.suppress(OSError):
+        for number in range(1000):
+            with open(f"{folder}/filler{number}", "wb"):
+                pass
+
+
 @needs_root
-def test_state(place):
+@rows([("of octets", "size=8m", fill_octets, "make room on its disk"),
+       ("of files", "nr_inodes=200", fill_inodes, "its inodes are used up: every mail is told to come later; remove files there")])
+def test_state(place, option, fill, words):
     """No mail can be taken where its answer can't be promised."""
-    place.mount("mount", "-t", "tmpfs", "-o", "size=8m,mode=755", "none", place.state, at=place.state)
+    place.mount("mount", "-t", "tmpfs", "-o", f"{option},mode=755", "none", place.state, at=place.state)
     with running(place) as gateway:
-        with open(f"{place.state}/filler", "wb") as filler:
-            with contextlib.suppress(OSError):
-                while filler.write(b"\0" * 65536):
-                    filler.flush()
+        fill(place.state)
         becomes(place, gateway, "down", "state: ")
-        require("make room on its disk" in health(gateway)[1]["why"][0], health(gateway))
+        require(words in health(gateway)[1]["why"][0], health(gateway))
         require(send(gateway.port, scan()).startswith("4"))
-        os.remove(f"{place.state}/filler")
+        for name in os.listdir(place.state):
+            if name.startswith("filler"):
+                os.remove(f"{place.state}/{name}")
+        becomes(place, gateway, "ok")
+
+
+@needs_root
+def test_hardly_any_room(place):
+    """Also where nobody has set a floor."""
+    disk = place.mount("mount", "-t", "tmpfs", "-o", "size=2m,mode=755", "none", place.share, at=place.share)
+    with running(place) as gateway:
+        run("fallocate", "-l", "1500K", f"{disk}/filler")
+        becomes(place, gateway, "down", "has 0 MB left, the least is 1 MB")
+        os.remove(f"{disk}/filler")
         becomes(place, gateway, "ok")
 
 

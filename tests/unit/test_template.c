@@ -401,6 +401,33 @@ static void nothing_at_all(void **state)
 	template_done(&empty);
 }
 
+static void fixed_components(void **state)
+{
+	static const struct {
+		const char *text, *fixed;
+	} rows[] = {
+		{ "", "" },
+		{ "in", "in" },
+		{ "in/of the office/", "in/of the office" },
+		{ "in//now", "in/now" },
+		{ "in/{from}", "in" },
+		{ "in/{received:%Y}/x", "in" },
+		{ "in/of {from}/x", "in" },
+		{ "in{to.tag}", "" },
+		{ "{route}/in", "" },
+		{ "a {{b}}/{route}", "a {b}" },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct template template;
+		char error[TEMPLATE_ERROR_MAX], text[128];
+		assert_true(template_parse(rows[i].text, TEMPLATE_FOLDER, &template, error));
+		template_fixed(&template, text, sizeof text);
+		assert_string_equal(text, rows[i].fixed);
+		template_done(&template);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -416,6 +443,7 @@ int main(void)
 		cmocka_unit_test(faults),
 		cmocka_unit_test(too_much),
 		cmocka_unit_test(nothing_at_all),
+		cmocka_unit_test(fixed_components),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
