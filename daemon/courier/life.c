@@ -300,8 +300,8 @@ static int publish_opened(const struct spool *spool, const struct config *config
 /* What a share that is full or failing does to any plan; it says nothing about this one. */
 static bool is_disk_error(int error)
 {
-	static const int errors[] = { ENOSPC,    EDQUOT,   EROFS,  ESTALE, EACCES, EIO,
-				      ETIMEDOUT, ENOTCONN, ENOMEM, EMFILE, ENFILE, EINTR, EREMCHG };
+	static const int errors[] = { ENOSPC,   EDQUOT, EROFS,  ESTALE, EACCES, EIO,    ETIMEDOUT,
+				      ENOTCONN, ENOMEM, EMFILE, ENFILE, EINTR,  EREMCHG };
 	for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
 		if (errors[i] == -error)
 			return true;

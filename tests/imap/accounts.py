@@ -7,7 +7,7 @@ import threading
 from certs import certs
 from client import PASSWORD, USER
 from dovecot import Dovecot
-from harness import EXE, mail, part, pdf, processes, require, status_of, wait_for
+from harness import EXE, equal, mail, part, pdf, processes, require, status_of, wait_for
 
 FAST = "poll = 1s\nrefresh = 3s\n"  # what a test waits for should not take minutes
 WAYS = ("implicit", "starttls", "off")
@@ -51,6 +51,12 @@ def refused(number):
 def delivered(gateway, source="office", outcome="delivered"):
     """The lines of a source's messages."""
     return [line for line in gateway.lines() if line.get("source") == source and line.get("outcome") == outcome]
+
+
+def same_lines(gateway, place):
+    """One line for each file."""
+    wait_for(lambda: len(delivered(gateway)) >= len(place.files()), 5, "a line is missing")
+    equal(len(delivered(gateway)), len(place.files()), "lines of delivered mails")
 
 
 def wait_files(place, files, seconds=20):

@@ -1,6 +1,6 @@
 """A server that does what it should not: the puller is never stuck, and nothing is lost, doubled or acknowledged too early."""
 
-from accounts import (Peak, account, address_space_limit, delivered, is_on, numbered, pullers, refused, several,
+from accounts import (Peak, account, address_space_limit, is_on, numbered, pullers, refused, same_lines, several,
                       wait_files)
 from harness import IS_SANITIZED, COUNT, equal, require, rows, wait_for
 from hostile import Server
@@ -93,12 +93,6 @@ def late(server, scenario):
 def is_done(server):
     """The step of the trick never came, and didn't need to."""
     return server.count() == 0 and (server.idling() or "NOOP" in server.names()[-3:])
-
-
-def same_lines(gateway, place):
-    """One line for each file."""
-    wait_for(lambda: len(delivered(gateway)) >= len(place.files()), 5, "a line is missing")
-    equal(len(delivered(gateway)), len(place.files()), "lines of delivered mails")
 
 
 def story(server):
