@@ -41,7 +41,7 @@
 #define LIVED_MS         10000 /* a role that lived so long did not fail at its start */
 #define END_SLACK_MS     2000
 #define FAILING_MS       1000 /* a role whose starts are put off for longer gets nowhere */
-#define KNOCK_MS         5000 /* between tries for the door that another gateway has */
+#define KNOCK_MS         5000 /* between looks whether the door is there, and is ours or free */
 #define LOOK_MS          2000 /* a share that says nothing for so long hangs */
 
 enum {
@@ -91,7 +91,7 @@ struct boss {
 	struct status standing; /* of the roles, as it was told last */
 	int word_every_ms;      /* so often somebody wants to hear that we live; -1: nobody does */
 	int64_t next_word_ms;   /* on the monotonic clock */
-	int64_t knock_at_ms;    /* where another gateway has the door: not before */
+	int64_t knock_at_ms;    /* the next look at the door: not before */
 	bool ending;
 	bool once;  /* only until those who pull have found nothing more */
 	int status; /* of the worst of them */
@@ -605,23 +605,47 @@ static void want_children(struct boss *boss)
 	}
 }
 
-/* Is the door another gateway's still? */
+static void drop_child(struct boss *boss, struct child *child)
+{
+	*child = boss->children[--boss->children_count];
+}
+
+/* It takes nothing new and ends when it is done; its sockets stay open in it. */
+static void drain_child(struct boss *boss, struct child *child)
+{
+	if (child->state == CHILD_WANTED) {
+		drop_child(boss, child);
+		return;
+	}
+	kill(child->pid, SIGHUP);
+	child->state = CHILD_DRAINING;
+	child->source = NULL;
+}
+
+static bool is_door(const struct child *child)
+{
+	return child->source && child->source->kind == SOURCE_DOOR;
+}
+
+/* Is the door another gateway's still, or is it gone? */
 static void try_door(struct boss *boss)
 {
-	if (!sources_want_door(&boss->sources) || monotonic_ms() < boss->knock_at_ms)
+	const char *state = boss->config.gateway.state;
+	if (boss->once || monotonic_ms() < boss->knock_at_ms)
 		return;
 	boss->knock_at_ms = monotonic_ms() + KNOCK_MS;
-	if (!sources_try_door(&boss->sources, boss->config.gateway.state))
+	if (!sources_lack_door(&boss->sources, state))
+		return;
+	for (size_t i = boss->children_count; i-- > 0;) {
+		if (is_door(&boss->children[i]))
+			drain_child(boss, &boss->children[i]);
+	}
+	if (!sources_try_door(&boss->sources, state))
 		return;
 	for (size_t i = 0; i < boss->sources.count; i++) {
 		if (boss->sources.list[i].kind == SOURCE_DOOR)
 			add_child(boss, ROLE_SMTP, &boss->sources.list[i], false);
 	}
-}
-
-static void drop_child(struct boss *boss, struct child *child)
-{
-	*child = boss->children[--boss->children_count];
 }
 
 static void log_end(const struct child *child, int status)
@@ -802,20 +826,10 @@ static bool can_lock_in(const struct config *config)
 
 /* --- reload ----------------------------------------------------------------------------------- */
 
-/* The roles of the old configuration take nothing new and end when they are done. Their sockets
- * stay open in them. */
 static void drain_children(struct boss *boss)
 {
-	for (size_t i = boss->children_count; i-- > 0;) {
-		struct child *child = &boss->children[i];
-		if (child->state == CHILD_WANTED) {
-			drop_child(boss, child);
-			continue;
-		}
-		kill(child->pid, SIGHUP);
-		child->state = CHILD_DRAINING;
-		child->source = NULL;
-	}
+	for (size_t i = boss->children_count; i-- > 0;)
+		drain_child(boss, &boss->children[i]);
 }
 
 static void close_tally(struct boss *boss)
@@ -1032,10 +1046,11 @@ static int next_turn(const struct boss *boss)
 	int64_t left = boss->next_word_ms - monotonic_ms();
 	if (boss->word_every_ms >= 0)
 		wait_ms = sooner(wait_ms, left < 0 ? 0 : (int)left);
-	/* nobody tells us that a role has lived for a while, or that another gateway has ended */
+	/* nobody tells us that a role has lived for a while, or that another gateway has ended,
+	 * or that somebody has removed the door */
 	if (boss->standing.state != STATUS_UP)
 		wait_ms = sooner(wait_ms, LIVED_MS / 10);
-	if (sources_want_door(&boss->sources))
+	if (!boss->once)
 		wait_ms = sooner(wait_ms, KNOCK_MS);
 	return wait_ms;
 }
@@ -1267,10 +1282,7 @@ static int run(struct boss *boss,
 		loop(boss, again, context);
 	if (status == EXIT_DONE)
 		end(boss);
-	char path[PATH_MAX];
-	if (sources_have_door(&boss->sources) &&
-	    spool_socket_path(boss->config.gateway.state, path, sizeof path) == 0)
-		unlink(path);
+	sources_remove_door(&boss->sources, boss->config.gateway.state);
 	sources_close(&boss->sources);
 	free(boss->children);
 	config_done(&boss->config);
