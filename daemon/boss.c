@@ -66,6 +66,7 @@ struct child {
 	bool keeps; /* the courier that tidies and takes no questions */
 	bool keys;  /* who has the private keys and logins of listeners */
 	bool looks; /* the courier that looks at the shares, for the window */
+	bool mute;  /* its source's state can't be written: what it says may be long untrue */
 };
 
 struct identity {
@@ -463,6 +464,8 @@ static const char *child_name(const struct child *child)
 {
 	if (child->role == ROLE_AFTER)
 		return "window";
+	if (strcmp(child->name, SOURCE_DOOR_NAME) == 0)
+		return "door";
 	if (*child->name)
 		return child->name;
 	if (child->role == ROLE_PROVE)
@@ -503,12 +506,15 @@ static bool is_puller(const struct child *child)
 }
 
 /* Who died, or was never there, could not say so. Who takes its place says when it is up. */
-static void report_death(const struct boss *boss, const struct child *child, const char *why)
+static void report_death(const struct boss *boss, struct child *child, const char *why)
 {
 	auto_close int fd = -1;
 	struct status report;
 	bool told = child->source && (is_puller(child) || child->source->kind == SOURCE_LISTENER);
-	if (!told || status_open(boss->sources_fd, child->name, &fd) != 0)
+	if (!told)
+		return;
+	child->mute = status_open(boss->sources_fd, child->name, &fd) != 0;
+	if (child->mute)
 		return;
 	status_load(fd, &report);
 	snprintf(report.error, sizeof report.error, "%.250s; the log says why", why);
@@ -690,6 +696,15 @@ static void answer_later(const struct source *source)
 	secret_give(source->secret_fd, &answer);
 }
 
+/* Did it die of what we told it? Until a role can hear, so soon after its start, a word that it
+ * shall end ends it. */
+static bool is_ours(const struct boss *boss, const struct child *child, int status)
+{
+	int signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+	return (boss->ending && signal == SIGTERM) ||
+	       (child->state == CHILD_DRAINING && signal == SIGHUP);
+}
+
 static void reap_child(struct boss *boss, struct child *child, int status)
 {
 	bool last = child->state == CHILD_DRAINING || boss->ending || child->role == ROLE_TOKEN;
@@ -697,7 +712,8 @@ static void reap_child(struct boss *boss, struct child *child, int status)
 		note_status(boss, child, status);
 		last = true;
 	}
-	if (last && (WIFSIGNALED(status) || child->role == ROLE_TOKEN))
+	if (last && (WIFSIGNALED(status) || child->role == ROLE_TOKEN) &&
+	    !is_ours(boss, child, status))
 		log_end(child, status);
 	if (child->role == ROLE_TOKEN && status != 0)
 		answer_later(child->source);
@@ -743,28 +759,75 @@ static bool is_failing(const struct child *child)
 	return child->state != CHILD_DRAINING && child->backoff_ms > FAILING_MS && !lives;
 }
 
-/* Without couriers that take mail nothing goes; every other role lacks something. Sources say for
- * themselves that they are down. */
+/* What is lacking without a child; the worst first. */
+enum lack {
+	LACK_COURIERS,
+	LACK_KEYS,
+	LACK_LISTENER,
+	LACK_PULLER,
+	LACK_PROVER,
+	LACK_COURIER,
+	LACK_DOOR,
+	LACK_LOOKOUT,
+	LACK_WINDOW,
+	LACK_KEEPER,
+	LACK_NOTHING
+};
+
+static const char *const lacks[] = {
+	[LACK_COURIERS] = "all mail waits",
+	[LACK_KEYS] = "TLS and logins of listeners don't work",
+	[LACK_LISTENER] = "devices can't send to a listener",
+	[LACK_PULLER] = "a source is not looked at",
+	[LACK_PROVER] = "DKIM signatures can't be checked, and mail that needs one waits",
+	[LACK_COURIER] = "mail may be delivered more slowly",
+	[LACK_DOOR] = "`drop` and `smtp-session` get no answer",
+	[LACK_LOOKOUT] = "nobody looks how the shares are",
+	[LACK_WINDOW] = "/healthz and /metrics get no answer",
+	[LACK_KEEPER] = "what is left over or too old is not tidied away",
+};
+
+static enum lack lack_of(const struct child *child)
+{
+	if (child->role == ROLE_COURIER)
+		return child->looks ? LACK_LOOKOUT : child->keeps ? LACK_KEEPER : LACK_COURIER;
+	if (child->role == ROLE_SMTP)
+		return child->keys ? LACK_KEYS : is_door(child) ? LACK_DOOR : LACK_LISTENER;
+	if (child->role == ROLE_PROVE)
+		return LACK_PROVER;
+	return child->role == ROLE_AFTER ? LACK_WINDOW : LACK_PULLER;
+}
+
+/* Without couriers that take mail nothing goes; every other role lacks something. Who pulls says
+ * for himself that he is down, where he can. */
 static enum status_state judge_roles(const struct boss *boss, char why_out[STATUS_ERROR_MAX])
 {
 	const struct child *failing = NULL;
+	enum lack worst = LACK_NOTHING;
 	bool any_courier = false;
 	*why_out = '\0';
 	for (size_t i = 0; i < boss->children_count; i++) {
 		const struct child *child = &boss->children[i];
-		bool fails = is_failing(child) && !is_puller(child);
-		if (child->role == ROLE_COURIER && !child->keeps && !child->looks)
-			any_courier = any_courier || !fails;
-		if (fails && !(failing && failing->role == ROLE_COURIER))
+		any_courier |= lack_of(child) == LACK_COURIER && !is_failing(child);
+	}
+	for (size_t i = 0; i < boss->children_count; i++) {
+		const struct child *child = &boss->children[i];
+		bool fails = is_failing(child) && (!is_puller(child) || child->mute);
+		enum lack lack = lack_of(child);
+		if (lack == LACK_COURIER && !any_courier)
+			lack = LACK_COURIERS;
+		if (fails && lack < worst) {
 			failing = child;
+			worst = lack;
+		}
 	}
 	if (!failing)
 		return STATUS_UP;
 	snprintf(
 		why_out, STATUS_ERROR_MAX,
-		"its process \"%s\" ends, or can't be started, again and again; the log says why%s",
-		child_name(failing), any_courier ? "" : ". All mail waits");
-	return any_courier ? STATUS_WAITING : STATUS_DOWN;
+		"%s: its process \"%s\" ends, or can't be started, again and again; the log says why",
+		lacks[worst], child_name(failing));
+	return worst == LACK_COURIERS ? STATUS_DOWN : STATUS_WAITING;
 }
 
 static void write_standing(struct boss *boss, enum status_state state)

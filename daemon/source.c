@@ -343,7 +343,7 @@ static struct source *find_door(const struct sources *sources)
 
 void sources_open_door(struct sources *sources, const char *state)
 {
-	struct source *door = add_source(sources, "*", SOURCE_DOOR);
+	struct source *door = add_source(sources, SOURCE_DOOR_NAME, SOURCE_DOOR);
 	int error = door ? open_door(door, state) : -ENOMEM;
 	/* a gateway that was killed a moment ago may be about to die of it */
 	for (int i = 0; i < DYING_TRIES && error == -EADDRINUSE; i++) {
@@ -447,7 +447,7 @@ void sources_close(struct sources *sources)
 void sources_inherit_door(struct sources *sources, const struct sources *old)
 {
 	const struct source *from = find_door(old);
-	struct source *door = from ? add_source(sources, "*", SOURCE_DOOR) : NULL;
+	struct source *door = from ? add_source(sources, SOURCE_DOOR_NAME, SOURCE_DOOR) : NULL;
 	if (!door || !has_door(from))
 		return;
 	struct door_hold hold = from->hold;

@@ -18,6 +18,7 @@
 enum source_kind { SOURCE_LISTENER, SOURCE_DOOR, SOURCE_IMAP, SOURCE_MAILDIR, SOURCE_WINDOW };
 
 #define SOURCE_WINDOW_NAME "[http]" /* no source of the configuration is called so */
+#define SOURCE_DOOR_NAME   "*"      /* nor so */
 
 /* An address, compared octet for octet: what is not used of it is zero. */
 struct address {
@@ -40,7 +41,7 @@ struct door_hold {
 };
 
 struct source {
-	char *name; /* "*" for the door; SOURCE_WINDOW_NAME */
+	char *name; /* as configured; SOURCE_WINDOW_NAME, SOURCE_DOOR_NAME */
 	enum source_kind kind;
 	int asks[2];   /* the source's end, the couriers' end; of the window -1 */
 	int keeps[2];  /* of a listener that needs a keeper: its end, the keeper's; else -1 */
