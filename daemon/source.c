@@ -224,6 +224,8 @@ static bool open_socket(const char *item, const char *name, struct sources *old,
 	int error = listen_at(&listening_out->wanted, &listening_out->fd);
 	if (error)
 		log_say(LOG_ERROR, "listen", "%s can't be listened to: %s", item, strerror(-error));
+	if (error == -EADDRINUSE)
+		activation_tell_taken(handed, &listening_out->wanted.octets);
 	return !error;
 }
 
