@@ -66,7 +66,6 @@ struct child {
 	bool keeps; /* the courier that tidies and takes no questions */
 	bool keys;  /* who has the private keys and logins of listeners */
 	bool looks; /* the courier that looks at the shares, for the window */
-	bool mute;  /* its source's state can't be written: what it says may be long untrue */
 };
 
 struct identity {
@@ -399,10 +398,9 @@ static int start_watcher(struct boss *boss, const struct source *source, pid_t *
 static int open_state(const struct boss *boss, const char *source)
 {
 	auto_close int status_fd = -1;
-	int fd = -1;
-	/* it has to be there */
-	if (status_open(boss->sources_fd, source, &status_fd) == 0)
-		fd = status_open_to_read(boss->sources_fd, source);
+	/* it has to be there; what can't be written may still be told from what is well */
+	status_open(boss->sources_fd, source, &status_fd);
+	int fd = status_open_to_read(boss->sources_fd, source);
 	return fd >= 0 ? fd : open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
@@ -506,15 +504,12 @@ static bool is_puller(const struct child *child)
 }
 
 /* Who died, or was never there, could not say so. Who takes its place says when it is up. */
-static void report_death(const struct boss *boss, struct child *child, const char *why)
+static void report_death(const struct boss *boss, const struct child *child, const char *why)
 {
 	auto_close int fd = -1;
 	struct status report;
 	bool told = child->source && (is_puller(child) || child->source->kind == SOURCE_LISTENER);
-	if (!told)
-		return;
-	child->mute = status_open(boss->sources_fd, child->name, &fd) != 0;
-	if (child->mute)
+	if (!told || status_open(boss->sources_fd, child->name, &fd) != 0)
 		return;
 	status_load(fd, &report);
 	snprintf(report.error, sizeof report.error, "%.250s; the log says why", why);
@@ -764,7 +759,6 @@ enum lack {
 	LACK_COURIERS,
 	LACK_KEYS,
 	LACK_LISTENER,
-	LACK_PULLER,
 	LACK_PROVER,
 	LACK_COURIER,
 	LACK_DOOR,
@@ -778,7 +772,6 @@ static const char *const lacks[] = {
 	[LACK_COURIERS] = "all mail waits",
 	[LACK_KEYS] = "TLS and logins of listeners don't work",
 	[LACK_LISTENER] = "devices can't send to a listener",
-	[LACK_PULLER] = "a source is not looked at",
 	[LACK_PROVER] = "DKIM signatures can't be checked, and mail that needs one waits",
 	[LACK_COURIER] = "mail may be delivered more slowly",
 	[LACK_DOOR] = "`drop` and `smtp-session` get no answer",
@@ -795,11 +788,11 @@ static enum lack lack_of(const struct child *child)
 		return child->keys ? LACK_KEYS : is_door(child) ? LACK_DOOR : LACK_LISTENER;
 	if (child->role == ROLE_PROVE)
 		return LACK_PROVER;
-	return child->role == ROLE_AFTER ? LACK_WINDOW : LACK_PULLER;
+	return child->role == ROLE_AFTER ? LACK_WINDOW : LACK_NOTHING;
 }
 
 /* Without couriers that take mail nothing goes; every other role lacks something. Who pulls says
- * for himself that he is down, where he can. */
+ * for himself that he is down. */
 static enum status_state judge_roles(const struct boss *boss, char why_out[STATUS_ERROR_MAX])
 {
 	const struct child *failing = NULL;
@@ -812,7 +805,7 @@ static enum status_state judge_roles(const struct boss *boss, char why_out[STATU
 	}
 	for (size_t i = 0; i < boss->children_count; i++) {
 		const struct child *child = &boss->children[i];
-		bool fails = is_failing(child) && (!is_puller(child) || child->mute);
+		bool fails = is_failing(child) && !is_puller(child);
 		enum lack lack = lack_of(child);
 		if (lack == LACK_COURIER && !any_courier)
 			lack = LACK_COURIERS;

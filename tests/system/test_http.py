@@ -471,6 +471,14 @@ def test_what_is_lacking(place, words, sentence):
         equal(found, f"degraded: gateway: {sentence}ends, or can't be started, again and again; the log says why\n")
 
 
+def test_state_is_a_folder(place):
+    """What can't be read is not taken for well."""
+    os.makedirs(os.path.join(place.state, "spool/sources/second"))
+    with place.gateway(text=HTTP + "[smtp second]\nlisten = 127.0.0.1:0\ntls = off\n") as gateway:
+        becomes(place, gateway, "degraded", "source second is down: its state can't be read: Is a directory")
+        require("source second is down: its state can't be read" in said(place, gateway)[0], said(place, gateway))
+
+
 def couriers(gateway):
     return [pid for pid, name in gateway.children() if name.startswith("letterchute-cou") and "lookout" not in command_line(pid)]
 
