@@ -19,7 +19,8 @@
 #include "daemon/log.h"
 #include "policy/value.h"
 
-#define FIRST_FD 3
+#define FIRST_FD  3
+#define NAME_TEXT 96
 
 /* How many descriptors are ours; nobody else shall think that they are his. */
 static size_t take_count(void)
@@ -126,23 +127,70 @@ enum activation_claim activation_claim(struct activation *activation, const char
 	return ACTIVATION_TAKEN;
 }
 
+/* "192.0.2.7 port 25" */
+static void name_it(const struct activated *one, char text[NAME_TEXT])
+{
+	char host[64], port[16];
+	bool known =
+		one->address.ss_family != AF_UNIX &&
+		getnameinfo((const struct sockaddr *)&one->address, one->size, host, sizeof host,
+			    port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) == 0;
+	if (known)
+		snprintf(text, NAME_TEXT, "%s port %s", host, port);
+	else
+		snprintf(text, NAME_TEXT, "that is no port but a path");
+}
+
+static bool has_twin(const struct activation *activation, const struct activated *one)
+{
+	for (size_t i = 0; i < activation->count; i++) {
+		const struct activated *other = &activation->list[i];
+		if (other != one && other->claimed[0] && is_same(other, &one->address, one->size))
+			return true;
+	}
+	return false;
+}
+
 bool activation_has_rest(const struct activation *activation)
 {
 	bool rest = false;
 	for (size_t i = 0; i < activation->count; i++) {
 		const struct activated *one = &activation->list[i];
-		char host[128] = "a local socket", port[16] = "";
+		char text[NAME_TEXT];
 		if (one->claimed[0])
 			continue;
-		getnameinfo((const struct sockaddr *)&one->address, one->size, host, sizeof host,
-			    port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV);
-		log_say(LOG_ERROR, "activation",
-			"the socket %s port %s was handed over, and no [smtp] has it in its `listen`: "
-			"add it there, or take it out of the socket unit",
-			host, port);
+		name_it(one, text);
+		log_say(LOG_ERROR, "activation", "the socket %s was handed over%s", text,
+			has_twin(activation, one)
+				? " twice: take one of the two out of the socket unit"
+				: ", and no [smtp] or [http] has it in its `listen`: add it there, "
+				  "or take it out of the socket unit");
 		rest = true;
 	}
 	return rest;
+}
+
+/* IPv4 and IPv6 have it at the same place. */
+static in_port_t port_of(const struct sockaddr_storage *address)
+{
+	bool has = address->ss_family == AF_INET || address->ss_family == AF_INET6;
+	return has ? ((const struct sockaddr_in *)address)->sin_port : 0;
+}
+
+void activation_tell_taken(const struct activation *activation,
+			   const struct sockaddr_storage *wanted)
+{
+	for (size_t i = 0; i < activation->count; i++) {
+		const struct activated *one = &activation->list[i];
+		char text[NAME_TEXT];
+		if (one->claimed[0] || port_of(&one->address) != port_of(wanted))
+			continue;
+		name_it(one, text);
+		log_say(LOG_ERROR, "activation",
+			"the socket %s was handed over, which has that port: `listen` and the socket "
+			"unit have to name the same address",
+			text);
+	}
 }
 
 /* --- one connection --------------------------------------------------------------------------- */

@@ -43,6 +43,11 @@ enum activation_claim activation_claim(struct activation *activation, const char
 /* Is there a socket that no listener has claimed? Each is said. */
 bool activation_has_rest(const struct activation *activation);
 
+/* An address that can't be listened to: says which sockets that nobody has claimed have its port.
+ */
+void activation_tell_taken(const struct activation *activation,
+			   const struct sockaddr_storage *wanted);
+
 /* Accept=yes without StandardInput=socket: makes the one connection that was handed over standard
  * input and output. False: what was handed over is no connection, said. */
 bool activation_use_connection(void);

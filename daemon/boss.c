@@ -41,7 +41,7 @@
 #define LIVED_MS         10000 /* a role that lived so long did not fail at its start */
 #define END_SLACK_MS     2000
 #define FAILING_MS       1000 /* a role whose starts are put off for longer gets nowhere */
-#define KNOCK_MS         5000 /* between tries for the door that another gateway has */
+#define KNOCK_MS         5000 /* between looks whether the door is there, and is ours or free */
 #define LOOK_MS          2000 /* a share that says nothing for so long hangs */
 
 enum {
@@ -91,7 +91,7 @@ struct boss {
 	struct status standing; /* of the roles, as it was told last */
 	int word_every_ms;      /* so often somebody wants to hear that we live; -1: nobody does */
 	int64_t next_word_ms;   /* on the monotonic clock */
-	int64_t knock_at_ms;    /* where another gateway has the door: not before */
+	int64_t knock_at_ms;    /* the next look at the door: not before */
 	bool ending;
 	bool once;  /* only until those who pull have found nothing more */
 	int status; /* of the worst of them */
@@ -398,10 +398,9 @@ static int start_watcher(struct boss *boss, const struct source *source, pid_t *
 static int open_state(const struct boss *boss, const char *source)
 {
 	auto_close int status_fd = -1;
-	int fd = -1;
-	/* it has to be there */
-	if (status_open(boss->sources_fd, source, &status_fd) == 0)
-		fd = status_open_to_read(boss->sources_fd, source);
+	/* it has to be there; what can't be written may still be told from what is well */
+	status_open(boss->sources_fd, source, &status_fd);
+	int fd = status_open_to_read(boss->sources_fd, source);
 	return fd >= 0 ? fd : open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
@@ -463,6 +462,8 @@ static const char *child_name(const struct child *child)
 {
 	if (child->role == ROLE_AFTER)
 		return "window";
+	if (strcmp(child->name, SOURCE_DOOR_NAME) == 0)
+		return "door";
 	if (*child->name)
 		return child->name;
 	if (child->role == ROLE_PROVE)
@@ -605,23 +606,47 @@ static void want_children(struct boss *boss)
 	}
 }
 
-/* Is the door another gateway's still? */
+static void drop_child(struct boss *boss, struct child *child)
+{
+	*child = boss->children[--boss->children_count];
+}
+
+/* It takes nothing new and ends when it is done; its sockets stay open in it. */
+static void drain_child(struct boss *boss, struct child *child)
+{
+	if (child->state == CHILD_WANTED) {
+		drop_child(boss, child);
+		return;
+	}
+	kill(child->pid, SIGHUP);
+	child->state = CHILD_DRAINING;
+	child->source = NULL;
+}
+
+static bool is_door(const struct child *child)
+{
+	return child->source && child->source->kind == SOURCE_DOOR;
+}
+
+/* Is the door another gateway's still, or is it gone? */
 static void try_door(struct boss *boss)
 {
-	if (!sources_want_door(&boss->sources) || monotonic_ms() < boss->knock_at_ms)
+	const char *state = boss->config.gateway.state;
+	if (boss->once || monotonic_ms() < boss->knock_at_ms)
 		return;
 	boss->knock_at_ms = monotonic_ms() + KNOCK_MS;
-	if (!sources_try_door(&boss->sources, boss->config.gateway.state))
+	if (!sources_lack_door(&boss->sources, state))
+		return;
+	for (size_t i = boss->children_count; i-- > 0;) {
+		if (is_door(&boss->children[i]))
+			drain_child(boss, &boss->children[i]);
+	}
+	if (!sources_try_door(&boss->sources, state))
 		return;
 	for (size_t i = 0; i < boss->sources.count; i++) {
 		if (boss->sources.list[i].kind == SOURCE_DOOR)
 			add_child(boss, ROLE_SMTP, &boss->sources.list[i], false);
 	}
-}
-
-static void drop_child(struct boss *boss, struct child *child)
-{
-	*child = boss->children[--boss->children_count];
 }
 
 static void log_end(const struct child *child, int status)
@@ -666,6 +691,15 @@ static void answer_later(const struct source *source)
 	secret_give(source->secret_fd, &answer);
 }
 
+/* Did it die of what we told it? Until a role can hear, so soon after its start, a word that it
+ * shall end ends it. */
+static bool is_ours(const struct boss *boss, const struct child *child, int status)
+{
+	int signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+	return (boss->ending && signal == SIGTERM) ||
+	       (child->state == CHILD_DRAINING && signal == SIGHUP);
+}
+
 static void reap_child(struct boss *boss, struct child *child, int status)
 {
 	bool last = child->state == CHILD_DRAINING || boss->ending || child->role == ROLE_TOKEN;
@@ -673,7 +707,8 @@ static void reap_child(struct boss *boss, struct child *child, int status)
 		note_status(boss, child, status);
 		last = true;
 	}
-	if (last && (WIFSIGNALED(status) || child->role == ROLE_TOKEN))
+	if (last && (WIFSIGNALED(status) || child->role == ROLE_TOKEN) &&
+	    !is_ours(boss, child, status))
 		log_end(child, status);
 	if (child->role == ROLE_TOKEN && status != 0)
 		answer_later(child->source);
@@ -719,28 +754,73 @@ static bool is_failing(const struct child *child)
 	return child->state != CHILD_DRAINING && child->backoff_ms > FAILING_MS && !lives;
 }
 
-/* Without couriers that take mail nothing goes; every other role lacks something. Sources say for
- * themselves that they are down. */
+/* What is lacking without a child; the worst first. */
+enum lack {
+	LACK_COURIERS,
+	LACK_KEYS,
+	LACK_LISTENER,
+	LACK_PROVER,
+	LACK_COURIER,
+	LACK_DOOR,
+	LACK_LOOKOUT,
+	LACK_WINDOW,
+	LACK_KEEPER,
+	LACK_NOTHING
+};
+
+static const char *const lacks[] = {
+	[LACK_COURIERS] = "all mail waits",
+	[LACK_KEYS] = "TLS and logins of listeners don't work",
+	[LACK_LISTENER] = "devices can't send to a listener",
+	[LACK_PROVER] = "DKIM signatures can't be checked, and mail that needs one waits",
+	[LACK_COURIER] = "mail may be delivered more slowly",
+	[LACK_DOOR] = "`drop` and `smtp-session` get no answer",
+	[LACK_LOOKOUT] = "nobody looks how the shares are",
+	[LACK_WINDOW] = "/healthz and /metrics get no answer",
+	[LACK_KEEPER] = "what is left over or too old is not tidied away",
+};
+
+static enum lack lack_of(const struct child *child)
+{
+	if (child->role == ROLE_COURIER)
+		return child->looks ? LACK_LOOKOUT : child->keeps ? LACK_KEEPER : LACK_COURIER;
+	if (child->role == ROLE_SMTP)
+		return child->keys ? LACK_KEYS : is_door(child) ? LACK_DOOR : LACK_LISTENER;
+	if (child->role == ROLE_PROVE)
+		return LACK_PROVER;
+	return child->role == ROLE_AFTER ? LACK_WINDOW : LACK_NOTHING;
+}
+
+/* Without couriers that take mail nothing goes; every other role lacks something. Who pulls says
+ * for himself that he is down. */
 static enum status_state judge_roles(const struct boss *boss, char why_out[STATUS_ERROR_MAX])
 {
 	const struct child *failing = NULL;
+	enum lack worst = LACK_NOTHING;
 	bool any_courier = false;
 	*why_out = '\0';
 	for (size_t i = 0; i < boss->children_count; i++) {
 		const struct child *child = &boss->children[i];
+		any_courier |= lack_of(child) == LACK_COURIER && !is_failing(child);
+	}
+	for (size_t i = 0; i < boss->children_count; i++) {
+		const struct child *child = &boss->children[i];
 		bool fails = is_failing(child) && !is_puller(child);
-		if (child->role == ROLE_COURIER && !child->keeps && !child->looks)
-			any_courier = any_courier || !fails;
-		if (fails && !(failing && failing->role == ROLE_COURIER))
+		enum lack lack = lack_of(child);
+		if (lack == LACK_COURIER && !any_courier)
+			lack = LACK_COURIERS;
+		if (fails && lack < worst) {
 			failing = child;
+			worst = lack;
+		}
 	}
 	if (!failing)
 		return STATUS_UP;
 	snprintf(
 		why_out, STATUS_ERROR_MAX,
-		"its process \"%s\" ends, or can't be started, again and again; the log says why%s",
-		child_name(failing), any_courier ? "" : ". All mail waits");
-	return any_courier ? STATUS_WAITING : STATUS_DOWN;
+		"%s: its process \"%s\" ends, or can't be started, again and again; the log says why",
+		lacks[worst], child_name(failing));
+	return worst == LACK_COURIERS ? STATUS_DOWN : STATUS_WAITING;
 }
 
 static void write_standing(struct boss *boss, enum status_state state)
@@ -802,20 +882,10 @@ static bool can_lock_in(const struct config *config)
 
 /* --- reload ----------------------------------------------------------------------------------- */
 
-/* The roles of the old configuration take nothing new and end when they are done. Their sockets
- * stay open in them. */
 static void drain_children(struct boss *boss)
 {
-	for (size_t i = boss->children_count; i-- > 0;) {
-		struct child *child = &boss->children[i];
-		if (child->state == CHILD_WANTED) {
-			drop_child(boss, child);
-			continue;
-		}
-		kill(child->pid, SIGHUP);
-		child->state = CHILD_DRAINING;
-		child->source = NULL;
-	}
+	for (size_t i = boss->children_count; i-- > 0;)
+		drain_child(boss, &boss->children[i]);
 }
 
 static void close_tally(struct boss *boss)
@@ -1032,10 +1102,11 @@ static int next_turn(const struct boss *boss)
 	int64_t left = boss->next_word_ms - monotonic_ms();
 	if (boss->word_every_ms >= 0)
 		wait_ms = sooner(wait_ms, left < 0 ? 0 : (int)left);
-	/* nobody tells us that a role has lived for a while, or that another gateway has ended */
+	/* nobody tells us that a role has lived for a while, or that another gateway has ended,
+	 * or that somebody has removed the door */
 	if (boss->standing.state != STATUS_UP)
 		wait_ms = sooner(wait_ms, LIVED_MS / 10);
-	if (sources_want_door(&boss->sources))
+	if (!boss->once)
 		wait_ms = sooner(wait_ms, KNOCK_MS);
 	return wait_ms;
 }
@@ -1267,10 +1338,7 @@ static int run(struct boss *boss,
 		loop(boss, again, context);
 	if (status == EXIT_DONE)
 		end(boss);
-	char path[PATH_MAX];
-	if (sources_have_door(&boss->sources) &&
-	    spool_socket_path(boss->config.gateway.state, path, sizeof path) == 0)
-		unlink(path);
+	sources_remove_door(&boss->sources, boss->config.gateway.state);
 	sources_close(&boss->sources);
 	free(boss->children);
 	config_done(&boss->config);

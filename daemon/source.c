@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -19,8 +20,10 @@
 #include "policy/value.h"
 
 #define BACKLOG     1024
-#define DYING_MS    2000
-#define DYING_TRIES 40
+#define DYING_MS    500
+#define DYING_TRIES 25
+
+#define SOCKET_PATH_MAX sizeof((struct sockaddr_un *)0)->sun_path
 
 static bool get_bound(int fd, struct address *bound_out)
 {
@@ -97,6 +100,14 @@ static bool find_address(const char *item, struct address *address_out)
 	return true;
 }
 
+static const struct source no_source = {
+	.asks = { -1, -1 },
+	.keeps = { -1, -1 },
+	.watch = { -1, -1 },
+	.secret_fd = -1,
+	.hold = { .lock_fd = -1 },
+};
+
 static void close_source(struct source *source)
 {
 	for (size_t i = 0; i < source->sockets_count; i++)
@@ -109,9 +120,8 @@ static void close_source(struct source *source)
 	close_fd(&source->watch[1]);
 	close_fd(&source->secret_fd);
 	free(source->name);
-	*source = (struct source){
-		.asks = { -1, -1 }, .keeps = { -1, -1 }, .watch = { -1, -1 }, .secret_fd = -1
-	};
+	close_fd(&source->hold.lock_fd);
+	*source = no_source;
 }
 
 static struct source *add_source(struct sources *sources, const char *name, enum source_kind kind)
@@ -121,14 +131,9 @@ static struct source *add_source(struct sources *sources, const char *name, enum
 		return NULL;
 	}
 	struct source *source = &sources->list[sources->count];
-	*source = (struct source){
-		.asks = { -1, -1 },
-		.keeps = { -1, -1 },
-		.watch = { -1, -1 },
-		.secret_fd = -1,
-		.name = strdup(name),
-		.kind = kind,
-	};
+	*source = no_source;
+	source->name = strdup(name);
+	source->kind = kind;
 	bool brings_mail = kind != SOURCE_WINDOW;
 	if (!source->name ||
 	    (brings_mail && socket_pair(&source->asks[0], &source->asks[1]) != 0) ||
@@ -219,6 +224,8 @@ static bool open_socket(const char *item, const char *name, struct sources *old,
 	int error = listen_at(&listening_out->wanted, &listening_out->fd);
 	if (error)
 		log_say(LOG_ERROR, "listen", "%s can't be listened to: %s", item, strerror(-error));
+	if (error == -EADDRINUSE)
+		activation_tell_taken(handed, &listening_out->wanted.octets);
 	return !error;
 }
 
@@ -274,26 +281,57 @@ int source_connect(const char *state, int *fd_out)
 	return 0;
 }
 
-static int bind_door(const char *state, int *fd_out)
+static int take_lock(const char *state, int *fd_out)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int error = spool_socket_path(state, address.sun_path, sizeof address.sun_path);
+	auto_close int fd = -1;
+	int error = spool_open_lock(state, &fd);
 	if (error)
 		return error;
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return errno == EWOULDBLOCK ? -EADDRINUSE : -errno;
+	*fd_out = take_fd(&fd);
+	return 0;
+}
+
+/* What lies there is of a gateway that has ended: we have the lock. */
+static int bind_door(const char *path, struct stat *made_out, int *fd_out)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
 	auto_close int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	auto_close int other = -1;
 	if (fd < 0)
 		return -errno;
-	if (source_connect(state, &other) == 0)
-		return -EADDRINUSE;
-	unlink(address.sun_path);
+	unlink(path);
 	if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, BACKLOG) < 0)
 		return -errno;
 	/* who may come in is decided by who it is, not by the mode */
-	if (chmod(address.sun_path, 0666) < 0)
+	if (chmod(path, 0666) < 0 || lstat(path, made_out) < 0)
 		return -errno;
 	*fd_out = take_fd(&fd);
 	return 0;
+}
+
+static void set_door(struct source *door, int fd, struct door_hold hold)
+{
+	door->sockets[door->sockets_count++] = (struct listening){ .fd = fd, .told = true };
+	door->hold = hold;
+}
+
+static int open_door(struct source *door, const char *state)
+{
+	char path[SOCKET_PATH_MAX];
+	struct stat made;
+	auto_close int lock_fd = -1;
+	int fd = -1;
+	int error = spool_socket_path(state, path, sizeof path);
+	if (!error)
+		error = take_lock(state, &lock_fd);
+	if (!error)
+		error = bind_door(path, &made, &fd);
+	if (!error)
+		set_door(door, fd,
+			 (struct door_hold){ take_fd(&lock_fd), made.st_dev, made.st_ino });
+	return error;
 }
 
 static struct source *find_door(const struct sources *sources)
@@ -305,24 +343,16 @@ static struct source *find_door(const struct sources *sources)
 	return NULL;
 }
 
-static void set_door(struct source *door, int fd)
-{
-	door->sockets[door->sockets_count++] = (struct listening){ .fd = fd, .told = true };
-}
-
 void sources_open_door(struct sources *sources, const char *state)
 {
-	int fd = -1;
-	struct source *door = add_source(sources, "*", SOURCE_DOOR);
-	int error = door ? bind_door(state, &fd) : -ENOMEM;
-	/* a gateway that was killed a moment ago has processes that are about to die of it */
+	struct source *door = add_source(sources, SOURCE_DOOR_NAME, SOURCE_DOOR);
+	int error = door ? open_door(door, state) : -ENOMEM;
+	/* a gateway that was killed a moment ago may be about to die of it */
 	for (int i = 0; i < DYING_TRIES && error == -EADDRINUSE; i++) {
 		nap_ms(DYING_MS / DYING_TRIES);
-		error = bind_door(state, &fd);
+		error = open_door(door, state);
 	}
-	if (!error)
-		set_door(door, fd);
-	else
+	if (error)
 		log_say(LOG_WARNING, "door",
 			"%s/gateway.sock: %s: `drop` and `smtp-session` will work on their own",
 			state,
@@ -330,20 +360,52 @@ void sources_open_door(struct sources *sources, const char *state)
 					     : strerror(-error));
 }
 
-bool sources_want_door(const struct sources *sources)
+static bool has_door(const struct source *door)
+{
+	return door && door->sockets_count > 0;
+}
+
+/* Is something at its path, and what? */
+static bool look_at_door(const char *state, struct stat *found_out, char path_out[SOCKET_PATH_MAX])
+{
+	return spool_socket_path(state, path_out, SOCKET_PATH_MAX) == 0 &&
+	       lstat(path_out, found_out) == 0;
+}
+
+bool sources_lack_door(const struct sources *sources, const char *state)
 {
 	const struct source *door = find_door(sources);
-	return door && door->sockets_count == 0;
+	char path[SOCKET_PATH_MAX];
+	struct stat found;
+	if (!has_door(door))
+		return door != NULL;
+	return !look_at_door(state, &found, path) && errno == ENOENT;
 }
 
 bool sources_try_door(struct sources *sources, const char *state)
 {
-	int fd = -1;
-	if (bind_door(state, &fd) != 0)
+	struct source *door = find_door(sources);
+	bool had = has_door(door);
+	if (had) {
+		close_fd(&door->sockets[0].fd);
+		close_fd(&door->hold.lock_fd);
+		door->sockets_count = 0;
+	}
+	if (open_door(door, state) != 0)
 		return false;
-	set_door(find_door(sources), fd);
-	log_say(LOG_INFO, "door", "%s/gateway.sock: it is ours now", state);
+	log_say(had ? LOG_WARNING : LOG_INFO, "door", "%s/gateway.sock: %s", state,
+		had ? "somebody has removed it, and it is made anew" : "it is ours now");
 	return true;
+}
+
+void sources_remove_door(const struct sources *sources, const char *state)
+{
+	const struct source *door = find_door(sources);
+	char path[SOCKET_PATH_MAX];
+	struct stat found;
+	if (has_door(door) && look_at_door(state, &found, path) &&
+	    found.st_dev == door->hold.device && found.st_ino == door->hold.inode)
+		unlink(path);
 }
 
 /* --- the whole set ---------------------------------------------------------------------------- */
@@ -382,19 +444,17 @@ void sources_close(struct sources *sources)
 	*sources = (struct sources){ 0 };
 }
 
-/* The door stays the same: its socket has the same name. */
+/* The door stays the same, and so does its lock: they are open twice until the old set is closed.
+ */
 void sources_inherit_door(struct sources *sources, const struct sources *old)
 {
 	const struct source *from = find_door(old);
-	struct source *door = from ? add_source(sources, "*", SOURCE_DOOR) : NULL;
-	if (door && from->sockets_count > 0)
-		set_door(door, fcntl(from->sockets[0].fd, F_DUPFD_CLOEXEC, 0));
-}
-
-bool sources_have_door(const struct sources *sources)
-{
-	const struct source *door = find_door(sources);
-	return door && door->sockets_count > 0;
+	struct source *door = from ? add_source(sources, SOURCE_DOOR_NAME, SOURCE_DOOR) : NULL;
+	if (!door || !has_door(from))
+		return;
+	struct door_hold hold = from->hold;
+	hold.lock_fd = fcntl(from->hold.lock_fd, F_DUPFD_CLOEXEC, 0);
+	set_door(door, fcntl(from->sockets[0].fd, F_DUPFD_CLOEXEC, 0), hold);
 }
 
 void sources_keep_asks(struct sources *fresh, struct sources *old)

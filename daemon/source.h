@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/socket.h>
+#include <sys/types.h>
 #include "daemon/activation.h"
 #include "daemon/config.h"
 
@@ -17,6 +18,7 @@
 enum source_kind { SOURCE_LISTENER, SOURCE_DOOR, SOURCE_IMAP, SOURCE_MAILDIR, SOURCE_WINDOW };
 
 #define SOURCE_WINDOW_NAME "[http]" /* no source of the configuration is called so */
+#define SOURCE_DOOR_NAME   "*"      /* nor so */
 
 /* An address, compared octet for octet: what is not used of it is zero. */
 struct address {
@@ -31,14 +33,22 @@ struct listening {
 	bool taken;            /* by a new configuration */
 };
 
+/* The door is ours as long as we have the lock: nobody else makes a socket at its path. */
+struct door_hold {
+	int lock_fd; /* -1: it is another gateway's */
+	dev_t device;
+	ino_t inode; /* of the path that we made */
+};
+
 struct source {
-	char *name; /* "*" for the door; SOURCE_WINDOW_NAME */
+	char *name; /* as configured; SOURCE_WINDOW_NAME, SOURCE_DOOR_NAME */
 	enum source_kind kind;
 	int asks[2];   /* the source's end, the couriers' end; of the window -1 */
 	int keeps[2];  /* of a listener that needs a keeper: its end, the keeper's; else -1 */
 	int watch[2];  /* of a listener: its end, the door's end, where those who want to watch are
 			  handed over; -1 */
 	int secret_fd; /* who pulls asks here for a password (daemon/secret.h); -1: none does now */
+	struct door_hold hold;
 	struct listening sockets[SOCKETS_MAX];
 	size_t sockets_count;
 };
@@ -57,11 +67,14 @@ void sources_close(struct sources *sources);
 /* The local door. It is a convenience: what is wrong with it is said, and borne. */
 void sources_open_door(struct sources *sources, const char *state);
 void sources_inherit_door(struct sources *sources, const struct sources *old);
-bool sources_have_door(const struct sources *sources);
 
-/* Is it another gateway's that runs on this state? Then: has that one ended, and is it ours now? */
-bool sources_want_door(const struct sources *sources);
+/* Is it another gateway's that runs on this state, or has somebody removed it? Then: what is left
+ * of it is closed; is it free, and ours now? */
+bool sources_lack_door(const struct sources *sources, const char *state);
 bool sources_try_door(struct sources *sources, const char *state);
+
+/* Removes it, if it is ours; before sources_close. */
+void sources_remove_door(const struct sources *sources, const char *state);
 
 /* An old listener goes on asking for its sessions: the couriers of the new configuration read its
  * questions too. */

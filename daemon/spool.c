@@ -105,6 +105,23 @@ int spool_socket_path(const char *state, char *path, size_t size)
 		       : 0;
 }
 
+int spool_open_lock(const char *state, int *fd_out)
+{
+	char path[PATH_MAX];
+	struct stat folder;
+	if ((size_t)snprintf(path, sizeof path, "%s/gateway.lock", state) >= sizeof path)
+		return -ENAMETOOLONG;
+	int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	/* root's gateway today may be another's tomorrow; who may not give it away keeps it */
+	if (geteuid() == 0 && stat(state, &folder) == 0 &&
+	    fchown(fd, folder.st_uid, folder.st_gid) < 0)
+		errno = 0;
+	*fd_out = fd;
+	return 0;
+}
+
 void spool_path(const char *state, enum spool_folder folder, char *path)
 {
 	if ((size_t)snprintf(path, PATH_MAX, "%s/%s", state, folder_names[folder]) >= PATH_MAX)

@@ -2,6 +2,8 @@
  *
  *   state/                      0711, the boss's
  *     gateway.sock              where `drop` and `smtp-session` knock
+ *     gateway.lock              the gateway that has locked it (flock) has made gateway.sock, and
+ *                               no other may
  *     spool/                    0700, everything below belongs to `user`
  *       receiving/              nameless scratch of the sources
  *       lives/<life>            one file a courier, locked while it lives; holds the key of the job
@@ -49,6 +51,9 @@ int spool_open(const char *state, enum spool_folder folder, int *fd_out);
 
 /* The path of the local socket, for bind and connect (108 octets at most, -ENAMETOOLONG). */
 int spool_socket_path(const char *state, char *path, size_t size);
+
+/* Opens (makes) gateway.lock, to be locked. 0 or -errno. */
+int spool_open_lock(const char *state, int *fd_out);
 
 /* Names of the trees, for Landlock: "STATE/spool" and so on, into 4096 octets. */
 void spool_path(const char *state, enum spool_folder folder, char *path);

@@ -1,10 +1,12 @@
 /* standing.c: puts objects together. Never asks anybody, and never decides what is well. */
 #define _GNU_SOURCE
 #include "daemon/standing.h"
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 #include "daemon/fdio.h"
 #include "policy/sender.h"
 
@@ -102,10 +104,24 @@ const char *standing_word(enum status_state state)
 	return words[state];
 }
 
+/* Something else lies there, or the disk gives nothing: whoever has to write there can't be started
+ * either. */
+static bool is_unreadable(int fd)
+{
+	char octet;
+	return fd >= 0 && pread(fd, &octet, sizeof octet, 0) < 0;
+}
+
 struct status standing_status(int fd, const char *kind)
 {
 	struct status status;
 	bool pulls = strcmp(kind, "imap") == 0 || strcmp(kind, "maildir") == 0;
+	if (is_unreadable(fd)) {
+		status = (struct status){ .state = STATUS_DOWN };
+		snprintf(status.error, sizeof status.error, "its state can't be read: %s",
+			 strerror(errno));
+		return status;
+	}
 	if (!status_read_at(fd, &status))
 		status = (struct status){ .state = pulls ? STATUS_DOWN : STATUS_UP };
 	if (status.state != STATUS_UP)

@@ -38,7 +38,8 @@ struct json *standing_failures(int fd);
 
 /* What the file of a source (-1: none) says, of `kind` "smtp", "imap" or "maildir", or of the
  * roles, STATUS_ROLES. A listener or role that never wrote is up, as the gateway is; who pulls has
- * not reached anybody yet. A look at a Maildir that takes too long hangs. */
+ * not reached anybody yet; whose state can't be read is down. A look at a Maildir that takes too
+ * long hangs. */
 struct status standing_status(int fd, const char *kind);
 
 /* The objects of `status --json`; the caller's. `failed`: of a listener, taken over; NULL: none. */

@@ -138,7 +138,8 @@ void rules_init(struct rules *rules)
 	assert(good);
 }
 
-/* Names enter log lines, paths and lists. */
+/* Names enter log lines, paths and lists: `..` is a folder, and what begins with a dot is hidden.
+ */
 static bool check_name(struct rules *rules, const char *what, const char *name)
 {
 	static const char fit[] =
@@ -147,6 +148,10 @@ static bool check_name(struct rules *rules, const char *what, const char *name)
 		return rules_fail(rules,
 				  "the %s `%.60s…` has a long name, expected at most %d octets",
 				  what, name, RULES_NAME_MAX);
+	if (*name == '.')
+		return rules_fail(
+			rules, "the %s `%.60s` begins with a dot, expected a letter or digit first",
+			what, name);
 	return !name[strspn(name, fit)] ||
 	       rules_fail(rules, "the %s `%.60s`, expected a name of letters, digits, - _ and .",
 			  what, name);

@@ -1,6 +1,7 @@
 """Sockets from whoever started us: systemd's way, with systemd-socket-activate in its place, and a word when we are ready."""
 
 import contextlib
+import fcntl
 import os
 import signal
 import socket
@@ -114,9 +115,12 @@ def test_only_one_kind_is_wanted(place):
 
 # what is listened to, what is handed over, what is said
 WRONG = [
-    ("nobody wants it", "127.0.0.1:{0}", ("127.0.0.1:{0}", "127.0.0.1:{1}"), "no [smtp] has it in its `listen`"),
-    ("another address", "127.0.0.1:{0}", ("127.0.0.2:{0}",), "no [smtp] has it in its `listen`"),
-    ("a local socket", "127.0.0.1:{0}", ("{2}/socket",), "no [smtp] has it in its `listen`"),
+    ("nobody wants it", "127.0.0.1:{0}", ("127.0.0.1:{0}", "127.0.0.1:{1}"),
+     "the socket 127.0.0.1 port {1} was handed over, and no [smtp] or [http] has it in its `listen`: add it there"),
+    ("another address", "127.0.0.1:{0}", ("127.0.0.2:{0}",), "no [smtp] or [http] has it in its `listen`"),
+    ("a local socket", "127.0.0.1:{0}", ("{2}/socket",), "no port but a path was handed over, and no [smtp] or [http] has it"),
+    ("all addresses", "127.0.0.1:{0}", ("0.0.0.0:{0}",), "the socket 0.0.0.0 port {0} was handed over, which has that port"),
+    ("all addresses of both kinds", "127.0.0.1:{0}", ("[::]:{0}",), "the socket :: port {0} was handed over, which has that port"),
 ]
 
 
@@ -127,9 +131,28 @@ def test_wrong(place, listen, handed, words):
     gateway = start(place, config, *[one.format(*ports) for one in handed])
     first = handed[0].format(*ports)
     with socket.socket(socket.AF_UNIX if first.startswith("/") else socket.AF_INET) as knock:
-        knock.connect(first if first.startswith("/") else (first.split(":")[0], ports[0]))
+        knock.connect(first if first.startswith("/") else (first.split(":")[0].replace("[", "127.0.0.1"), ports[0]))
         equal(gateway.process.wait(20), 69, gateway.log())
-    require(words in gateway.log(), gateway.log)
+    require(words.format(*ports) in gateway.log(), gateway.log)
+
+
+def test_one_address_twice(place):
+    """Two sockets that share a port: one of them would never be served."""
+    port = free_port()
+    config = config_for(place, {"lan": f"127.0.0.1:{port}"})
+    hand_over = []
+    with socket.socket() as one, socket.socket() as two:
+        for each in (one, two):
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            each.bind(("127.0.0.1", port))
+            each.listen()
+            hand_over.append(fcntl.fcntl(each.fileno(), fcntl.F_DUPFD, 10))  # beside where they go
+            place.later(os.close, hand_over[-1])
+        script = f'exec 3<&{hand_over[0]} 4<&{hand_over[1]}; LISTEN_PID=$$ LISTEN_FDS=2 exec "$@"'
+        done = subprocess.run(["bash", "-c", script, "x", place.program, "run", "-c", config], stderr=subprocess.PIPE,
+                              pass_fds=hand_over, timeout=20)
+    equal(done.returncode, 69)
+    require(f"the socket 127.0.0.1 port {port} was handed over twice: take one".encode() in done.stderr, done.stderr)
 
 
 def test_two_listeners_for_one_socket(place):

@@ -19,6 +19,10 @@ BAD = [
     ("unknown user", GOOD + "owner = no-such-user-here\n", 6), ("no equals sign", GOOD + "types pdf\n", 6),
     ("quote not closed", GOOD + "folder = \"a\n", 6), ("key before a section", "types = pdf\n" + GOOD, 1),
     ("share without path", "[smtp lan]\nlisten = 127.0.0.1:0\n[share]\nmode = 0640\n[route x]\n", 3),
+    ("listener called ..", "[share]\npath = share\n[route x]\n[smtp ..]\nlisten = 127.0.0.1:0\n", 4),
+    ("mailbox called .", GOOD + "[imap .]\nhost = localhost\nuser = me\npassword = x\n", 6),
+    ("hidden maildir", GOOD + "[maildir .in]\npath = in\n", 6), ("share called .", GOOD + "[share .]\npath = x\n", 6),
+    ("route called ..", GOOD + "[route ..]\n", 6),
     ("listener without listen", "[smtp lan]\nidle = 60s\n[share]\npath = share\n[route x]\n", 1),
 ]
 

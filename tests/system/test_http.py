@@ -471,6 +471,39 @@ def test_listener(place):
         becomes(place, gateway, "ok", seconds=15)
 
 
+LACKS = [
+    ("the keeper", "letterchute-courier keep", "what is left over or too old is not tidied away: its process \"keeper\" "),
+    ("the lookout", "lookout", "nobody looks how the shares are: its process \"lookout\" "),
+    ("the door", "smtp door", "`drop` and `smtp-session` get no answer: its process \"door\" "),
+    ("the prover", "letterchute-prove", "DKIM signatures can't be checked, and mail that needs one waits: its process \"prover\" "),
+    ("the keys", "smtp keeper", "TLS and logins of listeners don't work: its process \"keys\" "),
+    ("the window", "letterchute-after", "/healthz and /metrics get no answer: its process \"window\" "),
+]
+
+
+@rows(LACKS)
+def test_what_is_lacking(place, words, sentence):
+    """Who reads it knows no names of processes."""
+    with place.gateway(text=HTTP, tls="starttls", route="from = *@example.org\nauth = dkim") as gateway:
+        wait_for(lambda: said(place, gateway)[0] == "ok\n", 10, lambda: said(place, gateway))
+        limit = time.monotonic() + SOON * PATIENCE
+        while (found := said(place, gateway)[0]) == "ok\n":
+            require(time.monotonic() < limit, gateway.log)
+            for pid in processes(gateway, words):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.05)
+        equal(found, f"degraded: gateway: {sentence}ends, or can't be started, again and again; the log says why\n")
+
+
+def test_state_is_a_folder(place):
+    """What can't be read is not taken for well."""
+    os.makedirs(os.path.join(place.state, "spool/sources/second"))
+    with place.gateway(text=HTTP + "[smtp second]\nlisten = 127.0.0.1:0\ntls = off\n") as gateway:
+        becomes(place, gateway, "degraded", "source second is down: its state can't be read: Is a directory")
+        require("source second is down: its state can't be read" in said(place, gateway)[0], said(place, gateway))
+
+
 def couriers(gateway):
     return [pid for pid, name in gateway.children() if name.startswith("letterchute-cou") and "lookout" not in command_line(pid)]
 
@@ -485,10 +518,10 @@ def test_couriers(place):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             time.sleep(0.1)
-        require(found[0] == 503 and found[1]["why"][0].startswith('gateway: its process "courier" ends'), found)
+        require(found[0] == 503 and found[1]["why"][0].startswith('gateway: all mail waits: its process "courier" ends'), found)
         equal(said(place, gateway)[1], 69)
         done = place.run("status", "-c", f"{place.folder}/gateway.conf")
-        require(done.stdout.startswith(b'gateway: its process "courier" ends'), done)
+        require(done.stdout.startswith(b'gateway: all mail waits: its process "courier" ends'), done)
         becomes(place, gateway, "ok", seconds=25)
         require(send(gateway.port, scan()).startswith("250"))
 

@@ -282,6 +282,34 @@ def test_second_gateway_on_the_same_state(place):
         equal(len(place.files()), 4)
 
 
+@rows([("an end", signal.SIGTERM), ("a reload", signal.SIGHUP)])
+def test_told_soon_after_the_start(place, number):
+    """Processes that can't hear yet die of our word; nobody needs to know."""
+    for delay_s in (0, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.08):
+        gateway = place.gateway(log=f"{delay_s}.log").start(ready=False)
+        wait_for(gateway.is_ready, 20, gateway.log)
+        time.sleep(delay_s)
+        gateway.process.send_signal(number)
+        if number == signal.SIGHUP:
+            wait_for(lambda: "the new configuration holds" in gateway.log(), 10, gateway.log)  # noqa: B023
+            wait_for(lambda: processes(gateway, "smtp door"), 10, gateway.log)  # noqa: B023
+            time.sleep(0.2)
+        gateway.stop()
+        require("ended text" not in gateway.log(), gateway.log())
+
+
+def test_killed_by_another_at_the_end(place):
+    with place.gateway() as gateway:
+        door, = wait_for(lambda: processes(gateway, "smtp door"), 10)
+        time.sleep(0.3)
+        os.kill(door, signal.SIGSTOP)
+        gateway.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: "ending" in gateway.log(), 10)
+        os.kill(door, signal.SIGKILL)
+        equal(gateway.process.wait(20), 0)
+        require('ended text="door died of signal 9"' in gateway.log(), gateway.log())
+
+
 def test_port_that_is_taken(place):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
