@@ -596,6 +596,20 @@ def test_made_anew(place, make, owner):
     equal(len(place.files()), 1)
 
 
+@needs_root
+def test_mounted_over(place):
+    """No event tells of it, nor of what is mounted no more."""
+    box, other = owned(place), box_of(place, OWNER, "other")
+    with running(place, box) as gateway:
+        place.mount("mount", "--bind", other.path, box.path, at=box.path)
+        box.lay(scan(1000))
+        emptied(gateway, box, 12)
+        subprocess.run(["umount", "-l", box.path], check=True)
+        box.lay(scan(2000))
+        emptied(gateway, box, 12)
+    equal(sorted(map(len, place.files().values())), [1000, 2000])
+
+
 def waits_of(pid):
     """How often it waited for anything."""
     return int(status_of(pid)["voluntary_ctxt_switches"][0])
