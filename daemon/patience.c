@@ -70,13 +70,39 @@ int64_t patience_jitter(int64_t ms)
 	return ms - ms / 4 + (int64_t)(number % (uint32_t)(ms / 2 + 1));
 }
 
+/* The next word that counts: servers put times and names of sessions into what they say, and those
+ * have digits. */
+static const char *next_word(const char *text, size_t *length_out)
+{
+	for (;; text += *length_out) {
+		text += strspn(text, " ");
+		*length_out = strcspn(text, " ");
+		if (strcspn(text, "0123456789") >= *length_out)
+			return text;
+	}
+}
+
+static bool is_same_trouble(const char *a, const char *b)
+{
+	size_t a_length, b_length;
+	do {
+		a = next_word(a, &a_length);
+		b = next_word(b, &b_length);
+		if (a_length != b_length || strncmp(a, b, a_length) != 0)
+			return false;
+		a += a_length;
+		b += b_length;
+	} while (a_length > 0);
+	return true;
+}
+
 void patience_tell(struct patience *patience, enum log_level level, const char *source,
 		   const char *why, int64_t wait_ms)
 {
 	struct log_line line;
 	int64_t quiet_ms = patience->quiet_ms ? patience->quiet_ms : QUIET_MS;
-	bool again =
-		strcmp(patience->told, why) == 0 && monotonic_ms() - patience->told_ms < quiet_ms;
+	bool again = patience->told[0] && is_same_trouble(patience->told, why) &&
+		     monotonic_ms() - patience->told_ms < quiet_ms;
 	log_start(&line, "source");
 	log_add(&line, "source", "%s", source);
 	log_quote(&line, "text", why);

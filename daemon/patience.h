@@ -47,7 +47,8 @@ int64_t patience_rest_until(const struct patience *patience, int64_t until_ms, i
 /* A quarter more or less, so that many do not knock together. */
 int64_t patience_jitter(int64_t ms);
 
-/* Says why a source waits. The same trouble is told again now and then, not each time. */
+/* Says why a source waits. The same trouble is told again now and then, not each time; words with
+ * digits in them don't make it another one. */
 void patience_tell(struct patience *patience, enum log_level level, const char *source,
 		   const char *why, int64_t wait_ms);
 

@@ -26,6 +26,7 @@
 #define UIDS_MAX        (16 << 20) /* octets of a list of UIDs */
 #define PENDING_WAIT_MS 20         /* between looks at a plan that another courier is working on */
 #define PENDING_MOST_MS 10000      /* for it: its share may hang */
+#define LAST_MS         250        /* before the end of his time who asks may give up on us */
 
 static enum reason name_job(struct job *job)
 {
@@ -528,6 +529,28 @@ static void take_leave(struct courier *courier, int mark_fd, int answer_fd)
 	exit(0);
 }
 
+/* Who may have no time left to wait for us, and then tells the device, and the log, himself. What
+ * was delivered is for us to tell in any case. */
+static bool may_be_too_late(const struct job *job)
+{
+	const struct ask_head *head = job->ask->head;
+	return job->reason && head->kind == ASK_DELIVER && head->origin.kind == ASK_SOURCE_SMTP &&
+	       head->deadline_ms > 0 && monotonic_ms() + LAST_MS > head->deadline_ms;
+}
+
+/* Each message has one line. It is there before the sender knows, but where only he knows whether
+ * it is ours to write. */
+static void tell(const struct job *job)
+{
+	bool counts = job->ask->head->kind != ASK_RECALL || job->doubt;
+	bool late = may_be_too_late(job);
+	if (counts && !late)
+		report_log(job);
+	bool heard = report_answer(job);
+	if (late && heard)
+		report_log(job);
+}
+
 void courier_answer(struct courier *courier, const struct ask *ask, const int *fds,
 		    size_t fds_count)
 {
@@ -555,13 +578,12 @@ void courier_answer(struct courier *courier, const struct ask *ask, const int *f
 	job->message_fd = -1;
 	job->answer_fd = fds[1];
 	job->report_fd = dry ? fds[2] : -1;
-	if (dry)
+	if (dry) {
 		explain_job(job, fds[0]);
-	else {
+		report_answer(job);
+	} else {
 		run_job(job, fds[0]);
-		if (ask->head->kind != ASK_RECALL || job->doubt)
-			report_log(job);
+		tell(job);
 	}
-	report_answer(job);
 	free_job(job);
 }

@@ -86,7 +86,7 @@ void report_log(const struct job *job)
 	count(job, took);
 }
 
-void report_answer(const struct job *job)
+bool report_answer(const struct job *job)
 {
 	struct ask_answer answer = { .kind = job->unknown ? ASK_UNKNOWN : ASK_FINAL,
 				     .reason = job->reason,
@@ -100,7 +100,7 @@ void report_answer(const struct job *job)
 		snprintf(answer.text, sizeof answer.text, "%u file%s stored", job->stored,
 			 job->stored == 1 ? "" : "s");
 	/* who does not read has gone away: he asks again */
-	pass_fds_now(job->answer_fd, &answer, sizeof answer, NULL, 0);
+	return pass_fds_now(job->answer_fd, &answer, sizeof answer, NULL, 0) == 0;
 }
 
 static void put_time(struct json *json, const char *key, const struct tm *time)

@@ -7,8 +7,8 @@
 /* The one line of a message, at its end. */
 void report_log(const struct job *job);
 
-/* Sends FINAL to the source. A source that is gone is not told. */
-void report_answer(const struct job *job);
+/* Sends FINAL to the source. False: it is gone, and not told. */
+bool report_answer(const struct job *job);
 
 /* What is known of the message; the caller's to free. Also what `body = json` stores. */
 struct json *report_message(const struct job *job);

@@ -43,6 +43,7 @@ struct conn {
 	bool separator_known;
 	bool below_inbox; /* other mailboxes lie below INBOX */
 	bool news;        /* conn_take_news */
+	bool not_ready;   /* conn_is_not_ready */
 	char why[WHY_MAX];
 };
 
@@ -135,6 +136,7 @@ static enum conn_result fail(struct conn *conn, enum conn_result result, const c
 {
 	char heard[200];
 	copy_words(words, heard, sizeof heard);
+	conn->not_ready = false;
 	snprintf(conn->why, sizeof conn->why, "%s%s%s%s", what, *heard ? ": \"" : "", heard,
 		 *heard ? "\"" : "");
 	return result;
@@ -143,6 +145,40 @@ static enum conn_result fail(struct conn *conn, enum conn_result result, const c
 const char *conn_why(const struct conn *conn)
 {
 	return conn->why;
+}
+
+bool conn_is_not_ready(const struct conn *conn)
+{
+	return conn->not_ready;
+}
+
+/* RFC 5530 section 3: trouble of the server's own, as long as it starts up or mends its disks. Not
+ * LIMIT: who hears that there are too many connections must not come more often. */
+static bool is_passing(const char *code)
+{
+	static const char *const codes[] = { "UNAVAILABLE", "SERVERBUG", "INUSE" };
+	for (size_t i = 0; code && i < sizeof codes / sizeof codes[0]; i++) {
+		if (strcasecmp(codes[i], code) == 0)
+			return true;
+	}
+	return false;
+}
+
+static enum conn_result not_ready(struct conn *conn, const char *code, const char *words)
+{
+	char said[300];
+	snprintf(said, sizeof said, "[%.20s] %.250s", code, words ? words : "");
+	fail(conn, CONN_NO, "the server is not ready", said);
+	conn->not_ready = true;
+	return CONN_NO;
+}
+
+/* The code of the last answer that libetpan has read; its words have none. NULL: it knows it, or
+ * there was none. */
+static const char *code_of(const struct conn *conn)
+{
+	const struct mailimap_response_info *info = conn->session->imap_response_info;
+	return info ? info->rsp_atom : NULL;
 }
 
 /* The stream knows best why nothing came; else the server spoke what is no IMAP. */
@@ -166,6 +202,8 @@ static enum conn_result judge(struct conn *conn, int code, const char *doing)
 		return CONN_OK;
 	if (code != MAILIMAP_ERROR_CUSTOM_COMMAND && code != MAILIMAP_ERROR_SELECT)
 		return lost(conn, doing);
+	if (is_passing(code_of(conn)))
+		return not_ready(conn, code_of(conn), conn->session->imap_response);
 	snprintf(what, sizeof what, "the server refuses (%s)", doing);
 	return fail(conn, CONN_NO, what, conn->session->imap_response);
 }
@@ -368,9 +406,14 @@ static bool is_untagged(const char *line, const char *word)
 
 /* --- logging in ------------------------------------------------------------------------------- */
 
+/* "NO [UNAVAILABLE] not now" */
 static enum conn_result refuse_login(struct conn *conn, const char *line, const char *challenge)
 {
-	char words[300];
+	char words[300], code[32];
+	const char *end = strchr(line, ']');
+	if (end && starts_with(line, "NO [") && sscanf(line + 4, "%31[^] ]", code) == 1 &&
+	    is_passing(code))
+		return not_ready(conn, code, end + 1 + strspn(end + 1, " "));
 	snprintf(words, sizeof words, "%.150s%s%.120s", line, *challenge ? " " : "", challenge);
 	return fail(conn, CONN_NO, "the server refuses the login", words);
 }
@@ -458,6 +501,8 @@ enum conn_result conn_login_password(struct conn *conn, const char *password)
 			    "the server takes no password here: an access token is wanted", NULL);
 	stream_allow(&conn->stream, COMMAND_MS, COMMAND_OCTETS);
 	int code = mailimap_login(conn->session, user, password);
+	if (code == MAILIMAP_ERROR_LOGIN && is_passing(code_of(conn)))
+		return not_ready(conn, code_of(conn), conn->session->imap_response);
 	if (code == MAILIMAP_ERROR_LOGIN)
 		return refuse_login(
 			conn, conn->session->imap_response ? conn->session->imap_response : "", "");

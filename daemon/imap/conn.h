@@ -32,6 +32,9 @@ void conn_hush(struct conn *conn);
  * control characters. Lives until the next call. */
 const char *conn_why(const struct conn *conn);
 
+/* Was the last CONN_NO trouble of the server's own, as it says, which passes? */
+bool conn_is_not_ready(const struct conn *conn);
+
 /* Connects, up to trust (TLS) and the server's greeting. CONN_LOST: `conn_why`. */
 enum conn_result conn_open(struct conn *conn);
 

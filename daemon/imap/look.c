@@ -13,6 +13,8 @@
 
 #define NAMES_MAX 50
 #define TEXT_MAX  1500
+#define NOT_READY \
+	"nothing is wrong here: try again in a while, and ask who runs the server if it lasts"
 
 struct look {
 	const struct config_account *account;
@@ -46,6 +48,8 @@ static bool look_login(const struct look *look)
 {
 	char why[PULL_WHY_MAX], text[200];
 	enum pull_login login = pull_log_in(look->conn, look->fds, why);
+	if (login == PULL_LOGIN_BUSY)
+		return tell(look, false, why, NOT_READY);
 	if (login == PULL_LOGIN_LATER || login == PULL_LOGIN_NEVER)
 		return tell(look, false, why,
 			    "look at password_file, password_command, token_command or oauth");
@@ -96,7 +100,10 @@ static bool look_mailbox(struct look *look)
 	if (conn_select(look->conn, account->mailbox, &look->mailbox) != CONN_OK) {
 		snprintf(text, sizeof text, "mailbox %.200s: %s", account->mailbox,
 			 conn_why(look->conn));
-		return tell(look, false, text, "look at mailbox: it is one of those above");
+		return tell(look, false, text,
+			    conn_is_not_ready(look->conn)
+				    ? NOT_READY
+				    : "look at mailbox: it is one of those above");
 	}
 	const char *fault = box_fault(account, &look->mailbox);
 	return !fault || tell(look, false, fault, "look at after and refused");

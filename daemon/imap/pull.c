@@ -63,6 +63,14 @@ static void set_error(struct puller *puller, const char *why)
 	snprintf(puller->status.error, sizeof puller->status.error, "%.299s", why);
 }
 
+/* Nobody here has done anything wrong. */
+static void set_not_ready(struct puller *puller, const char *why)
+{
+	char text[STATUS_ERROR_MAX];
+	snprintf(text, sizeof text, "%.200s; it is tried again, ask who runs it if it lasts", why);
+	set_error(puller, text);
+}
+
 static void touch(struct puller *puller)
 {
 	bool waits = puller->patience.until_ms > 0;
@@ -583,6 +591,8 @@ static enum pull_login try_login(struct conn *conn, const struct pull_fds *fds, 
 		login = logins[answer->kind == SECRET_TOKEN
 				       ? conn_login_token(conn, answer->text)
 				       : conn_login_password(conn, answer->text)];
+		if (login == PULL_LOGIN_REFUSED && conn_is_not_ready(conn))
+			login = PULL_LOGIN_BUSY;
 		why = conn_why(conn);
 	}
 	if (login != PULL_LOGIN_DONE)
@@ -604,14 +614,17 @@ enum pull_login pull_log_in(struct conn *conn, const struct pull_fds *fds,
 static enum visit log_in(struct puller *puller)
 {
 	static const enum visit visits[] = {
-		[PULL_LOGIN_DONE] = VISIT_OVER,     [PULL_LOGIN_REFUSED] = VISIT_LOGIN,
-		[PULL_LOGIN_BROKEN] = VISIT_BROKEN, [PULL_LOGIN_WOKEN] = VISIT_OVER,
-		[PULL_LOGIN_LATER] = VISIT_REFUSED, [PULL_LOGIN_NEVER] = VISIT_PERSON,
+		[PULL_LOGIN_DONE] = VISIT_OVER,    [PULL_LOGIN_REFUSED] = VISIT_LOGIN,
+		[PULL_LOGIN_BUSY] = VISIT_BROKEN,  [PULL_LOGIN_BROKEN] = VISIT_BROKEN,
+		[PULL_LOGIN_WOKEN] = VISIT_OVER,   [PULL_LOGIN_LATER] = VISIT_REFUSED,
+		[PULL_LOGIN_NEVER] = VISIT_PERSON,
 	};
 	char why[PULL_WHY_MAX];
 	puller->signed_in = look_at_tokens(puller);
 	enum pull_login login = pull_log_in(puller->conn, &puller->fds, why);
-	if (login != PULL_LOGIN_DONE)
+	if (login == PULL_LOGIN_BUSY)
+		set_not_ready(puller, why);
+	else if (login != PULL_LOGIN_DONE)
 		set_error(puller, why);
 	puller->stopping |= login == PULL_LOGIN_WOKEN;
 	return visits[login];
@@ -687,7 +700,10 @@ static enum visit enter(struct puller *puller)
 		char why[STATUS_ERROR_MAX];
 		snprintf(why, sizeof why, "mailbox %.60s: %.200s", puller->account->mailbox,
 			 conn_why(puller->conn));
-		return refused(puller, why);
+		if (!conn_is_not_ready(puller->conn))
+			return refused(puller, why);
+		set_not_ready(puller, why);
+		return VISIT_BROKEN;
 	}
 	if (result != CONN_OK)
 		return broken(puller, result);

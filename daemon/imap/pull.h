@@ -32,6 +32,7 @@ struct pull_settings {
 enum pull_login {
 	PULL_LOGIN_DONE,
 	PULL_LOGIN_REFUSED, /* by the server */
+	PULL_LOGIN_BUSY,    /* the server has trouble of its own, and can't tell */
 	PULL_LOGIN_BROKEN,  /* the connection is of no use any more */
 	PULL_LOGIN_WOKEN,   /* nor here: somebody wants us */
 	PULL_LOGIN_LATER,   /* no password or token could be had */

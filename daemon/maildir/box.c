@@ -148,9 +148,10 @@ static bool has_target_changed(const struct box *box, const struct config_fate *
 	       is_promising(fate->name);
 }
 
-bool box_has_changed(const struct box *box)
+bool box_is_over(const struct box *box)
 {
-	return maildir_has_changed(&box->from, box->maildir->path) ||
+	return maildir_is_closed(&box->from) ||
+	       maildir_has_changed(&box->from, box->maildir->path) ||
 	       has_target_changed(box, &box->maildir->after, &box->after) ||
 	       has_target_changed(box, &box->maildir->refused, &box->refused);
 }

@@ -53,9 +53,10 @@ void box_done(struct box *box);
  * would be moved to itself. */
 int box_open(struct box *box, int fd);
 
-/* Is it, or what mails are moved to, no longer what was opened? Or may something be moved to what
- * could not be used, by now? */
-bool box_has_changed(const struct box *box);
+/* Is it, or what mails are moved to, no longer what was opened? May it no longer be entered and
+ * read? Or may something be moved to what could not be used, by now? Then it is for somebody else
+ * to open it anew. */
+bool box_is_over(const struct box *box);
 
 /* Is a message of this base to be asked about now? */
 bool box_wants(const struct box *box, const char *base);

@@ -194,12 +194,26 @@ bool maildir_has_changed(const struct maildir *maildir, const char *path)
 	int error = maildir_find(path, &fd);
 	if (error == -ENOENT || error == -ENOTDIR || error == -ELOOP)
 		return maildir->fd >= 0;
-	if (error)
+	if (error && maildir->fd < 0)
 		return false;
-	if (maildir->fd < 0 || !is_same(fd, maildir->fd))
+	if (!error && (maildir->fd < 0 || !is_same(fd, maildir->fd)))
 		return true;
 	for (size_t i = 0; i < MAILDIR_FOLDERS; i++) {
-		if ((maildir->wanted & 1u << i) && has_changed(maildir, fd, (enum maildir_folder)i))
+		if ((maildir->wanted & 1u << i) &&
+		    has_changed(maildir, maildir->fd, (enum maildir_folder)i))
+			return true;
+	}
+	return false;
+}
+
+bool maildir_is_closed(const struct maildir *maildir)
+{
+	for (size_t i = 0; i < MAILDIR_FOLDERS; i++) {
+		if (maildir->folders[i] < 0)
+			continue;
+		auto_close int now = openat(maildir->fd, names[i],
+					    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (now < 0 && errno == EACCES)
 			return true;
 	}
 	return false;

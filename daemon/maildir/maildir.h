@@ -32,9 +32,13 @@ int maildir_open(struct maildir *maildir, enum maildir_folder folder);
  * -errno. */
 int maildir_make(const char *path);
 
-/* Is what lies at `path`, and below it, no longer what is open here? A look that fails for want of
- * rights says no. Asks for those folders that were to be opened. */
+/* Is what lies at `path`, and below it, no longer what is open here? Where the way to it can't be
+ * walked for want of rights that is asked of what lies below it alone. Asks for those folders that
+ * were to be opened. */
 bool maildir_has_changed(const struct maildir *maildir, const char *path);
+
+/* May one of the folders that are open no longer be opened, for want of rights? */
+bool maildir_is_closed(const struct maildir *maildir);
 
 /* Looks up under which name in which folder a message is. 0, -ENOENT: it is gone; or another
  * -errno: nobody knows. */

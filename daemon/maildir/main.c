@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 #include "daemon/config.h"
 #include "daemon/log.h"
 #include "daemon/maildir/box.h"
@@ -31,11 +32,12 @@ static int serve(const struct config *config, const struct config_maildir *maild
 	if (error)
 		box_done(&box);
 	else
-		fds->events = watch_open_events(&box);
+		watch_open_events(&box, fds);
+	uint32_t reader = geteuid();
 	if (!cage_enter(config, &box))
 		return 70;
-	int status =
-		error ? watch_wait(maildir, fds, once, error) : watch_run(config, &box, fds, once);
+	int status = error ? watch_wait(maildir, fds, once, reader, error)
+			   : watch_run(config, &box, fds, once);
 	box_done(&box);
 	return status;
 }

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdalign.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,7 @@
 #define AGAIN_MS   1000  /* between looks at it */
 #define FOLLOW_MS  10000 /* who comes after us is there by then */
 #define AWAY_MS    5000  /* at most, between looks for a Maildir that is not there */
+#define LOOK_MS    5000  /* between looks whether it is still the one that is open */
 #define WORD_MS    8000  /* between words of ours, at most, where a folder may hang */
 #define PEEK_MS    3000  /* between looks whether it hangs */
 
@@ -100,6 +102,12 @@ static int64_t rescan_ms(const struct config_maildir *maildir)
 	return (int64_t)maildir->rescan_s * 1000;
 }
 
+/* Between looks for one that can't be served: who mends it hears soon that it goes again. */
+static int64_t away_ms(const struct config_maildir *maildir)
+{
+	return rescan_ms(maildir) < AWAY_MS ? rescan_ms(maildir) : AWAY_MS;
+}
+
 /* --- waking ----------------------------------------------------------------------------------- */
 
 /* Was a signal sent? It stays readable: from then on only what is hushed is waited for. */
@@ -110,53 +118,84 @@ static bool is_woken(struct watcher *watcher)
 	return watcher->stopping;
 }
 
-int watch_open_events(const struct box *box)
+/* A folder that we hold open never tells of its own end: the one that it lies in does. */
+#define HERE_EVENTS (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_MOVE_SELF | IN_ATTRIB)
+#define MAIL_EVENTS (IN_MOVED_TO | IN_CREATE | IN_CLOSE_WRITE | IN_MOVE_SELF | IN_ATTRIB)
+
+/* What inotify calls it; 0: there is none; -1: errno says why. */
+static int watch_folder(int events_fd, int folder_fd, uint32_t events)
 {
-	const struct {
-		int fd;
-		uint32_t events;
-	} folders[] = {
-		{ box->from.fd, IN_DELETE_SELF | IN_MOVE_SELF },
-		{ box->from.folders[MAILDIR_NEW],
-		  IN_MOVED_TO | IN_CREATE | IN_CLOSE_WRITE | IN_DELETE_SELF | IN_MOVE_SELF },
-		{ box->from.folders[MAILDIR_CUR],
-		  IN_MOVED_TO | IN_CREATE | IN_CLOSE_WRITE | IN_DELETE_SELF | IN_MOVE_SELF },
-	};
+	char path[64];
+	snprintf(path, sizeof path, "/proc/self/fd/%d", folder_fd);
+	return folder_fd < 0 ? 0 : inotify_add_watch(events_fd, path, events);
+}
+
+void watch_open_events(const struct box *box, struct watch_fds *fds)
+{
+	const int *folders = box->from.folders;
 	auto_close int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	bool good = fd >= 0;
-	for (size_t i = 0; good && i < sizeof folders / sizeof folders[0]; i++) {
-		char path[64];
-		snprintf(path, sizeof path, "/proc/self/fd/%d", folders[i].fd);
-		good = folders[i].fd < 0 || inotify_add_watch(fd, path, folders[i].events) >= 0;
+	fds->here = fd < 0 ? -1 : watch_folder(fd, box->from.fd, HERE_EVENTS);
+	if (fds->here >= 0 && watch_folder(fd, folders[MAILDIR_NEW], MAIL_EVENTS) >= 0 &&
+	    watch_folder(fd, folders[MAILDIR_CUR], MAIL_EVENTS) >= 0) {
+		fds->events = take_fd(&fd);
+		return;
 	}
-	if (good)
-		return take_fd(&fd);
 	log_say(LOG_WARNING, "maildir",
 		"source %s: there is no inotify for it (%s): it is looked at every %llu s",
 		box->maildir->name, strerror(errno), (unsigned long long)box->maildir->rescan_s);
-	return -1;
 }
 
-/* What happened the scan finds out. */
-static void drop_events(const struct watcher *watcher)
+/* Programs keep their own files beside new/ and cur/, and change those of mails: that is no news.
+ * What has no name befell the folder itself, or is all that we missed. */
+static bool is_news(const struct watcher *watcher, const struct inotify_event *event)
 {
-	static char events[16 * 1024];
-	while (watcher->fds.events >= 0 && read(watcher->fds.events, events, sizeof events) > 0)
-		;
+	const char *name = event->name;
+	if (event->len == 0)
+		return true;
+	if (event->wd == watcher->fds.here)
+		return strcmp(name, "new") == 0 || strcmp(name, "cur") == 0;
+	return !(event->mask & IN_ATTRIB);
+}
+
+/* Those that are there. What happened the scan finds out. */
+static bool take_events(const struct watcher *watcher)
+{
+	static alignas(struct inotify_event) char events[16 * 1024];
+	const struct inotify_event *event;
+	bool news = false;
+	ssize_t got = -1;
+	while (watcher->fds.events >= 0 &&
+	       (got = read(watcher->fds.events, events, sizeof events)) > 0) {
+		for (ssize_t at = 0; at < got; at += (ssize_t)(sizeof *event + event->len)) {
+			event = (const struct inotify_event *)(events + at);
+			news |= is_news(watcher, event);
+		}
+	}
+	return news;
 }
 
 /* How long at most nobody has to look. */
 static int64_t rest_until(const struct watcher *watcher)
 {
-	return patience_rest_until(&watcher->patience, monotonic_ms() + rescan_ms(watcher->maildir),
+	int64_t within_ms =
+		watcher->failed ? away_ms(watcher->maildir) : rescan_ms(watcher->maildir);
+	return patience_rest_until(&watcher->patience, monotonic_ms() + within_ms,
 				   box_next_ms(watcher->box));
 }
 
+/* What is no news ends no rest. */
 static bool is_left_alone(const struct watcher *watcher, int64_t within_ms)
 {
 	struct pollfd waits[] = { { .fd = watcher->fds.wake, .events = POLLIN },
 				  { .fd = watcher->fds.events, .events = POLLIN } };
-	return poll(waits, 2, within_ms < 1 << 30 ? (int)within_ms : 1 << 30) == 0;
+	int64_t until_ms = monotonic_ms() + within_ms, left_ms = within_ms;
+	while (left_ms > 0) {
+		int ready = poll(waits, 2, (int)left_ms);
+		if (ready < 0 || (ready > 0 && (waits[0].revents || take_events(watcher))))
+			return false;
+		left_ms = until_ms - monotonic_ms();
+	}
+	return true;
 }
 
 /* Its server must answer; what it says is for the next look. */
@@ -168,14 +207,20 @@ static void peek(const struct watcher *watcher)
 		errno = 0;
 }
 
+/* Nobody else mounts over it, or closes the way to it, or does anything on another host, with an
+ * event: who rests looks now and then whether it is what it was. */
 static void rest(struct watcher *watcher)
 {
+	int64_t every_ms = watcher->box->may_hang ? PEEK_MS : LOOK_MS;
 	int64_t until_ms = rest_until(watcher), left_ms = until_ms - monotonic_ms();
-	while (left_ms > PEEK_MS && watcher->box->may_hang) {
+	while (left_ms > every_ms) {
 		promise(watcher);
-		if (!is_left_alone(watcher, PEEK_MS))
+		if (!is_left_alone(watcher, every_ms))
 			return;
-		peek(watcher);
+		if (watcher->box->may_hang)
+			peek(watcher);
+		if (box_is_over(watcher->box))
+			return;
 		left_ms = until_ms - monotonic_ms();
 	}
 	if (left_ms > 0)
@@ -412,20 +457,20 @@ static void make_room(struct watcher *watcher, const struct found *found)
 		box_act(watcher->box, &watcher->errands);
 }
 
-/* One that is no longer there is seen by who looks whether it is another one. */
+/* One that is no longer there, or closed to us, is said by who comes after us: it may be his. */
 static void fail(struct watcher *watcher, int error)
 {
 	watcher->failed = true;
 	set_error(watcher, strerror(-error));
 	status_write(watcher->fds.status, &watcher->status, STATUS_DOWN);
-	if (error != -ENOENT || watcher->once)
-		tell(watcher, LOG_ERROR, rescan_ms(watcher->maildir));
+	if ((error != -ENOENT && error != -EACCES) || watcher->once)
+		tell(watcher, LOG_ERROR, away_ms(watcher->maildir));
 }
 
 /* Everything that is there now. False: there was nothing, or it can't be read. */
 static bool pass(struct watcher *watcher)
 {
-	drop_events(watcher);
+	take_events(watcher);
 	promise(watcher);
 	int error = scan(watcher);
 	if (error) {
@@ -479,9 +524,10 @@ static void serve(struct watcher *watcher)
 		drain(watcher);
 		if (watcher->once || is_woken(watcher))
 			break;
-		/* another Maildir is for who comes after us */
-		if (box_has_changed(watcher->box)) {
-			log_say(LOG_INFO, "maildir", "source %s: its folders are others now",
+		/* another Maildir, or one of somebody else, is for who comes after us */
+		if (box_is_over(watcher->box)) {
+			log_say(LOG_INFO, "maildir",
+				"source %s: its folders are others now, or somebody else's",
 				watcher->maildir->name);
 			break;
 		}
@@ -531,12 +577,24 @@ static const char *words_for(int error)
 {
 	switch (-error) {
 	case ENOENT:
-	case ENOTDIR: return "there is no Maildir yet";
+	case ENOTDIR: return "there is no Maildir yet, or no new/ in it: it is to be made";
 	case ELOOP: return "a link on the way to it belongs to somebody else";
 	case EWOULDBLOCK: return "another letterchute empties it";
 	case EDEADLK: return "its mails would be moved to itself";
 	}
 	return strerror(-error);
+}
+
+static void say_why(const struct config_maildir *maildir, uint32_t reader, int error, char *why,
+		    size_t size)
+{
+	if (error == -EACCES)
+		snprintf(why, size,
+			 "%.150s: it, or new/ or cur/ in it, is closed to user %u, who is to empty "
+			 "it: give it to him (chown), or open it (chmod)",
+			 maildir->path, reader);
+	else
+		snprintf(why, size, "%.200s: %.90s", maildir->path, words_for(error));
 }
 
 /* Who was here before us waited too, and said so, or said that it is somebody else's turn. */
@@ -547,15 +605,15 @@ static bool is_told(const struct status *status)
 }
 
 int watch_wait(const struct config_maildir *maildir, const struct watch_fds *fds, bool once,
-	       int error)
+	       uint32_t reader, int error)
 {
 	struct status status;
 	struct patience patience = { 0 };
 	char why[STATUS_ERROR_MAX];
 	status_load(fds->status, &status);
+	int64_t wait_ms = away_ms(maildir);
+	say_why(maildir, reader, error, why, sizeof why);
 	bool told = is_told(&status) && !once;
-	int64_t wait_ms = rescan_ms(maildir) < AWAY_MS ? rescan_ms(maildir) : AWAY_MS;
-	snprintf(why, sizeof why, "%.200s: %.90s", maildir->path, words_for(error));
 	patience_tell(&patience,
 		      told   ? LOG_DEBUG
 		      : once ? LOG_ERROR

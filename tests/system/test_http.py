@@ -12,6 +12,7 @@ import time
 
 from harness import (EXE, PATIENCE, Device, children, command_line, equal, mail, needs_root, part, pdf, processes, require,
                      rows, scan, send, wait_for)
+from test_maildir import stopped_couriers
 
 HTTP = "[http]\nlisten = 127.0.0.1:0\n"
 SOON = 10  # seconds after which what went away, or came back, is known
@@ -118,6 +119,27 @@ def test_api_status(place):
             one.pop("free_bytes", None)
         equal(found, rest)
         require(found[0]["last_delivery"] and "failed" in found[0], found)
+
+
+@rows([("before it is looked at", False), ("before it is answered", True)])
+def test_told_once(place, asked):
+    """A mail for which there was no time has one line and counts once, whoever of the two noticed."""
+    with running(place, "", gateway="answer_within = 3s\ncouriers = 1") as gateway:
+        require(send(gateway.port, scan(1000)).startswith("250"))
+        for turn in range(3):
+            if asked:
+                for pid in processes(gateway, "letterchute-extract"):
+                    os.kill(pid, signal.SIGSTOP)
+                require(send(gateway.port, scan(2000 + turn)).startswith("451 4.4.5"))
+            else:
+                with stopped_couriers(gateway):
+                    require(send(gateway.port, scan(2000 + turn)).startswith("451 4.4.5"))
+            require(send(gateway.port, scan(1000)).startswith("250"))
+        time.sleep(1)
+        lines = [line for line in gateway.lines() if line["outcome"] == "later"]
+        equal(len(lines), 3, lines)
+        counted = {key: number for key, number in metrics(gateway).items() if "messages_total" in key and "later" in key}
+        equal(sum(counted.values()), 3, counted)
 
 
 def promtool(text):

@@ -538,6 +538,104 @@ def test_replaced(place, remove):
     equal(sorted(map(len, place.files().values())), [1000, 2000, 3000])
 
 
+def health(place):
+    return place.run("status", "-c", f"{place.folder}/gateway.conf", "--health").stdout.decode()
+
+
+def becomes(place, gateway, words):
+    wait_for(lambda: words in health(place), 10, lambda: f"{health(place)}\n{gateway.log()}")
+
+
+def take_new(box):
+    os.rmdir(f"{box.path}/new")
+
+
+def hide(box):
+    os.rename(box.path, box.path + ".old")
+
+
+@needs_root
+@rows([("its new is removed", take_new, lambda place: owned(place), "there is no Maildir yet"),
+       ("it is renamed", hide, lambda place: owned(place), "there is no Maildir yet"),
+       ("its new is closed", lambda box: os.chmod(f"{box.path}/new", 0), lambda place: os.chmod(f"{place.folder}/box/new", 0o700),
+        f"is closed to user {OWNER}"),
+       ("its cur is closed", lambda box: os.chmod(f"{box.path}/cur", 0), lambda place: os.chmod(f"{place.folder}/box/cur", 0o700),
+        f"is closed to user {OWNER}"),
+       ("it is closed", lambda box: os.chmod(box.path, 0), lambda place: os.chmod(f"{place.folder}/box", 0o700),
+        f"is closed to user {OWNER}")])
+def test_away_is_known(place, take, give, words):
+    """Soon, and so is that it is back: nobody waits for the next look at what is in it."""
+    box = owned(place)
+    with running(place, box, text="[http]\nlisten = 127.0.0.1:0\n") as gateway:
+        becomes(place, gateway, "ok\n")
+        take(box)
+        becomes(place, gateway, "degraded: source box is down: ")
+        becomes(place, gateway, words)
+        require(words in gateway.log(), gateway.log())
+        give(place)
+        becomes(place, gateway, "ok\n")
+        box = owned(place)
+        box.lay(scan())
+        emptied(gateway, box, 10)
+    equal(len(place.files()), 1)
+
+
+@needs_root
+@rows([("its new", lambda box: (os.rmdir(f"{box.path}/new"), Maildir(box.path, OWNER)), OWNER),
+       ("all of it", lambda box: (os.rename(box.path, box.path + ".old"), Maildir(box.path, OWNER)), OWNER),
+       ("somebody else's", lambda box: [os.chown(os.path.join(box.path, name), OWNER + 1, OWNER + 1)
+                                        for name in ("", "new", "cur", "tmp")], OWNER + 1)])
+def test_made_anew(place, make, owner):
+    """What comes to it then is there within seconds."""
+    box = owned(place)
+    with running(place, box) as gateway:
+        make(box)
+        box.owner = owner
+        box.lay(scan())
+        emptied(gateway, box, 10)
+    equal(len(place.files()), 1)
+
+
+@needs_root
+def test_mounted_over(place):
+    """No event tells of it, nor of what is mounted no more."""
+    box, other = owned(place), box_of(place, OWNER, "other")
+    with running(place, box) as gateway:
+        place.mount("mount", "--bind", other.path, box.path, at=box.path)
+        box.lay(scan(1000))
+        emptied(gateway, box, 12)
+        subprocess.run(["umount", "-l", box.path], check=True)
+        box.lay(scan(2000))
+        emptied(gateway, box, 12)
+    equal(sorted(map(len, place.files().values())), [1000, 2000])
+
+
+def waits_of(pid):
+    """How often it waited for anything."""
+    return int(status_of(pid)["voluntary_ctxt_switches"][0])
+
+
+def test_rests(place):
+    """What it does itself wakes it no more, nor does what lies beside new/ and cur/."""
+    box = box_of(place)
+    with running(place, box, "after = move:done") as gateway:
+        for size in range(1000, 1010):
+            box.lay(scan(size))
+        box.lay(refused_mail())
+        emptied(gateway, box)
+        time.sleep(1)
+        before = waits_of(watcher(gateway))
+        time.sleep(4)
+        require(waits_of(watcher(gateway)) - before <= 3, f"{waits_of(watcher(gateway)) - before} waits in 4 s")
+        looks = Watch(f"{box.path}/new", 0x20)
+        for turn in range(20):
+            with open(f"{box.path}/index", "wb"):
+                time.sleep(0.1)
+            os.rename(f"{box.path}/index", f"{box.path}/index.old")
+        require(len(looks.events()) <= 2, "it looks at new/ for what lies beside it")
+    equal(len(place.files()), 10)
+
+
 @needs_root
 @rows([("to a link of root's", 0, True), ("to a link of its owner's", OWNER, True), ("to a link of somebody else's", OWNER + 1, False)])
 def test_links_on_the_way(place, linker, works):

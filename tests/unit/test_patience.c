@@ -69,10 +69,36 @@ static void test_rest(void **state)
 	assert_int_equal(patience.pause_ms, 0);
 }
 
+/* What is said with the time in it, or the name of a session, is said once. */
+static void test_tell(void **state)
+{
+	static const struct {
+		const char *first, *second;
+		bool again;
+	} rows[] = {
+		{ "the server is gone", "the server is gone", true },
+		{ "the server is gone", "the server is", false },
+		{ "the server is", "the server is gone", false },
+		{ "gone [host:10:00:01]", "gone [host:10:00:02]", true },
+		{ "gone 12ab of 7", "gone  13xy of", true },
+		{ "gone 12ab", "went 12ab", false },
+		{ "12", "13", true },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct patience patience = { 0 };
+		patience_tell(&patience, LOG_DEBUG, "office", rows[i].first, 1);
+		assert_string_equal(patience.told, rows[i].first);
+		patience_tell(&patience, LOG_DEBUG, "office", rows[i].second, 1);
+		assert_string_equal(patience.told, rows[i].again ? rows[i].first : rows[i].second);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_next),
 					    cmocka_unit_test(test_lose),
-					    cmocka_unit_test(test_rest) };
+					    cmocka_unit_test(test_rest),
+					    cmocka_unit_test(test_tell) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -94,6 +94,12 @@ const char *conn_why(const struct conn *conn)
 	return "the server plays";
 }
 
+bool conn_is_not_ready(const struct conn *conn)
+{
+	(void)conn;
+	return false;
+}
+
 enum conn_result conn_open(struct conn *conn)
 {
 	(void)conn;
