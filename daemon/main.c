@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include "daemon/cli/fault.h"
 #include "daemon/cli/identity.h"
 #include "daemon/cli/verbs.h"
 #include "daemon/log.h"
@@ -235,6 +236,7 @@ static int run_verb(const struct verb *verb, int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	log_open(options.debug);
+	fault_open(verb->run == verb_run || verb->run == verb_once);
 	options.warns = verb->run == verb_run || verb->run == verb_check;
 	if (verb->run == verb_run && getpid() == 1)
 		hold_signals();

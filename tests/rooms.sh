@@ -26,7 +26,7 @@ room policy 'policy/[a-z_]+\.h' policy/*.[ch]
 room extract 'extract/[a-z_]+\.h' extract/*.[ch]
 room ground 'daemon/[a-z0-9_]+\.h|extract/frame\.h|policy/(proof|reach|value|sender|rules|verdict)\.h' \
     $(ls daemon/*.[ch] | grep -v daemon/main.c)
-room verbs 'daemon/[a-z0-9_]+\.h|daemon/cli/(identity|verbs)\.h' daemon/main.c
+room verbs 'daemon/[a-z0-9_]+\.h|daemon/cli/(fault|identity|verbs)\.h' daemon/main.c
 room courier 'daemon/[a-z0-9_]+\.h|daemon/courier/[a-z_]+\.h|policy/[a-z_]+\.h|extract/frame\.h' daemon/courier/*.[ch]
 room cli 'daemon/[a-z0-9_]+\.h|daemon/cli/[a-z_]+\.h|policy/[a-z_]+\.h|extract/frame\.h' daemon/cli/*.[ch]
 room smtp 'daemon/[a-z0-9_]+\.h|daemon/smtp/[a-z_]+\.h|policy/(decide|facts|sender|value|verdict)\.h' \

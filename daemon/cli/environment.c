@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "daemon/cli/fault.h"
 #include "daemon/cli/identity.h"
 #include "daemon/cli/password.h"
 #include "daemon/cli/variables.h"
@@ -309,8 +310,7 @@ static int complain_of_line(const struct text *text, const char *error)
 	    line <= text->lines)
 		return variable_complain(find_variable(text, line - 1, error + length),
 					 error + length);
-	fprintf(stderr, "letterchute: %s\n", error);
-	return EXIT_CONFIGURATION;
+	return fault_say(EXIT_CONFIGURATION, "%s", error);
 }
 
 static int load_text(const struct wanted *wanted, const char *users, struct config *config_out)
@@ -417,8 +417,7 @@ static int load_files(const char *folder, bool warns, struct config *config_out)
 		warn_unused(folder);
 	if (config_load(folder, config_out, error) == 0)
 		return EXIT_OK;
-	fprintf(stderr, "letterchute: %s\n", error);
-	return EXIT_CONFIGURATION;
+	return fault_say(EXIT_CONFIGURATION, "%s", error);
 }
 
 int environment_load(bool warns, struct config *config_out)

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "daemon/cli/environment.h"
+#include "daemon/cli/fault.h"
 #include "daemon/cli/variables.h"
 #include "daemon/cli/verbs.h"
 #include "daemon/fdio.h"
@@ -28,9 +29,8 @@ struct ids {
 
 static int complain(const char *variable, const char *value, const char *expected)
 {
-	fprintf(stderr, "letterchute: %s: `%.80s` can't be used, %s is expected\n", variable, value,
-		expected);
-	return EXIT_CONFIGURATION;
+	return fault_say(EXIT_CONFIGURATION, "%s: `%.80s` can't be used, %s is expected", variable,
+			 value, expected);
 }
 
 /* --- variables -------------------------------------------------------------------------------- */
@@ -189,11 +189,10 @@ static int become(const struct ids *ids, bool gives)
 	int error = role_take_identity(ids->uid, ids->gid);
 	if (!error && geteuid() == ids->uid && getegid() == ids->gid)
 		return EXIT_OK;
-	fprintf(stderr,
-		"letterchute: PUID: root of this container can't become %u:%u%s%s: give it the "
-		"capabilities SETUID and SETGID, or start it as that user (--user)\n",
-		ids->uid, ids->gid, error ? ": " : "", error ? strerror(-error) : "");
-	return EXIT_CONFIGURATION;
+	return fault_say(EXIT_CONFIGURATION,
+			 "PUID: root of this container can't become %u:%u%s%s: give it the "
+			 "capabilities SETUID and SETGID, or start it as that user (--user)",
+			 ids->uid, ids->gid, error ? ": " : "", error ? strerror(-error) : "");
 }
 
 static void warn_of(const char *variable, uint32_t wanted, uint32_t found)

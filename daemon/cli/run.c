@@ -3,6 +3,7 @@
 #include <string.h>
 #include "daemon/boss.h"
 #include "daemon/cli/environment.h"
+#include "daemon/cli/fault.h"
 #include "daemon/cli/verbs.h"
 #include "daemon/log.h"
 
@@ -15,21 +16,20 @@ static int load(const struct options *options, struct config *config_out)
 		return status;
 	status = boss_check_keys(&config, error);
 	if (status) {
-		fprintf(stderr, "letterchute: %s\n", error);
 		config_done(&config);
-		return status;
+		return fault_say(status, "%s", error);
 	}
 	*config_out = config;
 	return 0;
 }
 
-/* For SIGHUP. What is wrong goes to standard error from here, the boss says that the old one stays.
- */
+/* For SIGHUP. The boss says in one line that the old one stays, and why. */
 static int read_again(const void *context, struct config *config_out, char *error_out)
 {
+	snprintf(error_out, CONFIG_ERROR_MAX, "the new one can't be read now");
+	fault_keep(error_out);
 	int status = load(context, config_out);
-	if (status)
-		snprintf(error_out, CONFIG_ERROR_MAX, "the new one is bad");
+	fault_keep(NULL);
 	return status;
 }
 

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "daemon/cli/fault.h"
 #include "daemon/cli/verbs.h"
 #include "daemon/log.h"
 
@@ -78,8 +79,7 @@ const char *variable_get(const char *name)
 
 int variable_complain(const char *variable, const char *what)
 {
-	fprintf(stderr, "letterchute: %s: %s\n", variable, what);
-	return EXIT_CONFIGURATION;
+	return fault_say(EXIT_CONFIGURATION, "%s: %s", variable, what);
 }
 
 /* --- names that nobody knows ------------------------------------------------------------------ */

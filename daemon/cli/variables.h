@@ -22,7 +22,7 @@ extern const size_t variables_count;
 /* The value of a variable; one that is empty or blank is as good as not set: NULL. */
 const char *variable_get(const char *name);
 
-/* Says on standard error what is wrong with it, and returns the exit status for that. */
+/* Says what is wrong with it (fault.h), and returns the exit status for that. */
 int variable_complain(const char *variable, const char *what);
 
 /* Each by itself: is there such a variable, can its value be a line, can its file be read? The exit

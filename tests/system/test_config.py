@@ -1,8 +1,12 @@
 """A bad configuration is told with file and line, and stops the start with 78."""
 
+import contextlib
 import os
+import signal
+import socket
+import subprocess
 
-from harness import equal, require, rows
+from harness import equal, require, rows, wait_for
 
 GOOD = "[smtp lan]\nlisten = 127.0.0.1:0\n[share]\npath = share\n[route all]\n"
 
@@ -63,3 +67,76 @@ def test_relative_paths_and_variables(place):
     done = place.run("check", "-c", path)
     equal(done.returncode, 0, done.stdout.decode() + done.stderr.decode())
     require(os.path.isdir(place.state))
+
+
+class Journal:
+    """A socket that JOURNAL_STREAM names, as systemd makes one for a unit: `begin` starts something with it."""
+
+    def __init__(self, place):
+        self.ours, self.theirs = socket.socketpair()
+        place.later(self.ours.close)
+        found = os.fstat(self.theirs.fileno())
+        self.environment = {**os.environ, "JOURNAL_STREAM": f"{found.st_dev}:{found.st_ino}"}
+        self.text = ""
+
+    def begin(self, *command):
+        return subprocess.Popen(command, env=self.environment, stdin=subprocess.DEVNULL, stdout=self.theirs, stderr=self.theirs)
+
+    def said(self):
+        self.ours.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self.text += self.ours.recv(1 << 16).decode()
+        return self.text
+
+
+SPEAKERS = [("run", 78), ("once", 78), ("check", 78), ("status", 78), ("drop", 75)]
+
+
+@rows([(verb, verb, status) for verb, status in SPEAKERS])
+def test_why_has_a_priority(place, verb, status):
+    """In a journal the reason is an error like any other, and not a line that `-p err` leaves out."""
+    path = place.file("bad.conf", GOOD + "typs = pdf\n")
+    journal = Journal(place)
+    equal(journal.begin(place.program, verb, "-c", path).wait(20), status)
+    lines = journal.said().splitlines()
+    equal(len(lines), 1, lines)
+    require(lines[0].startswith(f'<3>start text="{path}:6: [route] has no key `typs`'), lines)
+
+
+@rows([("a file", "run", True), ("a file, of who is no log", "check", False)])
+def test_why_in_a_file(place, verb, logs):
+    """What `run` writes into a file or a pipe is its log, whose lines have one form; a person has another."""
+    path = place.file("bad.conf", GOOD + "typs = pdf\n")
+    said = place.run(verb, "-c", path).stderr.decode()
+    require(said.startswith(f'start text="{path}:6: ' if logs else f"letterchute: {path}:6: "), said)
+
+
+def test_why_on_a_terminal(place):
+    path = place.file("bad.conf", GOOD + "typs = pdf\n")
+    ours, theirs = os.openpty()
+    process = subprocess.Popen([place.program, "run", "-c", path], stderr=theirs)
+    equal(process.wait(20), 78)
+    said = os.read(ours, 4096).decode()
+    os.close(ours)
+    os.close(theirs)
+    require(said.startswith(f"letterchute: {path}:6: "), said)
+
+
+def test_why_a_reload_is_bad(place):
+    """One line says that the old one stays, and why."""
+    path = place.config()
+    journal = Journal(place)
+    process = journal.begin(place.program, "run", "-c", path)
+    place.later(process.wait)
+    place.later(process.terminate)
+    wait_for(lambda: "ready source=" in journal.said(), 20, journal.said)
+    with open(path, "a") as out:
+        out.write("typs = pdf\n")
+    line = len(open(path).read().splitlines())
+    before = len(journal.said().splitlines())
+    process.send_signal(signal.SIGHUP)
+    wait_for(lambda: "the old configuration stays" in journal.said(), 10, journal.said)
+    told = journal.said().splitlines()[before:]
+    equal(len(told), 1, told)
+    require(told[0].startswith(f'<3>reload text="the old configuration stays: {path}:{line}: [route] has no key `typs`'), told)

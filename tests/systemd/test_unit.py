@@ -149,6 +149,11 @@ def test_log_has_priorities(place):
         machine.run("systemctl", "reload", "letterchute")
         for words, level in (("outcome=delivered", "info"), ("outcome=refused", "warning"), ("the old configuration stays", "err")):
             wait_for(lambda: words in machine.journal("-p", f"{level}..{level}"), 5, lambda: f"{words}: {machine.journal()}")
+        (line,) = [line for line in machine.journal("-p", "err..err").splitlines() if "the old configuration stays" in line]
+        require("letterchute.conf:1: " in line, line)
+        machine.run("systemctl", "restart", "letterchute", check=False)
+        wait_for(lambda: "start text=\"/etc/letterchute/letterchute.conf:1: " in machine.journal("-p", "err..err"), 5, machine.journal)
+        require("letterchute.conf" not in machine.journal("-p", "info..info"), machine.journal())
         require("<" not in machine.journal(), machine.journal())
 
 
