@@ -32,6 +32,9 @@ struct ini {
 /* Is the entry of a folder part of a configuration? For scandir(3). */
 int ini_is_file(const struct dirent *entry);
 
+/* Is it none, though somebody may think so? Not what is hidden, nor an editor's copy (~). */
+int ini_is_left_out(const struct dirent *entry);
+
 /* Reads a file, or every *.conf of a folder in name order. False with the reason, its place in
  * front. */
 bool ini_load(const char *path, struct ini *ini_out, char error_out[INI_ERROR_MAX]);

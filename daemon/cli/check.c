@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include "daemon/boss.h"
 #include "daemon/cli/environment.h"
+#include "daemon/cli/folder.h"
 #include "daemon/cli/telling.h"
 #include "daemon/cli/verbs.h"
 #include "daemon/denied.h"
@@ -343,6 +344,7 @@ int verb_check(const struct options *options)
 		return status;
 	check_routes(&config, &findings);
 	check_listeners(&config, &findings);
+	folder_look(options, print_surprise, &findings);
 	environment_look(print_surprise, &findings);
 	if (!options->offline)
 		check_shares(&config, options->adopt, &findings);

@@ -4,8 +4,15 @@
 #include "daemon/boss.h"
 #include "daemon/cli/environment.h"
 #include "daemon/cli/fault.h"
+#include "daemon/cli/folder.h"
 #include "daemon/cli/verbs.h"
 #include "daemon/log.h"
+
+static void log_surprise(void *context, const char *what, const char *text, const char *remedy)
+{
+	(void)context;
+	log_say(LOG_WARNING, what, "%s; %s", text, remedy);
+}
 
 static int load(const struct options *options, struct config *config_out)
 {
@@ -19,6 +26,7 @@ static int load(const struct options *options, struct config *config_out)
 		config_done(&config);
 		return fault_say(status, "%s", error);
 	}
+	folder_look(options, log_surprise, NULL);
 	*config_out = config;
 	return 0;
 }
@@ -31,12 +39,6 @@ static int read_again(const void *context, struct config *config_out, char *erro
 	int status = load(context, config_out);
 	fault_keep(NULL);
 	return status;
-}
-
-static void log_surprise(void *context, const char *what, const char *text, const char *remedy)
-{
-	(void)context;
-	log_say(LOG_WARNING, what, "%s; %s", text, remedy);
 }
 
 int verb_run(const struct options *options)

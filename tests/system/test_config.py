@@ -1,6 +1,7 @@
 """A bad configuration is told with file and line, and stops the start with 78."""
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -9,6 +10,8 @@ import subprocess
 from harness import equal, require, rows, wait_for
 
 GOOD = "[smtp lan]\nlisten = 127.0.0.1:0\n[share]\npath = share\n[route all]\n"
+
+HASH = "$y$j9T$HkELb1yEpcPyUCfmFF82D.$T3WMOcBIhRsGU3noXteaZ.dwG1Sr8hhSiuzN2f80PS4"
 
 BAD = [
     ("unknown key", GOOD + "tpyes = pdf\n", 6), ("unknown section", GOOD + "[rout x]\n", 6),
@@ -58,6 +61,28 @@ def test_folder_of_files(place):
     done = place.run("check", "-c", folder)
     equal(done.returncode, 78)
     require(b"20-route.conf:4:" in done.stderr, done.stderr)
+
+
+def test_folder_with_others(place):
+    """What is not read is told, at a start, a reload and by `check`; but not what a file that is read names."""
+    folder = place.make("conf.d")
+    text = open(place.config(smtp="plaintext_auth = yes\nusers = logins")).read()
+    for name, content in (("a.conf", text), ("b.ini", "[route b]\n"), ("logins", "a:" + HASH + "\n")):
+        place.file(f"conf.d/{name}", content)
+    sentence = f"{folder}/b.ini: not read, its name must end in .conf"
+    said = place.run("check", "--offline", "--json", "-c", folder).stdout.decode()
+    found = [json.loads(line) for line in said.splitlines() if "not read" in line]
+    equal([(one["what"], one["ok"], one["text"]) for one in found], [("configuration", True, sentence)])
+    with place.gateway(config=folder) as gateway:
+        equal(gateway.log().count(sentence), 1, gateway.log())
+        place.file("conf.d/c.CONF", "")
+        gateway.reload()
+        require(f"{folder}/c.CONF: not read" in gateway.log(), gateway.log())
+        require("logins: not read" not in gateway.log(), gateway.log())
+    os.mkfifo(os.path.join(folder, "0.conf"))
+    done = place.run("run", "-c", folder, timeout=5)
+    equal(done.returncode, 78)
+    require(f"{folder}/0.conf: it is no file" in done.stderr.decode(), done.stderr)
 
 
 def test_relative_paths_and_variables(place):

@@ -24,7 +24,7 @@ def container(place, **variables):
 
 def check(place, **variables):
     """(exit status, what was said)"""
-    done = subprocess.run([place.program, "check", "--offline"], env=container(place, **variables), capture_output=True)
+    done = subprocess.run([place.program, "check", "--offline"], env=container(place, **variables), capture_output=True, timeout=60)
     return done.returncode, (done.stdout + done.stderr).decode()
 
 
@@ -139,6 +139,52 @@ def test_files(place):
     status, said = check(place, TYPES="png")
     equal(status, 78, said)
     require("a.conf:10: " in said, said)
+
+
+UNREAD = ["letterchute.ini", "letterchute.conf.txt", "letterchute.CONF", "config.yaml"]
+
+
+@rows([(name, name) for name in UNREAD])
+def test_configuration_with_another_name(place, name):
+    """Rules that somebody wrote and that nobody reads: the variables alone would let in whom they keep out."""
+    container(place)
+    path = place.file(f"config/{name}", FILE.format(place.state, place.share))
+    status, said = check(place, SMTP_LISTEN="127.0.0.1:0")
+    equal(status, 78, said)
+    require(said.startswith(f"letterchute: {path}: not read, its name must end in .conf"), said)
+    equal(len(said.splitlines()), 1, said)
+    # beside one that is read it is told, by who starts a gateway too
+    place.file("config/a.conf", FILE.format(place.state, place.share))
+    status, said = check(place)
+    equal(status, 0, said)
+    require(f"warn configuration: {path}: not read, its name must end in .conf" in said, said)
+    with gateway(place) as running:
+        require(re.search(f'^configuration text="{re.escape(path)}: not read', running.log(), re.M), running.log())
+
+
+@rows([("hidden", ".letterchute.ini", {}), ("an editor's", "a.conf~", {}), ("a folder", "old/", {}),
+       ("of a variable", "ca.pem", {**IMAP, "IMAP_CA_FILE": "ca.pem"})])
+def test_no_configuration(place, name, variables):
+    """What lies in /config for another reason stops nothing, and is no word worth."""
+    container(place)
+    path = os.path.join(place.folder, "config", name)
+    if name.endswith("/"):
+        os.makedirs(path)
+    else:
+        place.file(f"config/{name}", "x")
+    status, said = check(place, **{key: path if value == name else value for key, value in variables.items()})
+    equal((status, "not read" in said), (0, False), said)
+
+
+@rows([("a FIFO", os.mkfifo), ("a folder, as Docker makes one", os.mkdir)])
+def test_conf_that_is_no_file(place, make):
+    """It does not keep the start waiting."""
+    container(place)
+    path = os.path.join(place.folder, "config", "letterchute.conf")
+    make(path)
+    status, said = check(place)
+    equal(status, 78, said)
+    require(f"letterchute: {path}: it is no file" in said, said)
 
 
 def test_one_is_asked_for_by_name(place):
