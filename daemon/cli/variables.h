@@ -19,6 +19,10 @@ struct variable {
 extern const struct variable variables[];
 extern const size_t variables_count;
 
+/* Takes the blanks off the ends of all values but those of secrets, once and for all: libc and the
+ * files of a configuration read some, too. */
+void variables_trim(void);
+
 /* The value of a variable; one that is empty or blank is as good as not set: NULL. */
 const char *variable_get(const char *name);
 

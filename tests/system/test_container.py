@@ -76,7 +76,9 @@ BAD = [
     ("folders without a way in", {"UMASK": "0133"}, "UMASK", "the owner"),
     ("a guess", {"SMTP_PORT": "587"}, "SMTP_PORT", "one of the manual's"),
     ("a long password", {"SMTP_USER": "cam", "SMTP_PASSWORD": "x" * 511}, "SMTP_PASSWORD", "too long"),
-    ("bad zone", {"TZ": "Europe/Atlantis"}, "TZ", "Europe/Berlin"),
+    ("bad zone", {"TZ": "Europe/Atlantis"}, "TZ", "Europe/Berlin"), ("a file that is no zone", {"TZ": "zone.tab"}, "TZ", "Berlin"),
+    ("a table of zones", {"TZ": "/etc/hosts"}, "TZ", "Berlin"), ("a folder of zones", {"TZ": "Europe"}, "TZ", "Berlin"),
+    ("half a zone", {"TZ": "<+03"}, "TZ", "Berlin"), ("a zone with no offset", {"TZ": "<+03>"}, "TZ", "Berlin"),
 ]
 
 
@@ -99,6 +101,9 @@ GOOD = [
     ("links", {**IMAP, "IMAP_PORT": "tcp://10.0.0.7:993", "IMAP_SERVICE_HOST": "10.0.0.7", "SMTP_PORT_25_TCP_ADDR": "x"},
      "1 accounts", ""),
     ("a zone that is spelled out", {"TZ": "CET-1CEST,M3.5.0,M10.5.0/3"}, "1 listeners", ""),
+    ("a zone whose name is a number", {"TZ": "<+03>-3"}, "1 listeners", ""), ("a zone", {"TZ": ":Asia/Tokyo"}, "1 listeners", ""),
+    ("blanks behind", {"PUID": "1000 ", "UMASK": "022 ", "TZ": "Europe/Berlin\t ", "SMTP_TLS": "off ", "SMTP_LISTEN": " 127.0.0.1:0 ",
+                       "TYPES": "pdf "}, "1 listeners", ""),
 ]
 
 
@@ -109,6 +114,41 @@ def test_good(place, variables, words, warning):
     require(words in said, said)
     equal("no effect" in said, bool(warning), said)
     require(warning in said, said)
+
+
+def nothing(place):
+    return place.file("secret", "")
+
+
+def folder(place):
+    return place.make("secret")
+
+
+def blank_line(place):
+    return place.file("secret", "\r\nsecret\n")
+
+
+def device(_place):
+    return "/dev/null"
+
+
+SECRETS = [("IMAP_PASSWORD_FILE", {**IMAP, "IMAP_PASSWORD": ""}), ("SMTP_PASSWORD_FILE", {"SMTP_USER": "cam"}),
+           ("IMAP_CLIENT_SECRET_FILE", {**IMAP, "IMAP_PASSWORD": "", "IMAP_OAUTH": "google", "IMAP_CLIENT_ID": "x"})]
+NO_SECRET = [(nothing, "it is empty"), (folder, "it is a folder"), (blank_line, "its first line is empty"), (device, "it is no file")]
+
+
+@rows([(f"{name}, {make.__name__}", name, others, make, words) for name, others in SECRETS for make, words in NO_SECRET] + [
+    ("a folder of certificates", "IMAP_CA_FILE", IMAP, folder, "it is a folder"),
+    ("a folder of keys", "SMTP_TLS_KEY_FILE", {}, folder, "it is a folder"),
+    ("no logins", "SMTP_USERS_FILE", {}, nothing, "it is empty")])
+def test_no_secret(place, name, others, make, words):
+    """Found at the start, by the name of the variable, and not at a login."""
+    container(place)
+    path = make(place)
+    place.open_to_all()
+    status, said = check(place, **others, **{name: path})
+    equal(status, 78, said)
+    require(said.startswith(f"letterchute: {name}: {path}: {words}"), said)
 
 
 def test_secret_for_somebody_else(place):
@@ -425,6 +465,21 @@ def test_login(place):
         running.reload()
         wait_for(lambda: login(running.port, "cam", "another") == "235", 10)
         equal(login(running.port, "cam", "a \"b\" \\ ${X}"), "535")
+
+
+def test_blanks_of_a_password(place):
+    """They belong to it."""
+    with gateway(place, SMTP_USER="cam ", SMTP_PASSWORD=" word ", SMTP_PLAINTEXT_AUTH="yes") as running:
+        equal([login(running.port, "cam", word) for word in ("word", " word ")], ["535", "235"], running.log())
+
+
+@rows([("a number", "<+03>-3", 3), ("a blank behind", "Asia/Tokyo ", 9)])
+def test_zone(place, zone, hours):
+    with gateway(place, TZ=zone, NAME="{received:%H}") as running:
+        before = time.gmtime(time.time() + 3600 * hours).tm_hour
+        require(send(running.port, scan()).startswith("250"), running.log())
+        after = time.gmtime(time.time() + 3600 * hours).tm_hour
+    require(set(place.files()) <= {f"{before:02}.pdf", f"{after:02}.pdf"} and place.files(), place.files())
 
 
 def table():
