@@ -451,6 +451,11 @@ bool ini_load_text(const char *text, const char *name, bool expand, struct ini *
 	return false;
 }
 
+bool ini_is_of_variables(const struct ini *ini)
+{
+	return ini->files_count == 1 && strcmp(ini->files[0], INI_OF_VARIABLES) == 0;
+}
+
 void ini_done(struct ini *ini)
 {
 	for (size_t i = 0; i < ini->count; i++) {

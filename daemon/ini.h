@@ -43,6 +43,12 @@ bool ini_load(const char *path, struct ini *ini_out, char error_out[INI_ERROR_MA
 bool ini_load_text(const char *text, const char *name, bool expand, struct ini *ini_out,
 		   char error_out[INI_ERROR_MAX]);
 
+/* What a text is called that variables of our own container were made into. */
+#define INI_OF_VARIABLES "environment"
+
+/* Is it one? Who reads what we say of it knows no keys then. */
+bool ini_is_of_variables(const struct ini *ini);
+
 void ini_done(struct ini *ini);
 
 /* Formats "file:line: text" for the line `at`. */

@@ -25,7 +25,6 @@
 #include "policy/value.h"
 
 #define CONTAINER  "LETTERCHUTE_CONTAINER"
-#define TEXT_NAME  "environment" /* of the text, in errors of its reader */
 #define LINES_MAX  64
 #define SECRET_MAX 511 /* octets of a password that is too long */
 
@@ -307,8 +306,8 @@ static int complain_of_line(const struct text *text, const char *error)
 {
 	size_t line = 0;
 	int length = 0;
-	if (sscanf(error, TEXT_NAME ":%zu: %n", &line, &length) == 1 && length > 0 && line > 0 &&
-	    line <= text->lines)
+	if (sscanf(error, INI_OF_VARIABLES ":%zu: %n", &line, &length) == 1 && length > 0 &&
+	    line > 0 && line <= text->lines)
 		return variable_complain(find_variable(text, line - 1, error + length),
 					 error + length);
 	return fault_say(EXIT_CONFIGURATION, "%s", error);
@@ -325,7 +324,7 @@ static int load_text(const struct wanted *wanted, const char *users, struct conf
 	put_all(&text, wanted, users);
 	if (fclose(text.out) != 0)
 		return EXIT_LATER;
-	int status = config_load_plain(octets, TEXT_NAME, config_out, error);
+	int status = config_load_plain(octets, INI_OF_VARIABLES, config_out, error);
 	explicit_bzero(octets, size);
 	return status ? complain_of_line(&text, error) : EXIT_OK;
 }

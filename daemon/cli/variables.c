@@ -304,3 +304,39 @@ int variables_check(bool warns)
 		status = check_value(&variables[i]);
 	return status;
 }
+
+/* --- keys ------------------------------------------------------------------------------------- */
+
+#define LETTERS "abcdefghijklmnopqrstuvwxyz_0123456789"
+
+static const char *name_of_key(const char *section, const char *key, size_t length)
+{
+	for (size_t i = 0; i < variables_count; i++) {
+		if (variables[i].key && strcmp(variables[i].section, section) == 0 &&
+		    strlen(variables[i].key) == length &&
+		    strncmp(variables[i].key, key, length) == 0)
+			return variables[i].name;
+	}
+	return NULL;
+}
+
+void variables_name_keys(const char *section, const char *text, char *out, size_t size)
+{
+	bool list = strncmp(text, "look at ", 8) == 0;
+	size_t used = 0;
+	out[0] = '\0';
+	for (const char *at = text; *at && used < size;) {
+		size_t length = strspn(at, LETTERS), other = length ? 0 : 1;
+		bool marked = memchr(at, '_', length) || (at > text && at[-1] == '`') ||
+			      strncmp(at + length, " = ", 3) == 0;
+		const char *name = marked || list ? name_of_key(section, at, length) : NULL;
+		bool left_out = list && !name && memchr(at, '_', length);
+		if (!left_out)
+			used += (size_t)snprintf(out + used, size - used, "%.*s",
+						 (int)(name ? strlen(name) : length + other),
+						 name ? name : at);
+		at += length + other;
+		if (left_out)
+			at += strspn(at, ", ");
+	}
+}

@@ -2,6 +2,7 @@
 and state/ are in the folder that LETTERCHUTE_CONTAINER names. With one: tests/container."""
 
 import base64
+import json
 import os
 import re
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import time
 
 from harness import ROOT, Device, equal, needs_root, require, rows, scan, send, status_of, tree, wait_for
+from test_check import Mailbox
 
 PLAIN = {"FREE_FLOOR": "0", "NAME": "{name}", "SMTP_LISTEN": "127.0.0.1:0", "SMTP_PEERS": "127.0.0.0/8"}
 FILE = "[gateway]\nstate = {0}\n[smtp lan]\nlisten = 127.0.0.1:0\n[share]\npath = {1}\nfree_floor = 0\n[route r]\n"
@@ -551,3 +553,40 @@ def test_every_command_names_the_project(_place):
                 require(found and os.path.exists(os.path.join(ROOT, found.group(1))), f"{path}: {command}")
                 count += 1
     require(count > 10, f"{count} commands")
+
+
+MAILBOX = {**IMAP, "IMAP_HOST": "127.0.0.1", "IMAP_PORT": "1"}  # where nobody listens
+
+
+@rows([
+    ("a mailbox", "route files", IMAP, "set FROM to who may send, as a filter; proof of the sender needs a file in /config"),
+    ("a mailbox with a filter", "route files", {**IMAP, "FROM": "*@a.example"}, "proof of the sender needs a file in /config"),
+    ("a listener", "route files", {"SMTP_PEERS": "0.0.0.0/0"}, "set SMTP_PEERS to the addresses of your devices, or SMTP_USER"),
+    ("no TLS", "smtp lan", {"SMTP_TLS": "off", "SMTP_USER": "a", "SMTP_PASSWORD": "b"}, "SMTP_TLS = starttls, or SMTP_PLAINTEXT_AUTH = yes"),
+    ("an old TLS", "smtp lan", {"SMTP_PEERS": "0.0.0.0/0", "SMTP_TLS_COMPAT": "legacy"}, "`SMTP_PEERS`"),
+    ("no server", "imap mailbox", MAILBOX, "look at IMAP_HOST, IMAP_PORT, IMAP_TLS, IMAP_CA_FILE and IMAP_PIN_SHA256"),
+])
+def test_remedy(place, what, variables, words):
+    """What to do is said in names that there are."""
+    every = container(place, **{**PLAIN, **variables})
+    place.open_to_all()
+    done = subprocess.run([place.program, "check", "--json"], env=every, capture_output=True, timeout=60)
+    told = [one for one in map(json.loads, done.stdout.splitlines()) if one["what"] == what and one["remedy"]]
+    require(words in " ".join(one["remedy"] for one in told), told)
+    require(not re.search(r"`(?:peers|from|login)`|\bauth = |tls =|_command", " ".join(one["text"] + one["remedy"] for one in told)), told)
+
+
+def test_secret_is_no_good_at_the_login(place):
+    """What is found out behind the look at the start has the name of the variable, too."""
+    every = container(place, IMAP_HOST="127.0.0.1", IMAP_PORT=str(Mailbox(place).port), IMAP_TLS="off", IMAP_USER="u",
+                      IMAP_PASSWORD_FILE=place.file("secret", "x" * 20000))
+    place.open_to_all()
+    done = subprocess.run([place.program, "check"], env=every, capture_output=True, timeout=60, text=True)
+    require(f"IMAP_PASSWORD_FILE = {place.folder}/secret: its first line is too long" in done.stdout, done)
+    require("look at IMAP_PASSWORD_FILE, or IMAP_OAUTH" in done.stdout, done)
+
+
+def test_remedy_in_the_log(place):
+    with gateway(place, SMTP_PEERS="0.0.0.0/0", FROM="*@a.example") as running:
+        (line,) = [line for line in running.log().splitlines() if line.startswith("open-route ")]
+        require("SMTP_PEERS of [smtp lan] let in more" in line and "; FROM is a filter" in line and "remedy: set SMTP_PEERS" in line, line)
