@@ -385,6 +385,28 @@ int ini_is_file(const struct dirent *entry)
 	       strcmp(entry->d_name + length - 5, ".conf") == 0;
 }
 
+int ini_is_left_out(const struct dirent *entry)
+{
+	size_t length = strlen(entry->d_name);
+	return entry->d_name[0] != '.' && entry->d_name[length - 1] != '~' && !ini_is_file(entry);
+}
+
+/* One of a folder: nobody has named it, so it may be anything. Followed, if it is a link. */
+static bool is_no_file(const char *path)
+{
+	struct stat found;
+	return stat(path, &found) == 0 && !S_ISREG(found.st_mode);
+}
+
+static bool read_entry(struct ini *ini, const char *path, char *error_out)
+{
+	if (!is_no_file(path))
+		return read_file(ini, path, error_out);
+	snprintf(error_out, INI_ERROR_MAX,
+		 "%.400s: it is no file, a readable configuration file is expected", path);
+	return false;
+}
+
 static bool read_folder(struct ini *ini, const char *path, char *error_out)
 {
 	struct dirent **found = NULL;
@@ -397,7 +419,7 @@ static bool read_folder(struct ini *ini, const char *path, char *error_out)
 		char file[4096];
 		int length = snprintf(file, sizeof file, "%s/%s", path, found[i]->d_name);
 		if (good && (size_t)length < sizeof file)
-			good = read_file(ini, file, error_out);
+			good = read_entry(ini, file, error_out);
 		free(found[i]);
 	}
 	free(found);
@@ -427,6 +449,11 @@ bool ini_load_text(const char *text, const char *name, bool expand, struct ini *
 	}
 	ini_done(&ini);
 	return false;
+}
+
+bool ini_is_of_variables(const struct ini *ini)
+{
+	return ini->files_count == 1 && strcmp(ini->files[0], INI_OF_VARIABLES) == 0;
 }
 
 void ini_done(struct ini *ini)

@@ -32,6 +32,9 @@ struct ini {
 /* Is the entry of a folder part of a configuration? For scandir(3). */
 int ini_is_file(const struct dirent *entry);
 
+/* Is it none, though somebody may think so? Not what is hidden, nor an editor's copy (~). */
+int ini_is_left_out(const struct dirent *entry);
+
 /* Reads a file, or every *.conf of a folder in name order. False with the reason, its place in
  * front. */
 bool ini_load(const char *path, struct ini *ini_out, char error_out[INI_ERROR_MAX]);
@@ -39,6 +42,12 @@ bool ini_load(const char *path, struct ini *ini_out, char error_out[INI_ERROR_MA
 /* The same from text that is called `name` in errors; `expand`: variables. */
 bool ini_load_text(const char *text, const char *name, bool expand, struct ini *ini_out,
 		   char error_out[INI_ERROR_MAX]);
+
+/* What a text is called that variables of our own container were made into. */
+#define INI_OF_VARIABLES "environment"
+
+/* Is it one? Who reads what we say of it knows no keys then. */
+bool ini_is_of_variables(const struct ini *ini);
 
 void ini_done(struct ini *ini);
 

@@ -71,6 +71,11 @@ bool log_is_debug(void)
 	return debug_wanted;
 }
 
+bool log_is_kept(void)
+{
+	return to_journal || to_syslog;
+}
+
 /* Leaves room for the mark of a cut line and the line feed. */
 static void add_bytes(struct log_line *line, const char *bytes, size_t size)
 {

@@ -17,6 +17,8 @@ struct log_line {
 /* Once per program. `debug`: also the debug lines. */
 void log_open(bool debug);
 bool log_is_debug(void);
+/* Is standard error the journal's or syslog's? */
+bool log_is_kept(void);
 
 /* Under inetd standard error is the connection itself: the device would read our log. Where fds 0
  * and 2 are the same, standard error becomes a socket to syslog, or nothing. */

@@ -55,40 +55,59 @@ static void find_mailboxes(const struct config *config, const struct rules_route
 	}
 }
 
-/* What `from` seems to promise. */
-static const char *word_on_from(const struct rules_route *route)
-{
-	return route->from.count > 0
-		       ? "; `from` is a filter and no proof: anybody can write a From field"
-		       : "";
-}
+/* What is said of it, in the words of who wrote the configuration. */
+struct words {
+	const char *peers, *from, *mailbox, *mailbox_filtered, *listener;
+};
+
+static const struct words of_keys = {
+	.peers = "`peers`",
+	.from = "`from`",
+	.mailbox =
+		"auth = results, if the mail server stamps Authentication-Results, else auth = dkim",
+	.mailbox_filtered =
+		"auth = results, if the mail server stamps Authentication-Results, else auth = dkim",
+	.listener = "give the route `peers`, the addresses of your devices, or a `login`",
+};
+
+/* A variable asks for no proof. */
+static const struct words of_variables = {
+	.peers = "SMTP_PEERS",
+	.from = "FROM",
+	.mailbox = "set FROM to who may send, as a filter; proof of the sender needs a file in "
+		   "/config: the guide, \"More than that\"",
+	.mailbox_filtered = "proof of the sender needs a file in /config: the guide, \"More than "
+			    "that\"",
+	.listener = "set SMTP_PEERS to the addresses of your devices, or SMTP_USER, "
+		    "SMTP_PASSWORD_FILE and SMTP_AUTH=require",
+};
 
 bool strangers_reach(const struct config *config, size_t index, char text_out[STRANGERS_MAX],
 		     char remedy_out[STRANGERS_MAX])
 {
 	const struct rules_route *route = &config->rules.routes[index];
+	const struct words *words = ini_is_of_variables(&config->ini) ? &of_variables : &of_keys;
+	bool filtered = route->from.count > 0;
 	struct names listeners = { .used = 0 }, mailboxes = { .used = 0 };
 	find_listeners(config, route, &listeners);
 	find_mailboxes(config, route, &mailboxes);
 	if (!listeners.used && !mailboxes.used)
 		return false;
-	snprintf(text_out, STRANGERS_MAX, "strangers can put files there: %s%s%s%s%s%s",
+	snprintf(text_out, STRANGERS_MAX, "strangers can put files there: %s%s%s%s%s%s%s%s",
 		 mailboxes.used ? "anybody can mail to " : "", mailboxes.text,
-		 mailboxes.used && listeners.used ? ", and " : "",
-		 listeners.used ? "the `peers` of " : "", listeners.text,
+		 mailboxes.used && listeners.used ? ", and " : "", listeners.used ? "the " : "",
+		 listeners.used ? words->peers : "", listeners.used ? " of " : "", listeners.text,
 		 listeners.used ? " let in more than your own network" : "");
 	size_t used = strlen(text_out);
-	snprintf(text_out + used, STRANGERS_MAX - used, ", and the route asks for no proof%s",
-		 word_on_from(route));
-	snprintf(
-		remedy_out, STRANGERS_MAX, "%s%s%s",
-		mailboxes.used
-			? "auth = results, if the mail server stamps Authentication-Results, else auth = dkim"
-			: "",
-		mailboxes.used && listeners.used ? "; " : "",
-		listeners.used
-			? "give the route `peers`, the addresses of your devices, or a `login`"
-			: "");
+	snprintf(text_out + used, STRANGERS_MAX - used, ", and the route asks for no proof%s%s%s",
+		 filtered ? "; " : "", filtered ? words->from : "",
+		 filtered ? " is a filter and no proof: anybody can write a From field" : "");
+	snprintf(remedy_out, STRANGERS_MAX, "%s%s%s",
+		 !mailboxes.used ? ""
+		 : filtered      ? words->mailbox_filtered
+				 : words->mailbox,
+		 mailboxes.used && listeners.used ? "; " : "",
+		 listeners.used ? words->listener : "");
 	return true;
 }
 

@@ -11,7 +11,9 @@
 #include <unistd.h>
 #include "daemon/boss.h"
 #include "daemon/cli/environment.h"
+#include "daemon/cli/folder.h"
 #include "daemon/cli/telling.h"
+#include "daemon/cli/variables.h"
 #include "daemon/cli/verbs.h"
 #include "daemon/denied.h"
 #include "daemon/fdio.h"
@@ -25,13 +27,45 @@
 #include "policy/reach.h"
 
 struct findings {
-	bool as_json, failed;
+	bool as_json, failed, of_variables;
 };
+
+#define NAMED_MAX 2000 /* octets of a text in which keys became variables */
+
+/* What the log or a server says in the same words stays as it is. */
+static bool stays(const char *section, const char *text)
+{
+	static const char *const files[] = { "password_file = ", "client_secret_file = " };
+	for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+		if (strncmp(text, files[i], strlen(files[i])) == 0)
+			return false;
+	}
+	return strcmp(section, "smtp") != 0;
+}
+
+/* "imap mailbox" is about the section imap. */
+static void name_variables(const char *what, const char *text, bool helps, char out[NAMED_MAX])
+{
+	char section[16];
+	snprintf(section, sizeof section, "%.*s", (int)strcspn(what, " "), what);
+	if (!helps && stays(section, text))
+		snprintf(out, NAMED_MAX, "%s", text);
+	else
+		variables_name_keys(strcmp(section, "listeners") == 0 ? "smtp" : section, text, out,
+				    NAMED_MAX);
+}
 
 static void print_finding(struct findings *findings, const char *what, bool ok, const char *text,
 			  const char *remedy)
 {
+	char named[NAMED_MAX], helps[NAMED_MAX];
 	findings->failed |= !ok;
+	if (findings->of_variables) {
+		name_variables(what, text, false, named);
+		name_variables(what, remedy, true, helps);
+		text = named;
+		remedy = helps;
+	}
 	if (!findings->as_json) {
 		printf("%-4s %s: %s\n", !ok ? "FAIL" : *remedy ? "warn" : "ok", what, text);
 		if (*remedy)
@@ -341,8 +375,10 @@ int verb_check(const struct options *options)
 	int status = options_load(options, &config);
 	if (status)
 		return status;
+	findings.of_variables = ini_is_of_variables(&config.ini);
 	check_routes(&config, &findings);
 	check_listeners(&config, &findings);
+	folder_look(options, print_surprise, &findings);
 	environment_look(print_surprise, &findings);
 	if (!options->offline)
 		check_shares(&config, options->adopt, &findings);

@@ -11,6 +11,8 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "daemon/cli/fault.h"
+#include "daemon/cli/folder.h"
 #include "daemon/cli/identity.h"
 #include "daemon/cli/password.h"
 #include "daemon/cli/variables.h"
@@ -23,7 +25,6 @@
 #include "policy/value.h"
 
 #define CONTAINER  "LETTERCHUTE_CONTAINER"
-#define TEXT_NAME  "environment" /* of the text, in errors of its reader */
 #define LINES_MAX  64
 #define SECRET_MAX 511 /* octets of a password that is too long */
 
@@ -305,12 +306,11 @@ static int complain_of_line(const struct text *text, const char *error)
 {
 	size_t line = 0;
 	int length = 0;
-	if (sscanf(error, TEXT_NAME ":%zu: %n", &line, &length) == 1 && length > 0 && line > 0 &&
-	    line <= text->lines)
+	if (sscanf(error, INI_OF_VARIABLES ":%zu: %n", &line, &length) == 1 && length > 0 &&
+	    line > 0 && line <= text->lines)
 		return variable_complain(find_variable(text, line - 1, error + length),
 					 error + length);
-	fprintf(stderr, "letterchute: %s\n", error);
-	return EXIT_CONFIGURATION;
+	return fault_say(EXIT_CONFIGURATION, "%s", error);
 }
 
 static int load_text(const struct wanted *wanted, const char *users, struct config *config_out)
@@ -324,7 +324,7 @@ static int load_text(const struct wanted *wanted, const char *users, struct conf
 	put_all(&text, wanted, users);
 	if (fclose(text.out) != 0)
 		return EXIT_LATER;
-	int status = config_load_plain(octets, TEXT_NAME, config_out, error);
+	int status = config_load_plain(octets, INI_OF_VARIABLES, config_out, error);
 	explicit_bzero(octets, size);
 	return status ? complain_of_line(&text, error) : EXIT_OK;
 }
@@ -343,8 +343,6 @@ static int load_variables(bool warns, struct config *config_out)
 
 /* --- files ------------------------------------------------------------------------------------ */
 
-#define FILES_MAX (1 << 20) /* octets that are looked through */
-
 /* Does a file mention ${NAME}? */
 static bool mentions(const char *text, const char *name)
 {
@@ -355,29 +353,6 @@ static bool mentions(const char *text, const char *name)
 			return true;
 	}
 	return false;
-}
-
-/* What all of them say, for a look at the names in it. */
-static char *read_files(const char *folder)
-{
-	struct dirent **found = NULL;
-	int count = scandir(folder, &found, ini_is_file, alphasort);
-	auto_close int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	char *all = NULL;
-	size_t size = 0;
-	FILE *out = open_memstream(&all, &size);
-	for (int i = 0; i < count; i++) {
-		auto_close int file = openat(fd, found[i]->d_name, O_RDONLY | O_CLOEXEC);
-		auto_free char *text = NULL;
-		size_t length;
-		if (out && file >= 0 && read_whole(file, FILES_MAX, &text, &length) == 0)
-			fputs(text, out);
-		free(found[i]);
-	}
-	free(found);
-	if (out)
-		fclose(out);
-	return all;
 }
 
 /* PUID and its like hold in both cases. */
@@ -395,7 +370,7 @@ static void warn_unused(const char *folder)
 {
 	char list[600] = "";
 	size_t used = 0;
-	auto_free char *text = read_files(folder);
+	auto_free char *text = folder_read(folder);
 	for (size_t i = 0; i < variables_count && used < sizeof list; i++) {
 		if (is_for_both(&variables[i]) || !variable_get(variables[i].name) ||
 		    (text && mentions(text, variables[i].name)))
@@ -417,28 +392,52 @@ static int load_files(const char *folder, bool warns, struct config *config_out)
 		warn_unused(folder);
 	if (config_load(folder, config_out, error) == 0)
 		return EXIT_OK;
-	fprintf(stderr, "letterchute: %s\n", error);
-	return EXIT_CONFIGURATION;
+	return fault_say(EXIT_CONFIGURATION, "%s", error);
+}
+
+static bool is_of_variable(const void *none, const char *name, const struct stat *file)
+{
+	(void)none, (void)name;
+	for (size_t i = 0; i < variables_count; i++) {
+		const char *path = variables[i].file ? variable_get(variables[i].name) : NULL;
+		struct stat found;
+		if (path && stat(path, &found) == 0 && found.st_dev == file->st_dev &&
+		    found.st_ino == file->st_ino)
+			return true;
+	}
+	return false;
+}
+
+/* Whoever wrote rules there does not want those that hold without them. */
+static int check_nothing_left_out(const char *folder)
+{
+	char path[ENVIRONMENT_PATH_MAX + FOLDER_PATH_MAX], name[FOLDER_PATH_MAX];
+	if (!folder_find_left_out(folder, "", is_of_variable, NULL, name))
+		return EXIT_OK;
+	snprintf(path, sizeof path, "%s/%s", folder, name);
+	return variable_complain(path, "not read, its name must end in .conf; " FOLDER_ADVICE
+				       ": without a *.conf the variables are the configuration");
+}
+
+static int load_instead(const char *folder, bool warns, struct config *config_out)
+{
+	int status = check_nothing_left_out(folder);
+	return status ? status : load_variables(warns, config_out);
 }
 
 int environment_load(bool warns, struct config *config_out)
 {
 	char folder[ENVIRONMENT_PATH_MAX], what[200];
-	struct dirent **found = NULL;
 	if (!environment_path("config", folder))
 		return variable_complain(CONTAINER, "an absolute path is expected");
-	int count = scandir(folder, &found, ini_is_file, alphasort);
-	int error = count < 0 ? errno : 0;
-	for (int i = 0; i < count; i++)
-		free(found[i]);
-	free(found);
-	if (error && error != ENOENT) {
+	int count = folder_count(folder);
+	if (count < 0 && count != -ENOENT) {
 		snprintf(what, sizeof what, "%s, a folder that %u:%u can read is expected",
-			 strerror(error), geteuid(), getegid());
+			 strerror(-count), geteuid(), getegid());
 		return variable_complain(folder, what);
 	}
 	return count > 0 ? load_files(folder, warns, config_out)
-			 : load_variables(warns, config_out);
+			 : load_instead(folder, warns, config_out);
 }
 
 /* --- volumes ---------------------------------------------------------------------------------- */

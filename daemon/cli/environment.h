@@ -2,8 +2,9 @@
  * are. Room daemon/cli.
  *
  * The image sets LETTERCHUTE_CONTAINER to the folder that config/, share/ and state/ lie in ("/").
- * Where config/ holds a *.conf, the files are the configuration; else it is put together from the
- * variables of a table (variables.h). PUID, PGID, UMASK and TZ mean something in both cases:
+ * Where config/ holds a *.conf, the files are the configuration; else, if no other file lies there
+ * that somebody may have written for one, it is put together from the variables of a table
+ * (variables.h). PUID, PGID, UMASK and TZ mean something in both cases:
  * daemon/cli/identity.h. */
 #pragma once
 #include <stdbool.h>

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "daemon/cli/environment.h"
+#include "daemon/cli/fault.h"
 #include "daemon/cli/variables.h"
 #include "daemon/cli/verbs.h"
 #include "daemon/fdio.h"
@@ -28,9 +29,8 @@ struct ids {
 
 static int complain(const char *variable, const char *value, const char *expected)
 {
-	fprintf(stderr, "letterchute: %s: `%.80s` can't be used, %s is expected\n", variable, value,
-		expected);
-	return EXIT_CONFIGURATION;
+	return fault_say(EXIT_CONFIGURATION, "%s: `%.80s` can't be used, %s is expected", variable,
+			 value, expected);
 }
 
 /* --- variables -------------------------------------------------------------------------------- */
@@ -79,10 +79,23 @@ static int check_umask(void)
 /* "CET-1CEST,M3.5.0,M10.5.0/3" needs no file (tzset(3)). */
 static bool is_spelled_out(const char *value)
 {
-	size_t name = 0;
-	while (isalpha((unsigned char)value[name]))
-		name++;
-	return name >= 3 && value[name] != '\0' && strchr("+-0123456789", value[name]);
+	bool quoted = *value == '<'; /* "<+03>-3" */
+	const char *name = value + quoted, *end = name;
+	while (isalpha((unsigned char)*end) ||
+	       (quoted && *end && (isdigit((unsigned char)*end) || strchr("+-", *end))))
+		end++;
+	if (end - name < 3 || (quoted && *end++ != '>'))
+		return false;
+	return *end != '\0' && strchr("+-0123456789", *end);
+}
+
+/* Other files lie beside the zones (RFC 8536 section 3.1). */
+static bool is_zone(const char *path)
+{
+	char magic[4];
+	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	return fd >= 0 && read(fd, magic, sizeof magic) == sizeof magic &&
+	       memcmp(magic, "TZif", sizeof magic) == 0;
 }
 
 /* libc takes a zone that it does not find for UTC, without a word. */
@@ -94,9 +107,7 @@ static int check_zone(void)
 		return EXIT_OK;
 	const char *name = *value == ':' ? value + 1 : value;
 	snprintf(path, sizeof path, "%s%.400s", *name == '/' ? "" : "/usr/share/zoneinfo/", name);
-	struct stat found;
-	bool known = !strstr(name, "..") && stat(path, &found) == 0 && S_ISREG(found.st_mode);
-	return known || is_spelled_out(name)
+	return (!strstr(name, "..") && is_zone(path)) || is_spelled_out(name)
 		       ? EXIT_OK
 		       : complain("TZ", value, "a time zone such as Europe/Berlin");
 }
@@ -189,11 +200,10 @@ static int become(const struct ids *ids, bool gives)
 	int error = role_take_identity(ids->uid, ids->gid);
 	if (!error && geteuid() == ids->uid && getegid() == ids->gid)
 		return EXIT_OK;
-	fprintf(stderr,
-		"letterchute: PUID: root of this container can't become %u:%u%s%s: give it the "
-		"capabilities SETUID and SETGID, or start it as that user (--user)\n",
-		ids->uid, ids->gid, error ? ": " : "", error ? strerror(-error) : "");
-	return EXIT_CONFIGURATION;
+	return fault_say(EXIT_CONFIGURATION,
+			 "PUID: root of this container can't become %u:%u%s%s: give it the "
+			 "capabilities SETUID and SETGID, or start it as that user (--user)",
+			 ids->uid, ids->gid, error ? ": " : "", error ? strerror(-error) : "");
 }
 
 static void warn_of(const char *variable, uint32_t wanted, uint32_t found)
@@ -211,6 +221,7 @@ int identity_take(bool warns, bool gives)
 	struct ids ids;
 	if (!environment_path("state", path))
 		return EXIT_OK;
+	variables_trim();
 	int status = read_id("PUID", 1, &ids.uid);
 	if (!status)
 		status = read_id("PGID", 0, &ids.gid);

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <unistd.h>
 #include "daemon/boss.h"
+#include "daemon/cli/fault.h"
 #include "daemon/cli/verbs.h"
 #include "daemon/keep.h"
 #include "daemon/source.h"
@@ -15,9 +16,9 @@ int verb_once(const struct options *options)
 		return status;
 	/* two who empty one mailbox would both deliver what is in it */
 	if (source_connect(config.gateway.state, &gateway_fd) == 0) {
-		fprintf(stderr,
-			"letterchute: a gateway runs on %s already: it empties them by itself\n",
-			config.gateway.state);
+		fault_say(EXIT_UNREACHABLE,
+			  "a gateway runs on %s already: it empties them by itself",
+			  config.gateway.state);
 		config_done(&config);
 		return EXIT_UNREACHABLE;
 	}

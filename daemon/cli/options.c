@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "daemon/cli/environment.h"
+#include "daemon/cli/fault.h"
 #include "daemon/cli/verbs.h"
 #include "daemon/keep.h"
 
@@ -64,12 +65,6 @@ static void put_embedded(FILE *out, const struct options *options, const char *s
 	fputs("[route scans]\ntypes = pdf, jpeg, png, tiff\n", out);
 }
 
-static int complain(const char *what)
-{
-	fprintf(stderr, "letterchute: %s\n", what);
-	return EXIT_CONFIGURATION;
-}
-
 static int load_embedded(const struct options *options, struct config *config_out)
 {
 	char share[PATH_MAX], state[PATH_MAX], error[CONFIG_ERROR_MAX];
@@ -79,12 +74,13 @@ static int load_embedded(const struct options *options, struct config *config_ou
 		snprintf(error, sizeof error,
 			 "--share %.300s: %s, a folder that exists is expected", options->share,
 			 strerror(errno ? errno : ENOTDIR));
-		return complain(error);
+		return fault_say(EXIT_CONFIGURATION, "%s", error);
 	}
 	if (options->state)
 		snprintf(state, sizeof state, "%s", options->state);
 	else if (!default_state(state, sizeof state))
-		return complain("no place for the state is known, --state DIR is expected");
+		return fault_say(EXIT_CONFIGURATION,
+				 "no place for the state is known, --state DIR is expected");
 	auto_free char *text = NULL;
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
@@ -93,7 +89,7 @@ static int load_embedded(const struct options *options, struct config *config_ou
 	put_embedded(out, options, share, state, &folder);
 	fclose(out);
 	if (config_load_text(text, "--share", config_out, error) != 0)
-		return complain(error);
+		return fault_say(EXIT_CONFIGURATION, "%s", error);
 	return EXIT_OK;
 }
 
@@ -106,7 +102,7 @@ int options_load(const struct options *options, struct config *config_out)
 		return status;
 	if (config_can_give(&config, error) != 0) {
 		config_done(&config);
-		return complain(error);
+		return fault_say(EXIT_CONFIGURATION, "%s", error);
 	}
 	*config_out = config;
 	return EXIT_OK;
@@ -121,6 +117,6 @@ int options_load_to_ask(const struct options *options, struct config *config_out
 	if (!options->config && environment_path("config", path))
 		return environment_load(options->warns, config_out);
 	if (config_load(options->config ? options->config : DEFAULT_CONFIG, config_out, error) != 0)
-		return complain(error);
+		return fault_say(EXIT_CONFIGURATION, "%s", error);
 	return EXIT_OK;
 }

@@ -3,8 +3,16 @@
 #include <string.h>
 #include "daemon/boss.h"
 #include "daemon/cli/environment.h"
+#include "daemon/cli/fault.h"
+#include "daemon/cli/folder.h"
 #include "daemon/cli/verbs.h"
 #include "daemon/log.h"
+
+static void log_surprise(void *context, const char *what, const char *text, const char *remedy)
+{
+	(void)context;
+	log_say(LOG_WARNING, what, "%s; %s", text, remedy);
+}
 
 static int load(const struct options *options, struct config *config_out)
 {
@@ -15,28 +23,22 @@ static int load(const struct options *options, struct config *config_out)
 		return status;
 	status = boss_check_keys(&config, error);
 	if (status) {
-		fprintf(stderr, "letterchute: %s\n", error);
 		config_done(&config);
-		return status;
+		return fault_say(status, "%s", error);
 	}
+	folder_look(options, log_surprise, NULL);
 	*config_out = config;
 	return 0;
 }
 
-/* For SIGHUP. What is wrong goes to standard error from here, the boss says that the old one stays.
- */
+/* For SIGHUP. The boss says in one line that the old one stays, and why. */
 static int read_again(const void *context, struct config *config_out, char *error_out)
 {
+	snprintf(error_out, CONFIG_ERROR_MAX, "the new one can't be read now");
+	fault_keep(error_out);
 	int status = load(context, config_out);
-	if (status)
-		snprintf(error_out, CONFIG_ERROR_MAX, "the new one is bad");
+	fault_keep(NULL);
 	return status;
-}
-
-static void log_surprise(void *context, const char *what, const char *text, const char *remedy)
-{
-	(void)context;
-	log_say(LOG_WARNING, what, "%s; %s", text, remedy);
 }
 
 int verb_run(const struct options *options)

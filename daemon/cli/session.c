@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include "daemon/activation.h"
 #include "daemon/boss.h"
+#include "daemon/cli/fault.h"
 #include "daemon/cli/single.h"
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
@@ -75,17 +76,16 @@ int verb_smtp_session(const struct options *options)
 		return status;
 	const char *name = options->operands_count ? options->operands[0] : "session";
 	if (options->operands_count && !config_find_listener(&config, name)) {
-		fprintf(stderr, "letterchute: there is no [smtp %s] in the configuration\n", name);
 		config_done(&config);
-		return EXIT_CONFIGURATION;
+		return fault_say(EXIT_CONFIGURATION, "there is no [smtp %s] in the configuration",
+				 name);
 	}
 	status = single_open(&config, "alone", &single);
 	if (!status) {
 		int error = start_session(&config, name, single.ask_fd, &pid);
 		if (error) {
-			fprintf(stderr, "letterchute: a session can't be started: %s\n",
-				strerror(-error));
-			status = EXIT_LATER;
+			status = fault_say(EXIT_LATER, "a session can't be started: %s",
+					   strerror(-error));
 		} else
 			status = wait_session(pid);
 	}

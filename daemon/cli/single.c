@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "daemon/boss.h"
+#include "daemon/cli/fault.h"
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
 #include "daemon/source.h"
@@ -23,23 +24,20 @@ int single_start(const struct config *config, const char *mode, struct single *s
 	auto_close int ours = -1, theirs = -1;
 	*single_out = (struct single){ .ask_fd = -1 };
 	if (config_can_give(config, why) != 0) {
-		fprintf(stderr, "letterchute: %s\n", why);
-		return EXIT_LATER;
+		return fault_say(EXIT_LATER, "%s", why);
 	}
 	bool dry = strcmp(mode, "explain") == 0;
 	int error = dry ? 0 : spool_make(config->gateway.state, config->uid, config->gid, path);
 	if (error) {
-		fprintf(stderr, "letterchute: %s: %s; give `state` a folder that we can write to\n",
-			path, strerror(-error));
-		return EXIT_LATER;
+		return fault_say(EXIT_LATER, "%s: %s; give `state` a folder that we can write to",
+				 path, strerror(-error));
 	}
 	error = socket_pair(&ours, &theirs);
 	if (error)
 		return EXIT_LATER;
 	error = boss_start_courier(config, mode, theirs, &single_out->pid);
 	if (error) {
-		fprintf(stderr, "letterchute: a courier can't be started: %s\n", strerror(-error));
-		return EXIT_LATER;
+		return fault_say(EXIT_LATER, "a courier can't be started: %s", strerror(-error));
 	}
 	single_out->ask_fd = take_fd(&ours);
 	return EXIT_OK;

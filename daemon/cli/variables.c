@@ -10,7 +10,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "daemon/cli/fault.h"
 #include "daemon/cli/verbs.h"
+#include "daemon/keep.h"
 #include "daemon/log.h"
 
 extern char **environ;
@@ -76,10 +78,44 @@ const char *variable_get(const char *name)
 	return value && value[strspn(value, " \t")] && !is_link_value(value) ? value : NULL;
 }
 
+/* What is itself a secret, and not the name of its file. */
+static bool is_secret(const struct variable *row)
+{
+	static const char *const names[] = { "IMAP_PASSWORD", "IMAP_CLIENT_SECRET",
+					     "SMTP_PASSWORD" };
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		if (strcmp(row->name, names[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void trim(const char *name)
+{
+	const char *value = variable_get(name);
+	size_t blank = value ? strspn(value, " \t") : 0;
+	auto_free char *copy = value ? strdup(value + blank) : NULL;
+	if (!copy)
+		return;
+	size_t length = strlen(copy);
+	while (length > 0 && strchr(" \t", copy[length - 1]))
+		length--;
+	copy[length] = '\0';
+	if (strcmp(copy, value) != 0)
+		setenv(name, copy, true);
+}
+
+void variables_trim(void)
+{
+	for (size_t i = 0; i < variables_count; i++) {
+		if (!is_secret(&variables[i]))
+			trim(variables[i].name);
+	}
+}
+
 int variable_complain(const char *variable, const char *what)
 {
-	fprintf(stderr, "letterchute: %s: %s\n", variable, what);
-	return EXIT_CONFIGURATION;
+	return fault_say(EXIT_CONFIGURATION, "%s: %s", variable, what);
 }
 
 /* --- names that nobody knows ------------------------------------------------------------------ */
@@ -189,6 +225,38 @@ static int check_names(bool warns)
 
 /* --- values ----------------------------------------------------------------------------------- */
 
+/* What is wrong with a file that we may read. */
+static const char *file_fault(const struct variable *row, const char *path)
+{
+	struct stat found;
+	char first = '\n';
+	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0 || fstat(fd, &found) < 0)
+		return strerror(errno);
+	if (S_ISDIR(found.st_mode))
+		return "it is a folder, as an engine makes for a mount whose file is not there; a "
+		       "file is expected";
+	if (!S_ISREG(found.st_mode))
+		return "it is no file, one is expected";
+	ssize_t got = pread(fd, &first, 1, 0);
+	if (got <= 0)
+		return got < 0 ? strerror(errno) : "it is empty, a file with a line is expected";
+	bool secret = strstr(row->name, "_PASSWORD_") || strstr(row->name, "_SECRET_");
+	return secret && (first == '\n' || first == '\r' || first == '\0')
+		       ? "its first line is empty, the secret is expected there"
+		       : NULL;
+}
+
+static int check_file(const struct variable *row, const char *path)
+{
+	char what[600];
+	const char *fault = file_fault(row, path);
+	if (!fault)
+		return EXIT_OK;
+	snprintf(what, sizeof what, "%.300s: %s", path, fault);
+	return variable_complain(row->name, what);
+}
+
 /* A value is one line of the text. The file of a secret is often somebody else's: who finds that
  * out when he logs in is at the wrong place. */
 static int check_value(const struct variable *row)
@@ -201,8 +269,10 @@ static int check_value(const struct variable *row)
 				row->name,
 				"it has a line end or another control character, text is expected");
 	}
-	if (!value || !row->file || faccessat(AT_FDCWD, value, R_OK, AT_EACCESS) == 0)
+	if (!value || !row->file)
 		return EXIT_OK;
+	if (faccessat(AT_FDCWD, value, R_OK, AT_EACCESS) == 0)
+		return check_file(row, value);
 	struct stat found;
 	if (errno != EACCES || stat(value, &found) < 0)
 		snprintf(what, sizeof what, "%.300s: %s, a file that is there is expected", value,
@@ -227,12 +297,46 @@ static int check_pair(const char *name)
 
 int variables_check(bool warns)
 {
-	static const char *const secrets[] = { "IMAP_PASSWORD", "IMAP_CLIENT_SECRET",
-					       "SMTP_PASSWORD" };
 	int status = check_names(warns);
-	for (size_t i = 0; !status && i < sizeof secrets / sizeof secrets[0]; i++)
-		status = check_pair(secrets[i]);
+	for (size_t i = 0; !status && i < variables_count; i++)
+		status = is_secret(&variables[i]) ? check_pair(variables[i].name) : EXIT_OK;
 	for (size_t i = 0; !status && i < variables_count; i++)
 		status = check_value(&variables[i]);
 	return status;
+}
+
+/* --- keys ------------------------------------------------------------------------------------- */
+
+#define LETTERS "abcdefghijklmnopqrstuvwxyz_0123456789"
+
+static const char *name_of_key(const char *section, const char *key, size_t length)
+{
+	for (size_t i = 0; i < variables_count; i++) {
+		if (variables[i].key && strcmp(variables[i].section, section) == 0 &&
+		    strlen(variables[i].key) == length &&
+		    strncmp(variables[i].key, key, length) == 0)
+			return variables[i].name;
+	}
+	return NULL;
+}
+
+void variables_name_keys(const char *section, const char *text, char *out, size_t size)
+{
+	bool list = strncmp(text, "look at ", 8) == 0;
+	size_t used = 0;
+	out[0] = '\0';
+	for (const char *at = text; *at && used < size;) {
+		size_t length = strspn(at, LETTERS), other = length ? 0 : 1;
+		bool marked = memchr(at, '_', length) || (at > text && at[-1] == '`') ||
+			      strncmp(at + length, " = ", 3) == 0;
+		const char *name = marked || list ? name_of_key(section, at, length) : NULL;
+		bool left_out = list && !name && memchr(at, '_', length);
+		if (!left_out)
+			used += (size_t)snprintf(out + used, size - used, "%.*s",
+						 (int)(name ? strlen(name) : length + other),
+						 name ? name : at);
+		at += length + other;
+		if (left_out)
+			at += strspn(at, ", ");
+	}
 }

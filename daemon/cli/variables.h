@@ -19,11 +19,20 @@ struct variable {
 extern const struct variable variables[];
 extern const size_t variables_count;
 
+/* Takes the blanks off the ends of all values but those of secrets, once and for all: libc and the
+ * files of a configuration read some, too. */
+void variables_trim(void);
+
 /* The value of a variable; one that is empty or blank is as good as not set: NULL. */
 const char *variable_get(const char *name);
 
-/* Says on standard error what is wrong with it, and returns the exit status for that. */
+/* Says what is wrong with it (fault.h), and returns the exit status for that. */
 int variable_complain(const char *variable, const char *what);
+
+/* What to do, said of keys of a section, in the names of variables: `peers`, tls = off, ca_file,
+ * and in a list that begins with "look at" any key; there those without a variable are left out.
+ * What is too long for `size` octets is cut. */
+void variables_name_keys(const char *section, const char *text, char *out, size_t size);
 
 /* Each by itself: is there such a variable, can its value be a line, can its file be read? The exit
  * status, with the reason said. `warns`: names that look like one of ours are told in the log. */

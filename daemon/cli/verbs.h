@@ -49,8 +49,8 @@ int verb_password(const struct options *options);
 int verb_quarantine(const struct options *options);
 
 /* Reads the configuration that the options name: a file, or the embedded default for --share, or in
- * our own container what it says (daemon/cli/environment.h). On failure says why on standard error
- * and returns the exit status; 0 with *config_out filled, the caller's to free. */
+ * our own container what it says (daemon/cli/environment.h). On failure says why (fault.h) and
+ * returns the exit status; 0 with *config_out filled, the caller's to free. */
 int options_load(const struct options *options, struct config *config_out);
 
 /* The same for who may hand a mail to a gateway that can give owners which he can't (single.h). */

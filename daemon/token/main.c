@@ -5,9 +5,12 @@
  * the configuration (the password, or the client's secret; a file or one in memory), the folder
  * where tokens are kept, and the file of a refresh token to begin with. */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include "daemon/config.h"
 #include "daemon/http_out.h"
 #include "daemon/log.h"
@@ -38,13 +41,32 @@ static void answer_why(enum secret_kind kind, const char *what, const char *why)
 	snprintf(answer.text, sizeof answer.text, "%s: %s", what, why);
 }
 
-static void take_file(void)
+/* What the two files are; looked at before the cage closes. */
+static struct stat secret_file, seed_file;
+
+/* Why a file has no line that could be taken. Where the boss could open none there is a device. */
+static const char *describe_file(int fd, const struct stat *file)
 {
+	char first = '\n';
+	if (S_ISDIR(file->st_mode))
+		return "it is a folder, a file is expected";
+	if (!S_ISREG(file->st_mode))
+		return "it is no file that can be read";
+	if (pread(fd, &first, 1, 0) < 0)
+		return strerror(errno);
+	return strchr("\r\n", first) ? "its first line is empty, the secret is expected there"
+				     : "its first line is too long";
+}
+
+static void take_file(const char *path)
+{
+	char what[400];
 	oauth_read_line(FD_SECRET, answer.text, sizeof answer.text);
 	answer.kind = SECRET_PASSWORD;
+	snprintf(what, sizeof what, "password_file = %.300s", path);
 	if (!*answer.text)
-		answer_why(SECRET_LATER, "password_file",
-			   "it can't be read, is empty, or its line is too long");
+		answer_why(SECRET_LATER, *path ? what : "password",
+			   describe_file(FD_SECRET, &secret_file));
 }
 
 static void take_command(const char *line, enum secret_kind kind, const char *what)
@@ -57,8 +79,18 @@ static void take_command(const char *line, enum secret_kind kind, const char *wh
 
 static void take_token(const struct config_account *account, bool refused)
 {
+	char what[400];
 	oauth_init(&oauth, account, FD_SECRET, FD_SEED, FD_TOKENS);
-	oauth_answer(&oauth, refused, &answer);
+	snprintf(what, sizeof what, "client_secret_file = %.300s", account->client_secret_file);
+	if (*account->client_secret_file && !*oauth.secret)
+		answer_why(SECRET_LATER, what, describe_file(FD_SECRET, &secret_file));
+	else
+		oauth_answer(&oauth, refused, &answer);
+	/* it is what one would begin with */
+	size_t used = strlen(answer.text);
+	if (answer.kind == SECRET_NEVER && *account->token_file && !*oauth.seed)
+		snprintf(answer.text + used, sizeof answer.text - used, "; token_file = %.300s: %s",
+			 account->token_file, describe_file(FD_SEED, &seed_file));
 	oauth_wipe(&oauth);
 }
 
@@ -75,6 +107,8 @@ static bool lock_in(const struct config_account *account)
 static int answer_one(const struct config_account *account)
 {
 	struct secret_question question;
+	if (fstat(FD_SECRET, &secret_file) < 0 || fstat(FD_SEED, &seed_file) < 0)
+		return EXIT_BUG;
 	if (secret_take(FD_SOCKET, &question) != 0 || !lock_in(account))
 		return EXIT_BUG;
 	if (*account->password_command)
@@ -84,7 +118,7 @@ static int answer_one(const struct config_account *account)
 	else if (account->oauth != CONFIG_OAUTH_NONE)
 		take_token(account, question.refused);
 	else
-		take_file();
+		take_file(account->password_file);
 	secret_give(FD_SOCKET, &answer);
 	explicit_bzero(&answer, sizeof answer);
 	return 0;

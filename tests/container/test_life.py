@@ -213,6 +213,26 @@ def test_guide_is_right(place, number, wanted):
     equal(podman("inspect", "-f", "{{.State.ExitCode}}", name).strip(), "0", podman("logs", name))
 
 
+def guide_block(first):
+    """Of the guide: the lines of the block that begins so."""
+    with open(os.path.join(ROOT, "contrib/docker/README.md")) as text:
+        return re.search(rf"^    {re.escape(first)}\n(?:    .*\n|\n(?=    ))*", text.read(), re.M).group().replace("\n    ", "\n")[4:]
+
+
+def test_guide_over_http(place):
+    """Its section and its two commands, as they stand there, but for the port."""
+    config, port = place.make("conf"), free_port()
+    place.file("conf/gateway.conf", "[gateway]\nstate = /state\n[smtp lan]\nlisten = 0.0.0.0:2525\npeers = private\n"
+               "[share]\npath = /share\nfree_floor = 0\n[route r]\n" + guide_block("[http]"))
+    place.file("conf/http_token", "0123456789abcdef\n")
+    gateway = Container(place, "-v", f"{config}:/config:ro", "-p", f"127.0.0.1:{port}:8025").start()
+    health, metrics = guide_block("curl http://127.0.0.1:8025/healthz").replace("8025", str(port)).splitlines()
+    require(send(gateway.port, scan()).startswith("250"), gateway.log())
+    equal(json.loads(call("sh", "-c", health.replace("curl", "curl -s"), folder=config)), {"status": "ok"})
+    require("letterchute_messages_total" in call("sh", "-c", metrics.replace("curl", "curl -s"), folder=config), gateway.log())
+    require("not read" not in gateway.log(), gateway.log())
+
+
 def answers(port):
     try:
         return send(port, scan()).startswith("250")

@@ -4,7 +4,9 @@ import contextlib
 import json
 import os
 import re
+import socket
 import subprocess
+import threading
 
 from harness import equal, needs_root, require, rows, scan, send, wait_for
 from test_ladder import bindfs, exfat, fusefat, image, mergerfs, sshfs
@@ -289,3 +291,57 @@ def test_wrong_share(place, when, before, spoil, identity, words, remedy, route=
             done = subprocess.run([*identity, place.program, "status", "-c", config, *more], capture_output=True, text=True)
             require(any(each in done.stdout for each in helps), f"status: {done.stdout}{done.stderr}")
         require(done.stdout.startswith("down: share: ") and done.returncode == 69, done)
+
+
+class Mailbox(threading.Thread):
+    """A server that knows how to log in, and lets nobody."""
+
+    def __init__(self, place):
+        super().__init__(daemon=True)
+        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listening.getsockname()[1]
+        place.later(self.listening.close)
+        self.start()
+
+    def run(self):
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self.listening.accept()
+                threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+
+    def serve(self, connection):
+        with connection, contextlib.suppress(OSError), connection.makefile("rwb") as stream:
+            stream.write(b"* OK [CAPABILITY IMAP4rev1] ready\r\n")
+            stream.flush()
+            for line in stream:
+                tag, command = line.decode().split()[:2]
+                stream.write(f"{tag} {'NO' if command.upper() == 'LOGIN' else 'OK'} x\r\n".encode())
+                stream.flush()
+
+
+OAUTH = "oauth = custom\ntoken_url = https://127.0.0.1:1/\ngrant = client_credentials\nclient_id = x\nclient_secret_file"
+SECRETS = [
+    ("an empty file", "password_file", b"", "its first line is empty"),
+    ("a blank line", "password_file", b"\nsecret\n", "its first line is empty"),
+    ("a folder", "password_file", None, "it is a folder"),
+    ("a long line", "password_file", b"x" * 20000, "its first line is too long"),
+    ("a device", "password_file", False, "it is no file that can be read"),
+    ("one that is good", "password_file", b"word\n", "the server refuses the login"),
+    ("an empty one of a client", OAUTH, b"", "its first line is empty"),
+    ("a folder of a client", OAUTH, None, "it is a folder"),
+]
+
+
+@rows(SECRETS)
+def test_file_of_a_secret(place, key, content, words):
+    """The one thing that is wrong with it, and its name."""
+    path = place.make("secret") if content is None else place.file("secret", content or b"")
+    config = place.config(text=f"[imap office]\nhost = 127.0.0.1\nport = {Mailbox(place).port}\ntls = off\nuser = u\n{key} = {path}\n")
+    place.open_to_all()
+    if content is False:
+        os.remove(path)
+        os.symlink("/dev/null", path)
+    found = [json.loads(line) for line in place.run("check", "--json", "-c", config).stdout.splitlines()]
+    (said,) = [one["text"] for one in found if one["what"] == "imap office" and not one["ok"]]
+    require(words in said, said)
+    require(words.startswith("the server") or f"{key.split()[-1]} = {path}: {words}" in said, said)

@@ -2,6 +2,7 @@
 and state/ are in the folder that LETTERCHUTE_CONTAINER names. With one: tests/container."""
 
 import base64
+import json
 import os
 import re
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import time
 
 from harness import ROOT, Device, equal, needs_root, require, rows, scan, send, status_of, tree, wait_for
+from test_check import Mailbox
 
 PLAIN = {"FREE_FLOOR": "0", "NAME": "{name}", "SMTP_LISTEN": "127.0.0.1:0", "SMTP_PEERS": "127.0.0.0/8"}
 FILE = "[gateway]\nstate = {0}\n[smtp lan]\nlisten = 127.0.0.1:0\n[share]\npath = {1}\nfree_floor = 0\n[route r]\n"
@@ -24,7 +26,7 @@ def container(place, **variables):
 
 def check(place, **variables):
     """(exit status, what was said)"""
-    done = subprocess.run([place.program, "check", "--offline"], env=container(place, **variables), capture_output=True)
+    done = subprocess.run([place.program, "check", "--offline"], env=container(place, **variables), capture_output=True, timeout=60)
     return done.returncode, (done.stdout + done.stderr).decode()
 
 
@@ -76,7 +78,9 @@ BAD = [
     ("folders without a way in", {"UMASK": "0133"}, "UMASK", "the owner"),
     ("a guess", {"SMTP_PORT": "587"}, "SMTP_PORT", "one of the manual's"),
     ("a long password", {"SMTP_USER": "cam", "SMTP_PASSWORD": "x" * 511}, "SMTP_PASSWORD", "too long"),
-    ("bad zone", {"TZ": "Europe/Atlantis"}, "TZ", "Europe/Berlin"),
+    ("bad zone", {"TZ": "Europe/Atlantis"}, "TZ", "Europe/Berlin"), ("a file that is no zone", {"TZ": "zone.tab"}, "TZ", "Berlin"),
+    ("a table of zones", {"TZ": "/etc/hosts"}, "TZ", "Berlin"), ("a folder of zones", {"TZ": "Europe"}, "TZ", "Berlin"),
+    ("half a zone", {"TZ": "<+03"}, "TZ", "Berlin"), ("a zone with no offset", {"TZ": "<+03>"}, "TZ", "Berlin"),
 ]
 
 
@@ -99,6 +103,9 @@ GOOD = [
     ("links", {**IMAP, "IMAP_PORT": "tcp://10.0.0.7:993", "IMAP_SERVICE_HOST": "10.0.0.7", "SMTP_PORT_25_TCP_ADDR": "x"},
      "1 accounts", ""),
     ("a zone that is spelled out", {"TZ": "CET-1CEST,M3.5.0,M10.5.0/3"}, "1 listeners", ""),
+    ("a zone whose name is a number", {"TZ": "<+03>-3"}, "1 listeners", ""), ("a zone", {"TZ": ":Asia/Tokyo"}, "1 listeners", ""),
+    ("blanks behind", {"PUID": "1000 ", "UMASK": "022 ", "TZ": "Europe/Berlin\t ", "SMTP_TLS": "off ", "SMTP_LISTEN": " 127.0.0.1:0 ",
+                       "TYPES": "pdf "}, "1 listeners", ""),
 ]
 
 
@@ -109,6 +116,41 @@ def test_good(place, variables, words, warning):
     require(words in said, said)
     equal("no effect" in said, bool(warning), said)
     require(warning in said, said)
+
+
+def nothing(place):
+    return place.file("secret", "")
+
+
+def folder(place):
+    return place.make("secret")
+
+
+def blank_line(place):
+    return place.file("secret", "\r\nsecret\n")
+
+
+def device(_place):
+    return "/dev/null"
+
+
+SECRETS = [("IMAP_PASSWORD_FILE", {**IMAP, "IMAP_PASSWORD": ""}), ("SMTP_PASSWORD_FILE", {"SMTP_USER": "cam"}),
+           ("IMAP_CLIENT_SECRET_FILE", {**IMAP, "IMAP_PASSWORD": "", "IMAP_OAUTH": "google", "IMAP_CLIENT_ID": "x"})]
+NO_SECRET = [(nothing, "it is empty"), (folder, "it is a folder"), (blank_line, "its first line is empty"), (device, "it is no file")]
+
+
+@rows([(f"{name}, {make.__name__}", name, others, make, words) for name, others in SECRETS for make, words in NO_SECRET] + [
+    ("a folder of certificates", "IMAP_CA_FILE", IMAP, folder, "it is a folder"),
+    ("a folder of keys", "SMTP_TLS_KEY_FILE", {}, folder, "it is a folder"),
+    ("no logins", "SMTP_USERS_FILE", {}, nothing, "it is empty")])
+def test_no_secret(place, name, others, make, words):
+    """Found at the start, by the name of the variable, and not at a login."""
+    container(place)
+    path = make(place)
+    place.open_to_all()
+    status, said = check(place, **others, **{name: path})
+    equal(status, 78, said)
+    require(said.startswith(f"letterchute: {name}: {path}: {words}"), said)
 
 
 def test_secret_for_somebody_else(place):
@@ -139,6 +181,52 @@ def test_files(place):
     status, said = check(place, TYPES="png")
     equal(status, 78, said)
     require("a.conf:10: " in said, said)
+
+
+UNREAD = ["letterchute.ini", "letterchute.conf.txt", "letterchute.CONF", "config.yaml"]
+
+
+@rows([(name, name) for name in UNREAD])
+def test_configuration_with_another_name(place, name):
+    """Rules that somebody wrote and that nobody reads: the variables alone would let in whom they keep out."""
+    container(place)
+    path = place.file(f"config/{name}", FILE.format(place.state, place.share))
+    status, said = check(place, SMTP_LISTEN="127.0.0.1:0")
+    equal(status, 78, said)
+    require(said.startswith(f"letterchute: {path}: not read, its name must end in .conf"), said)
+    equal(len(said.splitlines()), 1, said)
+    # beside one that is read it is told, by who starts a gateway too
+    place.file("config/a.conf", FILE.format(place.state, place.share))
+    status, said = check(place)
+    equal(status, 0, said)
+    require(f"warn configuration: {path}: not read, its name must end in .conf" in said, said)
+    with gateway(place) as running:
+        require(re.search(f'^configuration text="{re.escape(path)}: not read', running.log(), re.M), running.log())
+
+
+@rows([("hidden", ".letterchute.ini", {}), ("an editor's", "a.conf~", {}), ("a folder", "old/", {}),
+       ("of a variable", "ca.pem", {**IMAP, "IMAP_CA_FILE": "ca.pem"})])
+def test_no_configuration(place, name, variables):
+    """What lies in /config for another reason stops nothing, and is no word worth."""
+    container(place)
+    path = os.path.join(place.folder, "config", name)
+    if name.endswith("/"):
+        os.makedirs(path)
+    else:
+        place.file(f"config/{name}", "x")
+    status, said = check(place, **{key: path if value == name else value for key, value in variables.items()})
+    equal((status, "not read" in said), (0, False), said)
+
+
+@rows([("a FIFO", os.mkfifo), ("a folder, as Docker makes one", os.mkdir)])
+def test_conf_that_is_no_file(place, make):
+    """It does not keep the start waiting."""
+    container(place)
+    path = os.path.join(place.folder, "config", "letterchute.conf")
+    make(path)
+    status, said = check(place)
+    equal(status, 78, said)
+    require(f"letterchute: {path}: it is no file" in said, said)
 
 
 def test_one_is_asked_for_by_name(place):
@@ -381,6 +469,21 @@ def test_login(place):
         equal(login(running.port, "cam", "a \"b\" \\ ${X}"), "535")
 
 
+def test_blanks_of_a_password(place):
+    """They belong to it."""
+    with gateway(place, SMTP_USER="cam ", SMTP_PASSWORD=" word ", SMTP_PLAINTEXT_AUTH="yes") as running:
+        equal([login(running.port, "cam", word) for word in ("word", " word ")], ["535", "235"], running.log())
+
+
+@rows([("a number", "<+03>-3", 3), ("a blank behind", "Asia/Tokyo ", 9)])
+def test_zone(place, zone, hours):
+    with gateway(place, TZ=zone, NAME="{received:%H}") as running:
+        before = time.gmtime(time.time() + 3600 * hours).tm_hour
+        require(send(running.port, scan()).startswith("250"), running.log())
+        after = time.gmtime(time.time() + 3600 * hours).tm_hour
+    require(set(place.files()) <= {f"{before:02}.pdf", f"{after:02}.pdf"} and place.files(), place.files())
+
+
 def table():
     """The variables, as the program has them."""
     with open(os.path.join(ROOT, "daemon/cli/variables.c")) as source:
@@ -450,3 +553,40 @@ def test_every_command_names_the_project(_place):
                 require(found and os.path.exists(os.path.join(ROOT, found.group(1))), f"{path}: {command}")
                 count += 1
     require(count > 10, f"{count} commands")
+
+
+MAILBOX = {**IMAP, "IMAP_HOST": "127.0.0.1", "IMAP_PORT": "1"}  # where nobody listens
+
+
+@rows([
+    ("a mailbox", "route files", IMAP, "set FROM to who may send, as a filter; proof of the sender needs a file in /config"),
+    ("a mailbox with a filter", "route files", {**IMAP, "FROM": "*@a.example"}, "proof of the sender needs a file in /config"),
+    ("a listener", "route files", {"SMTP_PEERS": "0.0.0.0/0"}, "set SMTP_PEERS to the addresses of your devices, or SMTP_USER"),
+    ("no TLS", "smtp lan", {"SMTP_TLS": "off", "SMTP_USER": "a", "SMTP_PASSWORD": "b"}, "SMTP_TLS = starttls, or SMTP_PLAINTEXT_AUTH = yes"),
+    ("an old TLS", "smtp lan", {"SMTP_PEERS": "0.0.0.0/0", "SMTP_TLS_COMPAT": "legacy"}, "`SMTP_PEERS`"),
+    ("no server", "imap mailbox", MAILBOX, "look at IMAP_HOST, IMAP_PORT, IMAP_TLS, IMAP_CA_FILE and IMAP_PIN_SHA256"),
+])
+def test_remedy(place, what, variables, words):
+    """What to do is said in names that there are."""
+    every = container(place, **{**PLAIN, **variables})
+    place.open_to_all()
+    done = subprocess.run([place.program, "check", "--json"], env=every, capture_output=True, timeout=60)
+    told = [one for one in map(json.loads, done.stdout.splitlines()) if one["what"] == what and one["remedy"]]
+    require(words in " ".join(one["remedy"] for one in told), told)
+    require(not re.search(r"`(?:peers|from|login)`|\bauth = |tls =|_command", " ".join(one["text"] + one["remedy"] for one in told)), told)
+
+
+def test_secret_is_no_good_at_the_login(place):
+    """What is found out behind the look at the start has the name of the variable, too."""
+    every = container(place, IMAP_HOST="127.0.0.1", IMAP_PORT=str(Mailbox(place).port), IMAP_TLS="off", IMAP_USER="u",
+                      IMAP_PASSWORD_FILE=place.file("secret", "x" * 20000))
+    place.open_to_all()
+    done = subprocess.run([place.program, "check"], env=every, capture_output=True, timeout=60, text=True)
+    require(f"IMAP_PASSWORD_FILE = {place.folder}/secret: its first line is too long" in done.stdout, done)
+    require("look at IMAP_PASSWORD_FILE, or IMAP_OAUTH" in done.stdout, done)
+
+
+def test_remedy_in_the_log(place):
+    with gateway(place, SMTP_PEERS="0.0.0.0/0", FROM="*@a.example") as running:
+        (line,) = [line for line in running.log().splitlines() if line.startswith("open-route ")]
+        require("SMTP_PEERS of [smtp lan] let in more" in line and "; FROM is a filter" in line and "remedy: set SMTP_PEERS" in line, line)

@@ -1,6 +1,7 @@
 """letterchute.service and its kin under a real systemd, as `meson install` leaves them."""
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -9,6 +10,7 @@ import ssl
 import subprocess
 import threading
 import time
+import urllib.error
 import urllib.request
 
 from harness import PDF, ROOT, Device, equal, needs_root, require, rows, scan, send, status_of, wait_for
@@ -113,6 +115,19 @@ def guide():
         return re.findall(r"^```sh\n(.*?)^```$", text.read(), re.M | re.S)
 
 
+def page(path, token=""):
+    """(status, what is said)"""
+    asked = urllib.request.Request("http://127.0.0.1:8025" + path, headers={"Authorization": f"Bearer {token}"} if token else {})
+    try:
+        with urllib.request.urlopen(asked, timeout=10) as answer:
+            text = answer.read()
+            return answer.status, json.loads(text) if path == "/healthz" else text
+    except urllib.error.HTTPError as error:
+        return error.code, None
+    except OSError:
+        return 0, None
+
+
 @needs_root
 def test_guide(place):
     """Every command of it, in its order; then a scan, as its owner sees it over SMB."""
@@ -125,6 +140,12 @@ def test_guide(place):
             block = block.replace("systemctl status", "systemctl status --no-pager")
             machine.run("sh", "-euxc", block)
         is_delivered()
+        with open(machine.path("/etc/letterchute/http.token")) as text:
+            token = text.read()
+        wait_for(lambda: page("/healthz") == (200, {"status": "ok"}), 10, machine.journal)
+        equal(page("/api/status")[0], 401)
+        equal(page("/api/status", token)[0], 200)
+        require(page("/metrics", token)[0] == 200, machine.journal)
         year = time.strftime("%Y")
         (name,) = machine.files()
         require(name.startswith(f"{year}/{year}-") and name.endswith("_scan.pdf"), name)
@@ -149,6 +170,11 @@ def test_log_has_priorities(place):
         machine.run("systemctl", "reload", "letterchute")
         for words, level in (("outcome=delivered", "info"), ("outcome=refused", "warning"), ("the old configuration stays", "err")):
             wait_for(lambda: words in machine.journal("-p", f"{level}..{level}"), 5, lambda: f"{words}: {machine.journal()}")
+        (line,) = [line for line in machine.journal("-p", "err..err").splitlines() if "the old configuration stays" in line]
+        require("letterchute.conf:1: " in line, line)
+        machine.run("systemctl", "restart", "letterchute", check=False)
+        wait_for(lambda: "start text=\"/etc/letterchute/letterchute.conf:1: " in machine.journal("-p", "err..err"), 5, machine.journal)
+        require("letterchute.conf" not in machine.journal("-p", "info..info"), machine.journal())
         require("<" not in machine.journal(), machine.journal())
 
 
