@@ -79,7 +79,8 @@ static bool is_named(const void *text, const char *name, const struct stat *file
 
 void folder_look(const struct options *options, environment_told told, void *context)
 {
-	char folder[ENVIRONMENT_PATH_MAX], name[FOLDER_PATH_MAX] = "", text[2 * FOLDER_PATH_MAX];
+	char folder[ENVIRONMENT_PATH_MAX], name[FOLDER_PATH_MAX] = "";
+	char text[2 * FOLDER_PATH_MAX + 64];
 	const char *path = options->config;
 	if (!path && !options->share && environment_path("config", folder))
 		path = folder;
