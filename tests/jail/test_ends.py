@@ -111,7 +111,7 @@ def test_door(place):
         config = os.path.join(place.folder, "gateway.conf")
         done = place.run("drop", "-c", config, "--from", sender("door", "socket_inet"), stdin=scan())
         equal(done.returncode, 75, done.stderr)
-        require(died(one, "*") >= 1, one.log())
+        require(died(one, "door") >= 1, one.log())
         require(send(one.port, scan()).startswith("250"))
         equal(place.run("drop", "-c", config, stdin=scan()).returncode, 0)
         equal((len(fresh(place)), place.staged()), (2, []))
