@@ -319,7 +319,7 @@ def test_door(place):
             process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
             process.stdin.write(scan())
             process.stdin.close()
-            wait_for(lambda: ended(one, "*", "door", name), 20, f"{name}: no end")
+            wait_for(lambda: ended(one, "door", "door", name), 20, f"{name}: no end")
             process.kill()
             process.wait()
             found.update(results(one.log(), "door"))
