@@ -25,6 +25,13 @@ int folder_count(const char *path)
 	return error ? error : count;
 }
 
+/* One that is no file must not keep us. */
+static int read_one(int folder_fd, const char *name, char **text_out, size_t *length_out)
+{
+	auto_close int fd = openat(folder_fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	return fd < 0 ? -errno : read_whole(fd, FILES_MAX, text_out, length_out);
+}
+
 char *folder_read(const char *path)
 {
 	struct dirent **found = NULL;
@@ -34,12 +41,9 @@ char *folder_read(const char *path)
 	size_t size = 0;
 	FILE *out = open_memstream(&all, &size);
 	for (int i = 0; i < count; i++) {
-		/* one that is no file must not keep us */
-		auto_close int file =
-			openat(fd, found[i]->d_name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 		auto_free char *text = NULL;
 		size_t length;
-		if (out && file >= 0 && read_whole(file, FILES_MAX, &text, &length) == 0)
+		if (out && read_one(fd, found[i]->d_name, &text, &length) == 0)
 			fputs(text, out);
 		free(found[i]);
 	}
@@ -47,6 +51,21 @@ char *folder_read(const char *path)
 	if (out)
 		fclose(out);
 	return all;
+}
+
+/* Certificates and notes lie in such a folder for other reasons. */
+static bool has_section(int folder_fd, const char *name)
+{
+	auto_free char *text = NULL;
+	size_t length;
+	if (read_one(folder_fd, name, &text, &length) != 0)
+		return false;
+	for (const char *line = text; line; line = strchr(line, '\n')) {
+		line += strspn(line, " \t\r\n");
+		if (*line == '[')
+			return true;
+	}
+	return false;
 }
 
 bool folder_find_left_out(const char *path, const char *after, folder_needs is_needed,
@@ -61,7 +80,7 @@ bool folder_find_left_out(const char *path, const char *after, folder_needs is_n
 		struct stat file;
 		if (!any && (!*after || strcoll(name, after) > 0) &&
 		    fstatat(fd, name, &file, 0) == 0 && S_ISREG(file.st_mode) &&
-		    !is_needed(context, name, &file)) {
+		    has_section(fd, name) && !is_needed(context, name, &file)) {
 			any = true;
 			snprintf(name_out, FOLDER_PATH_MAX, "%s", name);
 		}

@@ -17,9 +17,9 @@ int folder_count(const char *path);
 char *folder_read(const char *path);
 
 /* The first file, in name order, that somebody may take for a part of the configuration and that is
- * not read: it is visible, its name ends otherwise, and nobody needs it, as is asked of
- * `is_needed`. `after`: the name behind which the search goes on; "": from the start. False: there
- * is none. */
+ * not read: it is visible, has a [section], its name ends otherwise, and nobody needs it, as is
+ * asked of `is_needed`. `after`: the name behind which the search goes on; "": from the start.
+ * False: there is none. */
 typedef bool (*folder_needs)(const void *context, const char *name, const struct stat *file);
 bool folder_find_left_out(const char *path, const char *after, folder_needs is_needed,
 			  const void *context, char name_out[FOLDER_PATH_MAX]);

@@ -79,7 +79,7 @@ def test_folder_with_others(place):
     equal([(one["what"], one["ok"], one["text"]) for one in found], [("configuration", True, sentence)])
     with place.gateway(config=folder) as gateway:
         equal(gateway.log().count(sentence), 1, gateway.log())
-        place.file("conf.d/c.CONF", "")
+        place.file("conf.d/c.CONF", "# mine\n  [route c]\n")
         gateway.reload()
         require(f"{folder}/c.CONF: not read" in gateway.log(), gateway.log())
         require("logins: not read" not in gateway.log(), gateway.log())

@@ -205,15 +205,16 @@ def test_configuration_with_another_name(place, name):
 
 
 @rows([("hidden", ".letterchute.ini", {}), ("an editor's", "a.conf~", {}), ("a folder", "old/", {}),
-       ("of a variable", "ca.pem", {**IMAP, "IMAP_CA_FILE": "ca.pem"})])
-def test_no_configuration(place, name, variables):
+       ("of a variable", "ca.pem", {**IMAP, "IMAP_CA_FILE": "ca.pem"}),
+       ("certificates that nobody names", "ca.pem", {}, "-----BEGIN CERTIFICATE-----\n"), ("a note", "notes.txt", {}, "see [1]\n")])
+def test_no_configuration(place, name, variables, content="[route x]\n"):
     """What lies in /config for another reason stops nothing, and is no word worth."""
     container(place)
     path = os.path.join(place.folder, "config", name)
     if name.endswith("/"):
         os.makedirs(path)
     else:
-        place.file(f"config/{name}", "x")
+        place.file(f"config/{name}", content)
     status, said = check(place, **{key: path if value == name else value for key, value in variables.items()})
     equal((status, "not read" in said), (0, False), said)
 
