@@ -104,6 +104,12 @@ struct sight {
 	const char *path;
 };
 
+/* Root can be somebody else for his couriers. */
+static bool has_choice(const struct config *config)
+{
+	return geteuid() == 0 && config->uid != 0;
+}
+
 /* As root, a FUSE file system that was mounted without allow_other is seen by root alone, whatever
  * capabilities others have. Runs in a child; asks the server in any case. */
 static uint8_t is_private_to_root(const void *context)
@@ -111,8 +117,8 @@ static uint8_t is_private_to_root(const void *context)
 	const struct sight *sight = context;
 	struct statfs found;
 	turn_take(turn_open(sight->config->gateway.state, sight->path));
-	if (statfs(sight->path, &found) < 0 || found.f_type != FUSE_SUPER_MAGIC || geteuid() != 0 ||
-	    sight->config->uid == 0 ||
+	if (statfs(sight->path, &found) < 0 || found.f_type != FUSE_SUPER_MAGIC ||
+	    !has_choice(sight->config) ||
 	    role_take_identity(sight->config->uid, sight->config->gid) != 0)
 		return false;
 	return open(sight->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) < 0 && errno == EACCES;
@@ -1430,8 +1436,10 @@ int boss_start_courier(const struct config *config, const char *mode, int fd, pi
 	if (error)
 		return error;
 	struct scout scouts[RULES_SHARES_MAX] = { 0 };
-	struct identity identity;
-	choose_identity(config, scouts, &identity);
+	struct identity identity = { config->uid, config->gid };
+	/* who is started for one question says himself what hangs */
+	if (has_choice(config))
+		choose_identity(config, scouts, &identity);
 	forget_scouts(scouts);
 	const char *arguments[] = { mode, "*", NULL };
 	/* what it sees of the shares goes to `fd` too, and without a gateway nobody counts */

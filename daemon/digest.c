@@ -50,3 +50,13 @@ void digest_hex(const uint8_t value[DIGEST_SIZE], char text[DIGEST_HEX])
 	}
 	text[2 * DIGEST_SIZE] = '\0';
 }
+
+void digest_octets(const void *bytes, size_t size, char text[DIGEST_HEX])
+{
+	struct digest digest;
+	uint8_t value[DIGEST_SIZE];
+	digest_init(&digest);
+	digest_add(&digest, bytes, size);
+	digest_end(&digest, value);
+	digest_hex(value, text);
+}

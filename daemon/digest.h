@@ -23,3 +23,6 @@ int digest_add_file(struct digest *digest, int fd, uint64_t size,
 		    bool (*may_go_on)(const void *context), const void *context);
 
 void digest_hex(const uint8_t value[DIGEST_SIZE], char text[DIGEST_HEX]);
+
+/* All of it at once. */
+void digest_octets(const void *bytes, size_t size, char text[DIGEST_HEX]);

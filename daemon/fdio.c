@@ -80,6 +80,19 @@ int read_file_at(int folder_fd, const char *name, size_t max, char **text_out, s
 	return 0;
 }
 
+int make_owned(int folder_fd, const char *name, int *fd_out)
+{
+	struct stat folder;
+	int fd = openat(folder_fd, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	/* who may not is not root, or root of a container that took the right away */
+	if (fstat(folder_fd, &folder) == 0 && fchown(fd, folder.st_uid, folder.st_gid) < 0)
+		errno = 0;
+	*fd_out = fd;
+	return 0;
+}
+
 static int write_new_file(int folder_fd, const char *name, const void *text, size_t size,
 			  mode_t mode)
 {

@@ -29,6 +29,10 @@ int read_file_at(int folder_fd, const char *name, size_t max, char **text_out, s
  * Replaces. */
 int write_file_at(int folder_fd, const char *name, const void *text, size_t size, mode_t mode);
 
+/* Opens (makes) a file of ours below a folder, to read and write. As root it is given to whom the
+ * folder belongs to: his gateway, today or tomorrow, works with it too. */
+int make_owned(int folder_fd, const char *name, int *fd_out);
+
 /* The names in a folder below a folder ("." for itself), to be closed by the caller; NULL: see
  * errno. A symbolic link is not followed. */
 DIR *open_names(int folder_fd, const char *name);

@@ -107,19 +107,8 @@ int spool_socket_path(const char *state, char *path, size_t size)
 
 int spool_open_lock(const char *state, int *fd_out)
 {
-	char path[PATH_MAX];
-	struct stat folder;
-	if ((size_t)snprintf(path, sizeof path, "%s/gateway.lock", state) >= sizeof path)
-		return -ENAMETOOLONG;
-	int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return -errno;
-	/* root's gateway today may be another's tomorrow; who may not give it away keeps it */
-	if (geteuid() == 0 && stat(state, &folder) == 0 &&
-	    fchown(fd, folder.st_uid, folder.st_gid) < 0)
-		errno = 0;
-	*fd_out = fd;
-	return 0;
+	auto_close int fd = open(state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : make_owned(fd, "gateway.lock", fd_out);
 }
 
 void spool_path(const char *state, enum spool_folder folder, char *path)

@@ -1,7 +1,6 @@
 /* status.c: writes and reads where a source stands. Never decides anything. */
 #define _GNU_SOURCE
 #include "daemon/status.h"
-#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,15 +10,7 @@
 
 int status_open(int folder_fd, const char *source, int *fd_out)
 {
-	struct stat folder;
-	int fd = openat(folder_fd, source, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return -errno;
-	/* who may not is not root, or root of a container that took the right away */
-	if (fstat(folder_fd, &folder) == 0 && fchown(fd, folder.st_uid, folder.st_gid) < 0)
-		errno = 0;
-	*fd_out = fd;
-	return 0;
+	return make_owned(folder_fd, source, fd_out);
 }
 
 void status_write(int fd, struct status *status, enum status_state state)

@@ -8,26 +8,21 @@
 #include <time.h>
 #include <unistd.h>
 #include "daemon/digest.h"
+#include "daemon/fdio.h"
 #include "daemon/keep.h"
 #include "daemon/spool.h"
-#include "daemon/status.h"
 
 #define KEPT_S 3600 /* what was written to in the last day is not tidied away (folder_tidy) */
 
 int turn_open(const char *state, const char *path)
 {
-	struct digest digest;
-	uint8_t value[DIGEST_SIZE];
 	char hex[DIGEST_HEX], name[40];
 	auto_close int folder_fd = -1;
 	int fd = -1;
-	digest_init(&digest);
-	digest_add(&digest, path, strlen(path));
-	digest_end(&digest, value);
-	digest_hex(value, hex);
+	digest_octets(path, strlen(path), hex);
 	snprintf(name, sizeof name, "turn-%.32s", hex);
 	if (spool_open(state, SPOOL_FOLDERS, &folder_fd) != 0 ||
-	    status_open(folder_fd, name, &fd) != 0)
+	    make_owned(folder_fd, name, &fd) != 0)
 		return -1;
 	return fd;
 }

@@ -40,19 +40,16 @@ static bool stays(const char *section, const char *text)
 		if (strncmp(text, files[i], strlen(files[i])) == 0)
 			return false;
 	}
-	return strcmp(section, "smtp") != 0;
+	return strncmp(section, "smtp ", 5) != 0;
 }
 
-/* "imap mailbox" is about the section imap. */
 static void name_variables(const char *what, const char *text, bool helps, char out[NAMED_MAX])
 {
-	char section[16];
-	snprintf(section, sizeof section, "%.*s", (int)strcspn(what, " "), what);
+	const char *section = strcmp(what, "listeners") == 0 ? "smtp" : what;
 	if (!helps && stays(section, text))
 		snprintf(out, NAMED_MAX, "%s", text);
 	else
-		variables_name_keys(strcmp(section, "listeners") == 0 ? "smtp" : section, text, out,
-				    NAMED_MAX);
+		variables_name_keys(section, text, out, NAMED_MAX);
 }
 
 static void print_finding(struct findings *findings, const char *what, bool ok, const char *text,

@@ -290,15 +290,10 @@ static void put_all(struct text *text, const struct wanted *wanted, const char *
 static const char *find_variable(const struct text *text, size_t line, const char *error)
 {
 	const char *section = text->from[line].section, *tick = strchr(error, '`');
-	size_t length = tick ? strcspn(++tick, "` ") : 0;
-	for (size_t i = 0; section && length > 0 && i < variables_count; i++) {
-		size_t size = variables[i].key ? strlen(variables[i].section) : 0;
-		if (size > 0 && strncmp(section, variables[i].section, size) == 0 &&
-		    strlen(variables[i].key) == length &&
-		    strncmp(variables[i].key, tick, length) == 0)
-			return variables[i].name;
-	}
-	return text->from[line].variable;
+	const char *name = NULL;
+	if (section && tick)
+		name = variable_of_key(section, tick + 1, strcspn(tick + 1, "` "));
+	return name ? name : text->from[line].variable;
 }
 
 /* "environment:12: what" -> "IMAP_PORT: what" */
@@ -395,9 +390,8 @@ static int load_files(const char *folder, bool warns, struct config *config_out)
 	return fault_say(EXIT_CONFIGURATION, "%s", error);
 }
 
-static bool is_of_variable(const void *none, const char *name, const struct stat *file)
+static bool is_of_variable(const struct stat *file)
 {
-	(void)none, (void)name;
 	for (size_t i = 0; i < variables_count; i++) {
 		const char *path = variables[i].file ? variable_get(variables[i].name) : NULL;
 		struct stat found;
@@ -408,11 +402,21 @@ static bool is_of_variable(const void *none, const char *name, const struct stat
 	return false;
 }
 
+/* The first that no variable names. */
+static bool take_name(void *context, const char *name, const struct stat *file)
+{
+	if (is_of_variable(file))
+		return true;
+	snprintf(context, FOLDER_PATH_MAX, "%s", name);
+	return false;
+}
+
 /* Whoever wrote rules there does not want those that hold without them. */
 static int check_nothing_left_out(const char *folder)
 {
-	char path[ENVIRONMENT_PATH_MAX + FOLDER_PATH_MAX], name[FOLDER_PATH_MAX];
-	if (!folder_find_left_out(folder, "", is_of_variable, NULL, name))
+	char path[ENVIRONMENT_PATH_MAX + FOLDER_PATH_MAX], name[FOLDER_PATH_MAX] = "";
+	folder_each_left_out(folder, take_name, name);
+	if (!*name)
 		return EXIT_OK;
 	snprintf(path, sizeof path, "%s/%s", folder, name);
 	return variable_complain(path, "not read, its name must end in .conf; " FOLDER_ADVICE

@@ -14,15 +14,27 @@
 
 #define FILES_MAX (1 << 20) /* octets that are looked through */
 
+/* Names are the caller's to free, with forget_names. */
+static int list_names(const char *path, int (*filter)(const struct dirent *), struct dirent ***out)
+{
+	*out = NULL;
+	int count = scandir(path, out, filter, alphasort);
+	return count < 0 ? -errno : count;
+}
+
+static void forget_names(struct dirent **names, int count)
+{
+	for (int i = 0; i < count; i++)
+		free(names[i]);
+	free(names);
+}
+
 int folder_count(const char *path)
 {
-	struct dirent **found = NULL;
-	int count = scandir(path, &found, ini_is_file, alphasort);
-	int error = count < 0 ? -errno : 0;
-	for (int i = 0; i < count; i++)
-		free(found[i]);
-	free(found);
-	return error ? error : count;
+	struct dirent **names;
+	int count = list_names(path, ini_is_file, &names);
+	forget_names(names, count);
+	return count;
 }
 
 /* One that is no file must not keep us. */
@@ -34,20 +46,19 @@ static int read_one(int folder_fd, const char *name, char **text_out, size_t *le
 
 char *folder_read(const char *path)
 {
-	struct dirent **found = NULL;
-	int count = scandir(path, &found, ini_is_file, alphasort);
+	struct dirent **names;
+	int count = list_names(path, ini_is_file, &names);
 	auto_close int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	char *all = NULL;
 	size_t size = 0;
 	FILE *out = open_memstream(&all, &size);
-	for (int i = 0; i < count; i++) {
+	for (int i = 0; out && i < count; i++) {
 		auto_free char *text = NULL;
 		size_t length;
-		if (out && read_one(fd, found[i]->d_name, &text, &length) == 0)
+		if (read_one(fd, names[i]->d_name, &text, &length) == 0)
 			fputs(text, out);
-		free(found[i]);
 	}
-	free(found);
+	forget_names(names, count);
 	if (out)
 		fclose(out);
 	return all;
@@ -68,47 +79,51 @@ static bool has_section(int folder_fd, const char *name)
 	return false;
 }
 
-bool folder_find_left_out(const char *path, const char *after, folder_needs is_needed,
-			  const void *context, char name_out[FOLDER_PATH_MAX])
+void folder_each_left_out(const char *path, folder_found found, void *context)
 {
-	struct dirent **found = NULL;
-	int count = scandir(path, &found, ini_is_left_out, alphasort);
+	struct dirent **names;
+	int count = list_names(path, ini_is_left_out, &names);
 	auto_close int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	bool any = false;
-	for (int i = 0; i < count; i++) {
-		const char *name = found[i]->d_name;
+	bool more = true;
+	for (int i = 0; more && i < count; i++) {
 		struct stat file;
-		if (!any && (!*after || strcoll(name, after) > 0) &&
-		    fstatat(fd, name, &file, 0) == 0 && S_ISREG(file.st_mode) &&
-		    has_section(fd, name) && !is_needed(context, name, &file)) {
-			any = true;
-			snprintf(name_out, FOLDER_PATH_MAX, "%s", name);
-		}
-		free(found[i]);
+		const char *name = names[i]->d_name;
+		if (fstatat(fd, name, &file, 0) == 0 && S_ISREG(file.st_mode) &&
+		    has_section(fd, name))
+			more = found(context, name, &file);
 	}
-	free(found);
-	return any;
+	forget_names(names, count);
 }
 
-static bool is_named(const void *text, const char *name, const struct stat *file)
+struct telling {
+	const char *path, *said;
+	environment_told told;
+	void *context;
+};
+
+/* But of those that the *.conf name. */
+static bool tell_left_out(void *context, const char *name, const struct stat *file)
 {
+	const struct telling *telling = context;
+	char text[2 * FOLDER_PATH_MAX + 64];
 	(void)file;
-	return text && strstr(text, name);
+	if (telling->said && strstr(telling->said, name))
+		return true;
+	snprintf(text, sizeof text, "%s/%s: not read, its name must end in .conf", telling->path,
+		 name);
+	telling->told(telling->context, "configuration", text, FOLDER_ADVICE);
+	return true;
 }
 
 void folder_look(const struct options *options, environment_told told, void *context)
 {
-	char folder[ENVIRONMENT_PATH_MAX], name[FOLDER_PATH_MAX] = "";
-	char text[2 * FOLDER_PATH_MAX + 64];
+	char folder[ENVIRONMENT_PATH_MAX];
 	const char *path = options->config;
 	if (!path && !options->share && environment_path("config", folder))
 		path = folder;
 	if (!path || folder_count(path) <= 0)
 		return;
 	auto_free char *said = folder_read(path);
-	while (folder_find_left_out(path, name, is_named, said, name)) {
-		snprintf(text, sizeof text, "%s/%s: not read, its name must end in .conf", path,
-			 name);
-		told(context, "configuration", text, FOLDER_ADVICE);
-	}
+	struct telling telling = { path, said, told, context };
+	folder_each_left_out(path, tell_left_out, &telling);
 }

@@ -16,13 +16,11 @@ int folder_count(const char *path);
  * be had. */
 char *folder_read(const char *path);
 
-/* The first file, in name order, that somebody may take for a part of the configuration and that is
- * not read: it is visible, has a [section], its name ends otherwise, and nobody needs it, as is
- * asked of `is_needed`. `after`: the name behind which the search goes on; "": from the start.
- * False: there is none. */
-typedef bool (*folder_needs)(const void *context, const char *name, const struct stat *file);
-bool folder_find_left_out(const char *path, const char *after, folder_needs is_needed,
-			  const void *context, char name_out[FOLDER_PATH_MAX]);
+/* Each file, in name order, that somebody may take for a part of the configuration and that is not
+ * read: it is visible, has a [section], and its name ends otherwise. `found` returns whether it
+ * wants to hear of more. */
+typedef bool (*folder_found)(void *context, const char *name, const struct stat *file);
+void folder_each_left_out(const char *path, folder_found found, void *context);
 
 /* Tells of each such file beside the *.conf of these options, but for those that the *.conf name.
  */

@@ -78,16 +78,21 @@ const char *variable_get(const char *name)
 	return value && value[strspn(value, " \t")] && !is_link_value(value) ? value : NULL;
 }
 
-/* What is itself a secret, and not the name of its file. */
-static bool is_secret(const struct variable *row)
+/* Itself, or, with _FILE, the file that it is in. */
+static bool is_of_secret(const struct variable *row)
 {
 	static const char *const names[] = { "IMAP_PASSWORD", "IMAP_CLIENT_SECRET",
 					     "SMTP_PASSWORD" };
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-		if (strcmp(row->name, names[i]) == 0)
+		if (strncmp(row->name, names[i], strlen(names[i])) == 0)
 			return true;
 	}
 	return false;
+}
+
+static bool is_secret(const struct variable *row)
+{
+	return is_of_secret(row) && !row->file;
 }
 
 static void trim(const char *name)
@@ -241,8 +246,7 @@ static const char *file_fault(const struct variable *row, const char *path)
 	ssize_t got = pread(fd, &first, 1, 0);
 	if (got <= 0)
 		return got < 0 ? strerror(errno) : "it is empty, a file with a line is expected";
-	bool secret = strstr(row->name, "_PASSWORD_") || strstr(row->name, "_SECRET_");
-	return secret && (first == '\n' || first == '\r' || first == '\0')
+	return is_of_secret(row) && (first == '\n' || first == '\r' || first == '\0')
 		       ? "its first line is empty, the secret is expected there"
 		       : NULL;
 }
@@ -309,12 +313,17 @@ int variables_check(bool warns)
 
 #define LETTERS "abcdefghijklmnopqrstuvwxyz_0123456789"
 
-static const char *name_of_key(const char *section, const char *key, size_t length)
+static bool is_same(const char *text, const char *part, size_t length)
 {
+	return strlen(text) == length && strncmp(text, part, length) == 0;
+}
+
+const char *variable_of_key(const char *section, const char *key, size_t length)
+{
+	size_t first = strcspn(section, " ");
 	for (size_t i = 0; i < variables_count; i++) {
-		if (variables[i].key && strcmp(variables[i].section, section) == 0 &&
-		    strlen(variables[i].key) == length &&
-		    strncmp(variables[i].key, key, length) == 0)
+		if (variables[i].key && is_same(variables[i].section, section, first) &&
+		    is_same(variables[i].key, key, length))
 			return variables[i].name;
 	}
 	return NULL;
@@ -329,7 +338,7 @@ void variables_name_keys(const char *section, const char *text, char *out, size_
 		size_t length = strspn(at, LETTERS), other = length ? 0 : 1;
 		bool marked = memchr(at, '_', length) || (at > text && at[-1] == '`') ||
 			      strncmp(at + length, " = ", 3) == 0;
-		const char *name = marked || list ? name_of_key(section, at, length) : NULL;
+		const char *name = marked || list ? variable_of_key(section, at, length) : NULL;
 		bool left_out = list && !name && memchr(at, '_', length);
 		if (!left_out)
 			used += (size_t)snprintf(out + used, size - used, "%.*s",

@@ -29,9 +29,13 @@ const char *variable_get(const char *name);
 /* Says what is wrong with it (fault.h), and returns the exit status for that. */
 int variable_complain(const char *variable, const char *what);
 
-/* What to do, said of keys of a section, in the names of variables: `peers`, tls = off, ca_file,
- * and in a list that begins with "look at" any key; there those without a variable are left out.
- * What is too long for `size` octets is cut. */
+/* The variable of a key, of `length` octets, in a section such as "imap mailbox", of which the
+ * first word counts; NULL: it has none. */
+const char *variable_of_key(const char *section, const char *key, size_t length);
+
+/* What to do, said of keys of such a section, in the names of variables: `peers`, tls = off,
+ * ca_file, and in a list that begins with "look at" any key; there those without a variable are
+ * left out. What is too long for `size` octets is cut. */
 void variables_name_keys(const char *section, const char *text, char *out, size_t size);
 
 /* Each by itself: is there such a variable, can its value be a line, can its file be read? The exit

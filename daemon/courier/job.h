@@ -118,6 +118,11 @@ struct job {
 enum reason job_fail(struct job *job, enum reason reason, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* The same, for what failed in a folder below a share: says what is wrong with that, and what
+ * helps. */
+enum reason job_fail_folder(struct job *job, const struct share *share, const char *path,
+			    int error);
+
 /* Somebody still waits for its answer, and the gateway is not ending. `job`: a struct job; for
  * those who are told what to ask now and then. */
 bool job_has_time(const void *job);
@@ -135,12 +140,6 @@ static inline bool job_is_pulled(const struct job *job)
 
 /* Work on its shares goes on. */
 void job_touch_seats(struct job *job);
-
-/* The same, for what failed in a folder below a share: says what is wrong with that, and what
- * helps.
- */
-enum reason job_fail_folder(struct job *job, const struct share *share, const char *path,
-			    int error);
 
 /* What an errno of the share, or of the spool, means to the sender. */
 enum reason job_share_reason(int error);

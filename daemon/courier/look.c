@@ -48,12 +48,6 @@ static void put_away(struct tally_share *told, int error, const char *why)
 	snprintf(told->why, sizeof told->why, "%.250s; %.140s", why, share_remedy(error));
 }
 
-static int try_write(int folder_fd)
-{
-	return folder_fd >= 0 && faccessat(folder_fd, ".", W_OK | X_OK, AT_EACCESS) < 0 ? -errno
-											: 0;
-}
-
 /* Could a mail be delivered there, whatever is in it? Only the first components of a route's folder
  * are known before. */
 static int try_folders(const struct share *share, const struct rules *rules, char *why_out)
@@ -61,9 +55,10 @@ static int try_folders(const struct share *share, const struct rules *rules, cha
 	char folder[PLACE_FOLDER_MAX + 1];
 	int error = share_reach(share, SHARE_BASE, why_out);
 	for (size_t i = 0; !error && i < rules->routes_count; i++) {
+		if (&rules->shares[rules->routes[i].share] != share->rules)
+			continue;
 		template_fixed(&rules->routes[i].folder, folder, sizeof folder);
-		if (&rules->shares[rules->routes[i].share] == share->rules)
-			error = share_reach(share, folder, why_out);
+		error = share_reach(share, folder, why_out);
 	}
 	return error;
 }
@@ -135,7 +130,7 @@ static int look_at_state(const struct look *look, struct tally_share *told)
 	char why[DENIED_MAX];
 	uint64_t free_bytes;
 	auto_close int fd = open(look->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int error = fd < 0 ? -errno : try_write(fd);
+	int error = fd < 0 || faccessat(fd, ".", W_OK | X_OK, AT_EACCESS) < 0 ? -errno : 0;
 	enum share_room room = error ? SHARE_ROOM : share_room(fd, LEAST, &free_bytes);
 	told->look = TALLY_UP;
 	if (error) {

@@ -91,17 +91,6 @@ static void put_plan(FILE *out, const struct plan *plan)
 		put_part(out, &plan->parts[i]);
 }
 
-/* The checksum of what stands before the last line. */
-static void checksum(const char *text, size_t size, char hex[DIGEST_HEX])
-{
-	struct digest digest;
-	uint8_t value[DIGEST_SIZE];
-	digest_init(&digest);
-	digest_add(&digest, text, size);
-	digest_end(&digest, value);
-	digest_hex(value, hex);
-}
-
 /* Adds what put_word would write. */
 static bool word_fits(const char *text, size_t *size_io)
 {
@@ -141,7 +130,7 @@ int plan_write(const struct plan *plan, int fd)
 	put_plan(out, plan);
 	fflush(out);
 	if (text && !ferror(out)) {
-		checksum(text, size, hex);
+		digest_octets(text, size, hex);
 		fprintf(out, "end %s\n", hex);
 	}
 	if (fclose(out) != 0 || !text)
@@ -319,7 +308,7 @@ static bool check_end(const char *text, size_t size, size_t *body_out)
 	const size_t end = 4 + DIGEST_HEX - 1 + 1;
 	if (size < end || memchr(text, '\0', size))
 		return false;
-	checksum(text, size - end, hex);
+	digest_octets(text, size - end, hex);
 	*body_out = size - end;
 	return memcmp(text + size - end, "end ", 4) == 0 &&
 	       memcmp(text + size - end + 4, hex, DIGEST_HEX - 1) == 0 && text[size - 1] == '\n';

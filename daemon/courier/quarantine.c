@@ -140,13 +140,8 @@ static int make_entry(int quarantine_fd, const char *id, const struct json *fact
 
 static void make_id(const char *what, char id[ASIDE_ID_SIZE])
 {
-	struct digest digest;
-	uint8_t value[DIGEST_SIZE];
 	char hex[DIGEST_HEX];
-	digest_init(&digest);
-	digest_add(&digest, what, strlen(what));
-	digest_end(&digest, value);
-	digest_hex(value, hex);
+	digest_octets(what, strlen(what), hex);
 	memcpy(id, hex, ASIDE_ID_SIZE - 1);
 	id[ASIDE_ID_SIZE - 1] = '\0';
 }

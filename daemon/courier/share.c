@@ -81,13 +81,8 @@ int share_openat(int folder_fd, const char *path, int flags, mode_t mode, int *f
 
 void share_name(const struct rules_share *rules, char name[SHARE_ID_SIZE])
 {
-	struct digest digest;
-	uint8_t value[DIGEST_SIZE];
 	char hex[DIGEST_HEX];
-	digest_init(&digest);
-	digest_add(&digest, rules->path, strlen(rules->path));
-	digest_end(&digest, value);
-	digest_hex(value, hex);
+	digest_octets(rules->path, strlen(rules->path), hex);
 	snprintf(name, SHARE_ID_SIZE, "%.32s", hex);
 }
 
@@ -237,12 +232,16 @@ static int check_made(const struct share *share, int folder_fd, const char *name
 
 _Static_assert(SHARE_WHY_MAX >= DENIED_MAX, "a sentence fits");
 
-/* We can't make a folder in it. */
-static int say_of_root(const struct share *share, int error, char *why_out)
+/* Nothing can be made in a folder below the share; "": in the share itself. */
+static int say_unwritable(const struct share *share, const char *path, int folder_fd, int error,
+			  char *why_out)
 {
 	struct stat found;
-	bool known = fstat(share->root_fd, &found) == 0;
-	denied_say(share->rules->path, "written to", error, known ? &found : NULL, why_out);
+	char whole[PATH_MAX];
+	bool known = fstat(folder_fd, &found) == 0;
+	snprintf(whole, sizeof whole, "%.172s%s%.3000s", share->rules->path, *path ? "/" : "",
+		 path);
+	denied_say(whole, "written to", error, known ? &found : NULL, why_out);
 	return error;
 }
 
@@ -289,7 +288,7 @@ static int open_base(struct share *share, bool make, char *why_out)
 	if (error != -ENOENT || !make)
 		return say_of_base(share, error, why_out);
 	if (mkdirat(share->root_fd, SHARE_BASE, 0700) < 0 && errno != EEXIST)
-		return say_of_root(share, -errno, why_out);
+		return say_unwritable(share, "", share->root_fd, -errno, why_out);
 	error = share_openat(share->root_fd, SHARE_BASE, O_RDONLY | O_DIRECTORY, 0,
 			     &share->base_fd);
 	/* somebody may have put another one there meanwhile */
@@ -662,20 +661,6 @@ int share_folder(const struct share *share, const char *path, const struct share
 	return 0;
 }
 
-static int say_of_last(const struct share *share, const char *path, int folder_fd, char *why_out)
-{
-	struct stat found;
-	char whole[PATH_MAX];
-	if (faccessat(folder_fd, ".", W_OK | X_OK, AT_EACCESS) == 0)
-		return 0;
-	int error = -errno;
-	bool known = fstat(folder_fd, &found) == 0;
-	snprintf(whole, sizeof whole, "%.172s%s%.3000s", share->rules->path, *path ? "/" : "",
-		 path);
-	denied_say(whole, "written to", error, known ? &found : NULL, why_out);
-	return error;
-}
-
 int share_reach(const struct share *share, const char *path, char why_out[SHARE_WHY_MAX])
 {
 	char way[PLACE_FOLDER_MAX + 1] = "", rest[PLACE_FOLDER_MAX + 1];
@@ -698,7 +683,11 @@ int share_reach(const struct share *share, const char *path, char why_out[SHARE_
 		close(at);
 		at = take_fd(&found);
 	}
-	return at < 0 ? -errno : say_of_last(share, way, at, why_out);
+	if (at < 0)
+		return -errno;
+	if (faccessat(at, ".", W_OK | X_OK, AT_EACCESS) < 0)
+		return say_unwritable(share, way, at, -errno, why_out);
+	return 0;
 }
 
 void share_unmake_folder(const struct share *share, const char *path, unsigned made)

@@ -33,13 +33,12 @@ struct share {
 
 /* Opens it and compares its identity. A share that was never met is given one, if `make`; without
  * `make` nothing is written and base_fd may stay -1. 0, or -errno with `why_out` in words: -ENOENT,
- * -ENOTDIR: not there; -ESTALE: another one, or an empty mount point;
- * -EREMCHG: another one than when our jail was made; -ETIMEDOUT: another courier
- * meets a share and does not come to an end; -EROFS, -ENOSPC, -EACCES …:
- * met for the first time and it can't be marked; -EXDEV, -ELOOP, -ENOTDIR: .letterchute is a mount,
- * a link or no folder; -EKEYREJECTED: .letterchute is somebody else's, or
- * open to others: whoever may write to the share can give any folder in it that name, so nothing is
- * written, changed or removed in it. */
+ * -ENOTDIR: not there; -ESTALE: another one, or an empty mount point; -EREMCHG: another one than
+ * when our jail was made; -ETIMEDOUT: another courier meets a share and does not come to an end;
+ * -EROFS, -ENOSPC, -EACCES …: met for the first time and it can't be marked; -EXDEV, -ELOOP,
+ * -ENOTDIR: .letterchute is a mount, a link or no folder; -EKEYREJECTED: .letterchute is somebody
+ * else's, or open to others: whoever may write to the share can give any folder in it that name, so
+ * nothing is written, changed or removed in it. */
 int share_open(const struct rules_share *rules, int shares_fd, bool make, struct share *share_out,
 	       char why_out[SHARE_WHY_MAX]);
 void share_close(struct share *share);
@@ -83,13 +82,11 @@ void share_unmake_folder(const struct share *share, const char *path, unsigned m
  * around. */
 int share_openat(int folder_fd, const char *path, int flags, mode_t mode, int *fd_out);
 
+enum share_room { SHARE_ROOM, SHARE_FEW_OCTETS, SHARE_NO_FILES };
+
 /* Is there room for one file more, and for `least` octets? Where the file system of a folder does
  * not say, there is. *free_out: octets for us; UINT64_MAX: not known. */
-enum share_room {
-	SHARE_ROOM,
-	SHARE_FEW_OCTETS,
-	SHARE_NO_FILES
-} share_room(int folder_fd, uint64_t least, uint64_t *free_out);
+enum share_room share_room(int folder_fd, uint64_t least, uint64_t *free_out);
 
 /* Behind a path, for SHARE_NO_FILES; and what helps. */
 #define SHARE_NO_FILES_WORDS  "has no room for another file, however small: its inodes are used up"
