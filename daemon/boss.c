@@ -1,81 +1,50 @@
 /* boss.c: holds the roles together. Never reads mail, a share or an answer. */
 #define _GNU_SOURCE
 #include "daemon/boss.h"
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/magic.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/sendfile.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "daemon/activation.h"
-#include "daemon/ask.h"
+#include "daemon/child.h"
 #include "daemon/denied.h"
 #include "daemon/fdio.h"
+#include "daemon/fuse.h"
 #include "daemon/jail.h"
 #include "daemon/keep.h"
 #include "daemon/log.h"
 #include "daemon/role.h"
-#include "daemon/scout.h"
 #include "daemon/secret.h"
 #include "daemon/source.h"
 #include "daemon/spool.h"
+#include "daemon/start.h"
 #include "daemon/status.h"
 #include "daemon/strangers.h"
 #include "daemon/tls_server.h"
-#include "daemon/turn.h"
 
-#define BACKOFF_LEAST_MS 100
-#define BACKOFF_MOST_MS  10000
-#define LIVED_MS         10000 /* a role that lived so long did not fail at its start */
-#define END_SLACK_MS     2000
-#define FAILING_MS       1000 /* a role whose starts are put off for longer gets nowhere */
-#define KNOCK_MS         5000 /* between looks whether the door is there, and is ours or free */
-#define LOOK_MS          2000 /* a share that says nothing for so long hangs */
+#define END_SLACK_MS 2000
+#define KNOCK_MS     5000 /* between looks whether the door is there, and is ours or free */
 
 enum {
 	EXIT_DONE = 0,
 	EXIT_CANT_LISTEN = 69,
 	EXIT_CANT_START = 70,
 	EXIT_WAITS = 75,
-	EXIT_LOGIN = 77,
-	EXIT_CONFIG = 78
-};
-
-enum child_state { CHILD_WANTED, CHILD_RUNNING, CHILD_DRAINING };
-
-struct child {
-	enum role role;
-	struct source *source;         /* NULL for a courier, and once it drains */
-	char name[ASK_SOURCE_MAX + 1]; /* of its source; "": none */
-	enum child_state state;
-	pid_t pid;
-	int64_t started_ms, start_at_ms;
-	int64_t backoff_ms;
-	bool keeps; /* the courier that tidies and takes no questions */
-	bool keys;  /* who has the private keys and logins of listeners */
-	bool looks; /* the courier that looks at the shares, for the window */
-};
-
-struct identity {
-	uint32_t uid, gid;
+	EXIT_LOGIN = 77
 };
 
 struct boss {
 	struct config config;
 	struct scout scouts[RULES_SHARES_MAX]; /* one a share */
-	struct identity courier;
+	struct fuse_identity courier;
 	int config_fd, extract_fd, signal_fd;
 	int prove_fds[2]; /* of questions who signed a message: the couriers' end, the prover's */
 	int tally_fds[2]; /* where messages are counted: the end of who tells, the window's; without
@@ -97,84 +66,6 @@ struct boss {
 	int status; /* of the worst of them */
 };
 
-/* --- identity of couriers --------------------------------------------------------------------- */
-
-struct sight {
-	const struct config *config;
-	const char *path;
-};
-
-/* Root can be somebody else for his couriers. */
-static bool has_choice(const struct config *config)
-{
-	return geteuid() == 0 && config->uid != 0;
-}
-
-/* As root, a FUSE file system that was mounted without allow_other is seen by root alone, whatever
- * capabilities others have. Runs in a child; asks the server in any case. */
-static uint8_t is_private_to_root(const void *context)
-{
-	const struct sight *sight = context;
-	struct statfs found;
-	turn_take(turn_open(sight->config->gateway.state, sight->path));
-	if (statfs(sight->path, &found) < 0 || found.f_type != FUSE_SUPER_MAGIC ||
-	    !has_choice(sight->config) ||
-	    role_take_identity(sight->config->uid, sight->config->gid) != 0)
-		return false;
-	return open(sight->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) < 0 && errno == EACCES;
-}
-
-static const char *share_path(const struct config *config, size_t share)
-{
-	return config->rules.shares[share].path;
-}
-
-static void send_scouts(const struct config *config, struct scout *scouts)
-{
-	for (size_t i = 0; i < config->rules.shares_count; i++) {
-		const struct sight sight = { config, share_path(config, i) };
-		scout_send(&scouts[i], is_private_to_root, &sight);
-	}
-}
-
-/* A share that gives no answer is taken for one like any other. */
-static bool hear_scout(struct scout *scout, const char *path, int64_t deadline_ms)
-{
-	bool was_lost = scout->lost;
-	int word = scout_hear(scout, deadline_ms);
-	if (word == -ETIMEDOUT && !was_lost)
-		log_say(LOG_WARNING, "share", "%s gives no answer: does its server hang?", path);
-	return word > 0;
-}
-
-/* `user`, unless a share is a FUSE mount that only root may see: then the couriers keep uid 0, with
- * no more capabilities than else. Says so, and which share hangs. `scouts`: one a share. */
-static void choose_identity(const struct config *config, struct scout *scouts,
-			    struct identity *identity_out)
-{
-	static bool told;
-	*identity_out = (struct identity){ config->uid, config->gid };
-	send_scouts(config, scouts);
-	int64_t deadline_ms = monotonic_ms() + LOOK_MS;
-	for (size_t i = 0; i < config->rules.shares_count; i++) {
-		if (!hear_scout(&scouts[i], share_path(config, i), deadline_ms))
-			continue;
-		*identity_out = (struct identity){ 0, 0 };
-		if (!told)
-			log_say(LOG_WARNING, "share",
-				"%s is a FUSE mount for root alone: couriers keep uid 0; mount it with "
-				"allow_other to avoid that",
-				share_path(config, i));
-		told = true;
-	}
-}
-
-static void forget_scouts(struct scout *scouts)
-{
-	for (size_t i = 0; i < RULES_SHARES_MAX; i++)
-		scout_forget(&scouts[i]);
-}
-
 /* --- children --------------------------------------------------------------------------------- */
 
 static int start_courier(struct boss *boss, const struct child *child, pid_t *pid_out)
@@ -195,34 +86,6 @@ static int start_courier(struct boss *boss, const struct child *child, pid_t *pi
 	start.uid = boss->courier.uid;
 	start.gid = boss->courier.gid;
 	start.keep_files = true;
-	return role_start(&start, pid_out);
-}
-
-/* A file of the configuration may be for root alone: we open it, and another reads it. */
-static int open_given(const char *path, int *fd_out)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0)
-		return -errno;
-	*fd_out = fd;
-	return 0;
-}
-
-/* Who looks at signatures. `alone`: nobody starts it again. */
-static int start_prover(const struct config *config, int config_fd, int questions_fd, bool alone,
-			pid_t *pid_out)
-{
-	const char *path = *config->gateway.dkim_keys ? config->gateway.dkim_keys : "/dev/null";
-	const char *arguments[] = { alone ? "alone" : "run", NULL };
-	auto_close int keys_fd = -1;
-	int error = open_given(path, &keys_fd);
-	if (error) {
-		log_say(LOG_ERROR, "dkim_keys", "%s: %s", path, strerror(-error));
-		keys_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	}
-	const int fds[] = { questions_fd, keys_fd };
-	struct role_start start = role_usual(ROLE_PROVE, config, config_fd, arguments, fds,
-					     sizeof fds / sizeof fds[0]);
 	return role_start(&start, pid_out);
 }
 
@@ -263,74 +126,6 @@ static int start_door(struct boss *boss, const struct source *source, pid_t *pid
 	return role_start(&start, pid_out);
 }
 
-/* As it is now: whoever starts with it later, or again, shall not find half of another one. Its
- * octets do not come into our memory. */
-static int copy_for_keys(const char *path, int *fd_out)
-{
-	auto_close int from = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	auto_close int copy = -1;
-	struct stat found;
-	if (from < 0 || fstat(from, &found) < 0)
-		return -errno;
-	int error = memory_file("keys", &copy);
-	for (off_t left = S_ISREG(found.st_mode) ? found.st_size : 0; !error && left > 0;) {
-		ssize_t sent = sendfile(copy, from, NULL, (size_t)left);
-		if (sent < 0 && errno != EINTR)
-			error = -errno;
-		if (sent == 0)
-			break;
-		left -= sent > 0 ? sent : 0;
-	}
-	return error ? error : reopen_read_only(copy, fd_out);
-}
-
-/* A file for root alone may be among them: we open it, and another reads it. */
-static int open_for_keys(const char *name, const char *path)
-{
-	int fd = -1;
-	int error = *path ? copy_for_keys(path, &fd) : 0;
-	if (error)
-		log_say(LOG_ERROR, "tls", "source %s: %s: %s", name, path, strerror(-error));
-	return fd >= 0 ? fd : open("/dev/null", O_RDONLY | O_CLOEXEC);
-}
-
-/* What whoever has the keys of listeners is started with. */
-struct keys_start {
-	const char *arguments[SOURCES_MAX + 2];
-	int fds[ROLE_FDS_MAX];
-	size_t names, count;
-};
-
-static bool add_keys(struct keys_start *how, const struct config_listener *listener, int link_fd)
-{
-	if (how->count + 4 > ROLE_FDS_MAX)
-		return false;
-	how->arguments[++how->names] = listener->name;
-	how->fds[how->count++] = link_fd;
-	how->fds[how->count++] = open_for_keys(listener->name, listener->tls_cert);
-	how->fds[how->count++] = open_for_keys(listener->name, listener->tls_key);
-	how->fds[how->count++] =
-		open_for_keys(listener->name, config_has_logins(listener) ? listener->users : "");
-	return true;
-}
-
-/* All but the links are ours to close. */
-static void close_keys(struct keys_start *how)
-{
-	for (size_t i = 1; i < how->count; i++) {
-		if ((i - 1) % 4 != 0)
-			close_fd(&how->fds[i]);
-	}
-}
-
-static int start_keys_role(const struct config *config, const struct keys_start *how, int config_fd,
-			   pid_t *pid_out)
-{
-	struct role_start start =
-		role_usual(ROLE_SMTP, config, config_fd, how->arguments, how->fds, how->count);
-	return role_start(&start, pid_out);
-}
-
 /* Once for this configuration: it is what holds, whatever becomes of the files. */
 static void take_keys(struct boss *boss)
 {
@@ -343,8 +138,8 @@ static void take_keys(struct boss *boss)
 	for (size_t i = 0; i < boss->sources.count; i++) {
 		const struct source *source = &boss->sources.list[i];
 		if (source->keeps[1] >= 0 &&
-		    !add_keys(how, config_find_listener(&boss->config, source->name),
-			      source->keeps[1]))
+		    !start_keys_add(how, config_find_listener(&boss->config, source->name),
+				    source->keeps[1]))
 			log_say(LOG_ERROR, "tls", "there are too many listeners, %s has no keys",
 				source->name);
 	}
@@ -354,14 +149,14 @@ static void take_keys(struct boss *boss)
 static void forget_keys(struct boss *boss)
 {
 	if (boss->keys)
-		close_keys(boss->keys);
+		start_keys_close(boss->keys);
 	free(boss->keys);
 	boss->keys = NULL;
 }
 
-static int start_keys(const struct boss *boss, pid_t *pid_out)
+static int start_keeper(const struct boss *boss, pid_t *pid_out)
 {
-	return start_keys_role(&boss->config, boss->keys, boss->config_fd, pid_out);
+	return start_keys(&boss->config, boss->keys, boss->config_fd, pid_out);
 }
 
 /* Who pulls gets a new pair for its questions about passwords: an answer to who was before it must
@@ -414,7 +209,7 @@ static int open_state(const struct boss *boss, const char *source)
 static int open_token(const struct config *config, int *fd_out)
 {
 	const char *path = config->http.token_file;
-	int error = open_given(*path ? path : "/dev/null", fd_out);
+	int error = start_open_given(*path ? path : "/dev/null", fd_out);
 	if (error)
 		log_say(LOG_ERROR, "http", "token_file: %s: %s", path, strerror(-error));
 	return error;
@@ -464,34 +259,6 @@ static int start_source(struct boss *boss, struct source *source, pid_t *pid_out
 	return -ENOSYS;
 }
 
-static const char *child_name(const struct child *child)
-{
-	if (child->role == ROLE_AFTER)
-		return "window";
-	if (strcmp(child->name, SOURCE_DOOR_NAME) == 0)
-		return "door";
-	if (*child->name)
-		return child->name;
-	if (child->role == ROLE_PROVE)
-		return "prover";
-	if (child->looks)
-		return "lookout";
-	return child->keys ? "keys" : child->keeps ? "keeper" : "courier";
-}
-
-/* `meant`: it ended of its own accord. */
-static void delay_start(struct child *child, bool meant)
-{
-	bool lived = monotonic_ms() - child->started_ms >= LIVED_MS;
-	child->backoff_ms = lived || meant ? BACKOFF_LEAST_MS : child->backoff_ms * 2;
-	if (child->backoff_ms < BACKOFF_LEAST_MS)
-		child->backoff_ms = BACKOFF_LEAST_MS;
-	if (child->backoff_ms > BACKOFF_MOST_MS)
-		child->backoff_ms = BACKOFF_MOST_MS;
-	child->start_at_ms = monotonic_ms() + child->backoff_ms;
-	child->state = CHILD_WANTED;
-}
-
 static int start_role(struct boss *boss, struct child *child)
 {
 	if (child->source)
@@ -500,13 +267,8 @@ static int start_role(struct boss *boss, struct child *child)
 		return start_prover(&boss->config, boss->config_fd, boss->prove_fds[1], false,
 				    &child->pid);
 	if (child->keys)
-		return start_keys(boss, &child->pid);
+		return start_keeper(boss, &child->pid);
 	return start_courier(boss, child, &child->pid);
-}
-
-static bool is_puller(const struct child *child)
-{
-	return child->role == ROLE_PULL || child->role == ROLE_WATCH;
 }
 
 /* Who died, or was never there, could not say so. Who takes its place says when it is up. */
@@ -514,7 +276,8 @@ static void report_death(const struct boss *boss, const struct child *child, con
 {
 	auto_close int fd = -1;
 	struct status report;
-	bool told = child->source && (is_puller(child) || child->source->kind == SOURCE_LISTENER);
+	bool told =
+		child->source && (child_is_puller(child) || child->source->kind == SOURCE_LISTENER);
 	if (!told || status_open(boss->sources_fd, child->name, &fd) != 0)
 		return;
 	status_load(fd, &report);
@@ -532,7 +295,7 @@ static void start_child(struct boss *boss, struct child *child)
 	}
 	log_say(LOG_ERROR, "start", "%s can't be started: %s", child_name(child), strerror(-error));
 	report_death(boss, child, "its process can't be started");
-	delay_start(child, false);
+	child_delay(child, false);
 }
 
 static bool has_source(const struct boss *boss, const char *name)
@@ -548,7 +311,7 @@ static bool has_source(const struct boss *boss, const char *name)
  * that is no more may have got another name. */
 static bool has_predecessor(const struct boss *boss, const struct child *child)
 {
-	bool alone = is_puller(child) || child->role == ROLE_AFTER;
+	bool alone = child_is_puller(child) || child->role == ROLE_AFTER;
 	for (size_t i = 0; alone && i < boss->children_count; i++) {
 		const struct child *other = &boss->children[i];
 		if (other->state == CHILD_DRAINING && other->role == child->role &&
@@ -568,7 +331,7 @@ static void start_wanted(struct boss *boss)
 			continue;
 		/* one look for all that start now: it may take its time */
 		if (child->role == ROLE_COURIER && !chosen) {
-			choose_identity(&boss->config, boss->scouts, &boss->courier);
+			fuse_choose_identity(&boss->config, boss->scouts, &boss->courier);
 			chosen = true;
 		}
 		start_child(boss, child);
@@ -629,11 +392,6 @@ static void drain_child(struct boss *boss, struct child *child)
 	child->source = NULL;
 }
 
-static bool is_door(const struct child *child)
-{
-	return child->source && child->source->kind == SOURCE_DOOR;
-}
-
 /* Is the door another gateway's still, or is it gone? */
 static void try_door(struct boss *boss)
 {
@@ -644,7 +402,7 @@ static void try_door(struct boss *boss)
 	if (!sources_lack_door(&boss->sources, state))
 		return;
 	for (size_t i = boss->children_count; i-- > 0;) {
-		if (is_door(&boss->children[i]))
+		if (child_is_door(&boss->children[i]))
 			drain_child(boss, &boss->children[i]);
 	}
 	if (!sources_try_door(&boss->sources, state))
@@ -671,7 +429,7 @@ static void note_status(struct boss *boss, const struct child *child, int status
 {
 	static const int ranks[] = { EXIT_LOGIN, EXIT_CANT_LISTEN, EXIT_WAITS, EXIT_DONE };
 	int code = WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_CANT_LISTEN;
-	if (!is_puller(child))
+	if (!child_is_puller(child))
 		return;
 	if (code != EXIT_LOGIN && code != EXIT_WAITS && code != EXIT_DONE)
 		code = EXIT_CANT_LISTEN;
@@ -709,7 +467,7 @@ static bool is_ours(const struct boss *boss, const struct child *child, int stat
 static void reap_child(struct boss *boss, struct child *child, int status)
 {
 	bool last = child->state == CHILD_DRAINING || boss->ending || child->role == ROLE_TOKEN;
-	if (boss->once && is_puller(child)) {
+	if (boss->once && child_is_puller(child)) {
 		note_status(boss, child, status);
 		last = true;
 	}
@@ -725,7 +483,7 @@ static void reap_child(struct boss *boss, struct child *child, int status)
 	log_end(child, status);
 	if (status != 0)
 		report_death(boss, child, "its process died and is started again");
-	delay_start(child, status == 0);
+	child_delay(child, status == 0);
 }
 
 static void reap(struct boss *boss)
@@ -750,85 +508,6 @@ static void signal_children(const struct boss *boss, int signal)
 	}
 }
 
-/* --- how the roles stand ---------------------------------------------------------------------- */
-
-/* It ends, or can't be started, again and again. */
-static bool is_failing(const struct child *child)
-{
-	bool lives =
-		child->state == CHILD_RUNNING && monotonic_ms() - child->started_ms >= LIVED_MS;
-	return child->state != CHILD_DRAINING && child->backoff_ms > FAILING_MS && !lives;
-}
-
-/* What is lacking without a child; the worst first. */
-enum lack {
-	LACK_COURIERS,
-	LACK_KEYS,
-	LACK_LISTENER,
-	LACK_PROVER,
-	LACK_COURIER,
-	LACK_DOOR,
-	LACK_LOOKOUT,
-	LACK_WINDOW,
-	LACK_KEEPER,
-	LACK_NOTHING
-};
-
-static const char *const lacks[] = {
-	[LACK_COURIERS] = "all mail waits",
-	[LACK_KEYS] = "TLS and logins of listeners don't work",
-	[LACK_LISTENER] = "devices can't send to a listener",
-	[LACK_PROVER] = "DKIM signatures can't be checked, and mail that needs one waits",
-	[LACK_COURIER] = "mail may be delivered more slowly",
-	[LACK_DOOR] = "`drop` and `smtp-session` get no answer",
-	[LACK_LOOKOUT] = "nobody looks how the shares are",
-	[LACK_WINDOW] = "/healthz and /metrics get no answer",
-	[LACK_KEEPER] = "what is left over or too old is not tidied away",
-};
-
-static enum lack lack_of(const struct child *child)
-{
-	if (child->role == ROLE_COURIER)
-		return child->looks ? LACK_LOOKOUT : child->keeps ? LACK_KEEPER : LACK_COURIER;
-	if (child->role == ROLE_SMTP)
-		return child->keys ? LACK_KEYS : is_door(child) ? LACK_DOOR : LACK_LISTENER;
-	if (child->role == ROLE_PROVE)
-		return LACK_PROVER;
-	return child->role == ROLE_AFTER ? LACK_WINDOW : LACK_NOTHING;
-}
-
-/* Without couriers that take mail nothing goes; every other role lacks something. Who pulls says
- * for himself that he is down. */
-static enum status_state judge_roles(const struct boss *boss, char why_out[STATUS_ERROR_MAX])
-{
-	const struct child *failing = NULL;
-	enum lack worst = LACK_NOTHING;
-	bool any_courier = false;
-	*why_out = '\0';
-	for (size_t i = 0; i < boss->children_count; i++) {
-		const struct child *child = &boss->children[i];
-		any_courier |= lack_of(child) == LACK_COURIER && !is_failing(child);
-	}
-	for (size_t i = 0; i < boss->children_count; i++) {
-		const struct child *child = &boss->children[i];
-		bool fails = is_failing(child) && !is_puller(child);
-		enum lack lack = lack_of(child);
-		if (lack == LACK_COURIER && !any_courier)
-			lack = LACK_COURIERS;
-		if (fails && lack < worst) {
-			failing = child;
-			worst = lack;
-		}
-	}
-	if (!failing)
-		return STATUS_UP;
-	snprintf(
-		why_out, STATUS_ERROR_MAX,
-		"%s: its process \"%s\" ends, or can't be started, again and again; the log says why",
-		lacks[worst], child_name(failing));
-	return worst == LACK_COURIERS ? STATUS_DOWN : STATUS_WAITING;
-}
-
 static void write_standing(struct boss *boss, enum status_state state)
 {
 	auto_close int fd = -1;
@@ -839,7 +518,7 @@ static void write_standing(struct boss *boss, enum status_state state)
 static void tell_standing(struct boss *boss)
 {
 	char why[STATUS_ERROR_MAX];
-	enum status_state state = judge_roles(boss, why);
+	enum status_state state = child_judge(boss->children, boss->children_count, why);
 	if (boss->once || (state == boss->standing.state && strcmp(why, boss->standing.error) == 0))
 		return;
 	strcpy(boss->standing.error, why);
@@ -1047,7 +726,7 @@ static bool reload(struct boss *boss,
 	fresh.children_count = boss->children_count;
 	want_children(&fresh);
 	sources_close(&boss->sources);
-	forget_scouts(boss->scouts);
+	fuse_forget(boss->scouts);
 	close_fd(&boss->config_fd);
 	close_folders(boss);
 	config_done(&boss->config);
@@ -1111,7 +790,7 @@ static int next_turn(const struct boss *boss)
 	/* nobody tells us that a role has lived for a while, or that another gateway has ended,
 	 * or that somebody has removed the door */
 	if (boss->standing.state != STATUS_UP)
-		wait_ms = sooner(wait_ms, LIVED_MS / 10);
+		wait_ms = sooner(wait_ms, CHILD_LIVED_MS / 10);
 	if (!boss->once)
 		wait_ms = sooner(wait_ms, KNOCK_MS);
 	return wait_ms;
@@ -1128,62 +807,8 @@ static bool is_answering(const struct boss *boss, const struct source *source)
 	return false;
 }
 
-static int open_secret(const struct config_account *account, int *fd_out)
-{
-	const char *text = *account->password ? account->password : account->client_secret;
-	const char *path =
-		*account->password_file ? account->password_file : account->client_secret_file;
-	auto_close int fd = -1;
-	if (*path)
-		return open_given(path, fd_out);
-	int error = memory_file("secret", &fd);
-	if (!error)
-		error = write_all(fd, text, strlen(text));
-	if (!error)
-		*fd_out = take_fd(&fd);
-	return error;
-}
-
-/* Whoever reads it finds nothing in it, and says so. */
-static void open_nothing(const char *name, const char *what, int error, int *fd_out)
-{
-	log_say(LOG_ERROR, "secret", "source %s: the file of its %s: %s", name, what,
-		strerror(-error));
-	*fd_out = open("/dev/null", O_RDONLY | O_CLOEXEC);
-}
-
-/* What all who handle secrets of an account are given: their end of a socket, where they have one,
- * its secrets, and where tokens are kept. */
-struct token_start {
-	const struct config *config;
-	const struct config_account *account;
-	const char *const *arguments;
-	int socket_fd, tokens_fd, config_fd;
-	bool keep_standard;
-};
-
-static int start_for_secrets(const struct token_start *how, pid_t *pid_out)
-{
-	const char *name = how->account->name;
-	auto_close int secret_fd = -1;
-	auto_close int seed_fd = -1;
-	int error = open_secret(how->account, &secret_fd);
-	if (error)
-		open_nothing(name, "secret", error, &secret_fd);
-	/* a refresh token to begin with, if there is one */
-	error = open_given(*how->account->token_file ? how->account->token_file : "/dev/null",
-			   &seed_fd);
-	if (error)
-		open_nothing(name, "refresh token", error, &seed_fd);
-	const int fds[] = { how->socket_fd, secret_fd, how->tokens_fd, seed_fd };
-	struct role_start start = role_usual(ROLE_TOKEN, how->config, how->config_fd,
-					     how->arguments, fds, sizeof fds / sizeof fds[0]);
-	start.keep_standard = how->keep_standard;
-	return role_start(&start, pid_out);
-}
-
 /* Starts who answers the question that waits on the source's socket. */
-static void start_token(struct boss *boss, struct source *source)
+static void answer_question(struct boss *boss, struct source *source)
 {
 	const char *arguments[] = { "answer", source->name, NULL };
 	const struct token_start how = { .config = &boss->config,
@@ -1196,7 +821,7 @@ static void start_token(struct boss *boss, struct source *source)
 	struct child *child = add_child(boss, ROLE_TOKEN, source, false);
 	child->started_ms = monotonic_ms();
 	child->state = CHILD_RUNNING;
-	int error = start_for_secrets(&how, &child->pid);
+	int error = start_token(&how, &child->pid);
 	if (!error)
 		return;
 	log_say(LOG_ERROR, "start", "%s: its password can't be had: %s", source->name,
@@ -1228,7 +853,7 @@ static int next_signal(struct boss *boss, int timeout_ms)
 		if (waits[i + 1].revents & (POLLHUP | POLLERR))
 			close_fd(&sources->list[i].secret_fd);
 		else if (waits[i + 1].revents)
-			start_token(boss, &sources->list[i]);
+			answer_question(boss, &sources->list[i]);
 	}
 	return read(boss->signal_fd, &info, sizeof info) == sizeof info ? (int)info.ssi_signo : 0;
 }
@@ -1266,7 +891,7 @@ static void end(struct boss *boss)
 static bool has_pullers(const struct boss *boss)
 {
 	for (size_t i = 0; i < boss->children_count; i++) {
-		if (is_puller(&boss->children[i]))
+		if (child_is_puller(&boss->children[i]))
 			return true;
 	}
 	return false;
@@ -1393,158 +1018,4 @@ int boss_check_accounts(const struct config *config, int report_fd)
 	close_fd(&boss.signal_fd);
 	free(boss.children);
 	return good ? 0 : -EIO;
-}
-
-int boss_start_prover(const struct config *config, int *asks_out)
-{
-	pid_t pid;
-	auto_close int config_fd = -1, ours = -1, theirs = -1;
-	int error = socket_pair(&ours, &theirs);
-	if (error)
-		return error;
-	if (config_wants_dkim(config)) {
-		error = config_write(config, &config_fd);
-		if (!error)
-			error = start_prover(config, config_fd, theirs, true, &pid);
-	}
-	if (!error)
-		*asks_out = take_fd(&ours);
-	return error;
-}
-
-static bool takes_mail(const char *mode)
-{
-	return strcmp(mode, "alone") == 0 || strcmp(mode, "explain") == 0;
-}
-
-static bool looks(const char *mode)
-{
-	return strcmp(mode, "look") == 0;
-}
-
-int boss_start_courier(const struct config *config, const char *mode, int fd, pid_t *pid_out)
-{
-	auto_close int config_fd = -1;
-	auto_close int extract_fd = -1;
-	auto_close int prove_fd = -1;
-	int error = config_write(config, &config_fd);
-	if (!error)
-		error = role_open_program(ROLE_EXTRACT, &extract_fd);
-	if (!error)
-		error = takes_mail(mode) ? boss_start_prover(config, &prove_fd)
-					 : memory_file("nobody", &prove_fd);
-	if (error)
-		return error;
-	struct scout scouts[RULES_SHARES_MAX] = { 0 };
-	struct identity identity = { config->uid, config->gid };
-	/* who is started for one question says himself what hangs */
-	if (has_choice(config))
-		choose_identity(config, scouts, &identity);
-	forget_scouts(scouts);
-	const char *arguments[] = { mode, "*", NULL };
-	/* what it sees of the shares goes to `fd` too, and without a gateway nobody counts */
-	auto_close int nothing_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
-	const int fds[] = { extract_fd, prove_fd, looks(mode) ? fd : nothing_fd, fd };
-	struct role_start start = role_usual(ROLE_COURIER, config, config_fd, arguments, fds, 4);
-	start.uid = identity.uid;
-	start.gid = identity.gid;
-	start.keep_files = true;
-	return role_start(&start, pid_out);
-}
-
-/* What is wrong with those of one listener, in words; "" for nothing. */
-static int look_at_keys(const struct config *config, const struct config_listener *listener,
-			int config_fd, char *why, size_t size)
-{
-	static struct keys_start how;
-	int ends[2];
-	pid_t pid;
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return -errno;
-	auto_close int in = ends[0];
-	auto_close int out = ends[1];
-	auto_close int nothing_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	how = (struct keys_start){ .arguments = { "keeper-look" },
-				   .fds = { nothing_fd },
-				   .count = 1 };
-	add_keys(&how, listener, out);
-	int error = start_keys_role(config, &how, config_fd, &pid);
-	close_keys(&how);
-	close_fd(&out);
-	if (error)
-		return error;
-	int status = 0;
-	ssize_t got = read_all(in, why, size - 1);
-	why[got > 0 ? got : 0] = '\0';
-	waitpid(pid, &status, 0);
-	return *why || status == 0 ? 0 : -EIO;
-}
-
-int boss_check_keys(const struct config *config, char error_out[CONFIG_ERROR_MAX])
-{
-	auto_close int config_fd = -1;
-	int error = 0;
-	for (size_t i = 0; !error && i < config->listeners_count; i++) {
-		const struct config_listener *listener = &config->listeners[i];
-		char why[CONFIG_ERROR_MAX / 2] = "";
-		if (listener->users_hidden) {
-			config_error(config, listener,
-				     "users: it can't be read by us, a file of logins is expected",
-				     error_out);
-			return EXIT_CONFIG;
-		}
-		if (listener->tls == CONFIG_TLS_OFF || !*listener->tls_cert)
-			continue;
-		if (config_fd < 0)
-			error = config_write(config, &config_fd);
-		if (!error)
-			error = look_at_keys(config, listener, config_fd, why, sizeof why);
-		if (*why) {
-			config_error(config, listener, why, error_out);
-			return EXIT_CONFIG;
-		}
-	}
-	if (error)
-		snprintf(error_out, CONFIG_ERROR_MAX, "the certificates can't be looked at: %s",
-			 strerror(-error));
-	return error ? EXIT_CANT_START : 0;
-}
-
-int boss_start_keys(const struct config *config, const struct config_listener *listener,
-		    int link_fd, pid_t *pid_out)
-{
-	static struct keys_start how;
-	auto_close int config_fd = -1;
-	auto_close int tls_fd = -1;
-	int error = config_write(config, &config_fd);
-	if (!error)
-		error = spool_open(config->gateway.state, SPOOL_TLS, &tls_fd);
-	if (error)
-		return error;
-	how = (struct keys_start){ .arguments = { "keeper" }, .fds = { tls_fd }, .count = 1 };
-	add_keys(&how, listener, link_fd);
-	error = start_keys_role(config, &how, config_fd, pid_out);
-	close_keys(&how);
-	return error;
-}
-
-int boss_start_login(const struct config *config, const struct config_account *account,
-		     const char *const *arguments, pid_t *pid_out)
-{
-	auto_close int config_fd = -1;
-	auto_close int tokens_fd = -1;
-	auto_close int nothing_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	int error = nothing_fd < 0 ? -errno : config_write(config, &config_fd);
-	if (!error)
-		error = spool_open(config->gateway.state, SPOOL_TOKENS, &tokens_fd);
-	if (error)
-		return error;
-	const struct token_start how = { .config = config,
-					 .account = account,
-					 .arguments = arguments,
-					 .socket_fd = nothing_fd,
-					 .tokens_fd = tokens_fd,
-					 .config_fd = config_fd,
-					 .keep_standard = true };
-	return start_for_secrets(&how, pid_out);
 }

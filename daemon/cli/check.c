@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "daemon/boss.h"
+#include "daemon/cli/alone.h"
 #include "daemon/cli/environment.h"
 #include "daemon/cli/folder.h"
 #include "daemon/cli/telling.h"
@@ -93,7 +94,7 @@ static int run_courier(const struct config *config, bool adopt, struct findings 
 	pid_t pid;
 	if (pipe(ends) < 0)
 		return -errno;
-	int error = boss_start_courier(config, adopt ? "adopt" : "check", ends[1], &pid);
+	int error = alone_start_courier(config, adopt ? "adopt" : "check", ends[1], &pid);
 	close(ends[1]);
 	FILE *in = fdopen(ends[0], "r");
 	auto_free char *line = NULL;
@@ -317,7 +318,7 @@ static void check_dkim(const struct config *config, struct findings *findings)
 	const volatile sig_atomic_t never = 0;
 	struct prove_answer answer;
 	auto_close int asks_fd = -1;
-	int error = boss_start_prover(config, &asks_fd);
+	int error = alone_start_prover(config, &asks_fd);
 	if (error) {
 		print_finding(findings, "dkim", false, strerror(-error),
 			      "look at the messages above");
@@ -353,7 +354,7 @@ static void check_listeners(const struct config *config, struct findings *findin
 		print_finding(findings, what, true, text, "");
 		warn_of_listener(listener, what, findings);
 	}
-	if (boss_check_keys(config, error) != 0)
+	if (alone_check_keys(config, error) != 0)
 		print_finding(
 			findings, "listeners", false, error,
 			"give tls_cert and tls_key the files of one pair, in PEM, and users one "

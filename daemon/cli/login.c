@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
-#include "daemon/boss.h"
+#include "daemon/cli/alone.h"
 #include "daemon/cli/verbs.h"
 #include "daemon/spool.h"
 #include "policy/value.h"
@@ -62,7 +62,7 @@ static int start(const struct config *config, const struct config_account *accou
 			path, strerror(-error));
 		return EXIT_UNREACHABLE;
 	}
-	error = boss_start_login(config, account, arguments, &pid);
+	error = alone_start_login(config, account, arguments, &pid);
 	if (error)
 		return fail(EXIT_BUG, account->name, strerror(-error));
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)

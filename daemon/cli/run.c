@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "daemon/boss.h"
+#include "daemon/cli/alone.h"
 #include "daemon/cli/environment.h"
 #include "daemon/cli/fault.h"
 #include "daemon/cli/folder.h"
@@ -21,7 +22,7 @@ static int load(const struct options *options, struct config *config_out)
 	int status = options_load(options, &config);
 	if (status)
 		return status;
-	status = boss_check_keys(&config, error);
+	status = alone_check_keys(&config, error);
 	if (status) {
 		config_done(&config);
 		return fault_say(status, "%s", error);

@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "daemon/activation.h"
-#include "daemon/boss.h"
+#include "daemon/cli/alone.h"
 #include "daemon/cli/fault.h"
 #include "daemon/cli/single.h"
 #include "daemon/fdio.h"
@@ -25,7 +25,7 @@ static int start_keys(const struct config *config, const char *name)
 	pid_t pid;
 	if (!listener || !config_needs_keeper(listener) || socket_pair(&ours, &theirs) != 0)
 		return -1;
-	int error = boss_start_keys(config, listener, theirs, &pid);
+	int error = alone_start_keys(config, listener, theirs, &pid);
 	if (error)
 		fprintf(stderr, "letterchute: there will be no TLS and no login: %s\n",
 			strerror(-error));

@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "daemon/boss.h"
+#include "daemon/cli/alone.h"
 #include "daemon/cli/fault.h"
 #include "daemon/fdio.h"
 #include "daemon/keep.h"
@@ -35,7 +35,7 @@ int single_start(const struct config *config, const char *mode, struct single *s
 	error = socket_pair(&ours, &theirs);
 	if (error)
 		return EXIT_LATER;
-	error = boss_start_courier(config, mode, theirs, &single_out->pid);
+	error = alone_start_courier(config, mode, theirs, &single_out->pid);
 	if (error) {
 		return fault_say(EXIT_LATER, "a courier can't be started: %s", strerror(-error));
 	}

@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "daemon/aside.h"
-#include "daemon/boss.h"
+#include "daemon/cli/alone.h"
 #include "daemon/cli/telling.h"
 #include "daemon/cli/verbs.h"
 #include "daemon/fdio.h"
@@ -190,7 +190,7 @@ static void look_at_shares(const struct report *report, int64_t limit_ms,
 	pid_t pid = 0;
 	memset(shares, 0, LOOKS_MAX * sizeof *shares);
 	if (socket_pair(&ours, &theirs) == 0 &&
-	    boss_start_courier(&report->config, "look", theirs, &pid) == 0) {
+	    alone_start_courier(&report->config, "look", theirs, &pid) == 0) {
 		close_fd(&theirs);
 		hear_looks(rules, ours, limit_ms, shares);
 	}

@@ -143,7 +143,8 @@ def lying(place, word, more="", **keys):
     text = account(place, server, "office", **keys) + away("other")
     with gateway(place, text=text, gateway="couriers = 2") as one:
         before = wait_for(lambda: len(couriers(one)) == 2 and couriers(one), 20, "the couriers do not start")
-        wait_for(lambda: set(files) <= set(place.files()), 30, lambda: f"it is not delivered:\n{one.log()}")
+        wait_for(lambda: set(files) <= set(place.files()) and delivered(one), 30,
+                 lambda: f"it is not delivered:\n{one.log()}")
         yield one, server
         equal(couriers(one), before, "a courier ended")
         require(" died of signal" not in one.log(), one.log())
@@ -159,10 +160,10 @@ def gone(server):
 def test_puller_is_no_other_source(place):
     """Its socket was made for it; there is nobody who logged in, and no peer."""
     with lying(place, "source") as (one, server):
+        gone(server)
         (line,) = delivered(one)
         equal((line["source"], line["peer"], line.get("login")), ("office", "-", None))
         require("nonsense" not in one.log(), one.log())
-        gone(server)
 
 
 @needs_root
@@ -170,8 +171,8 @@ def test_puller_is_no_other_source(place):
 def test_puller_gives_no_orders(place, word):
     """Once more it asks as it should."""
     with lying(place, word) as (one, server):
-        equal(one.log().count('ask text="source office asked nonsense"'), 1)
         gone(server)
+        equal(one.log().count('ask text="source office asked nonsense"'), 1)
 
 
 @needs_root
