@@ -221,6 +221,7 @@ class Gateway:
     def __init__(self, arguments, log_path, wrapper=(), environment=None, program=PROGRAM):
         self.log_path = log_path
         self.arguments = [*wrapper, program, "run", *arguments]
+        self.config = arguments[arguments.index("-c") + 1] if "-c" in arguments else ""
         self.environment = {**os.environ, **(environment or {})}
         self.process = None
         self.ports = {}
@@ -243,7 +244,16 @@ class Gateway:
         found = re.findall(r"^(?:<\d>)?ready source=(\S+) addr=(\S+):(\d+)", self.fresh_log(), re.M)
         for name, _, port in found:
             self.ports[name] = int(port)
-        return bool(found)
+        return bool(found) and self.told_all()
+
+    def told_all(self):
+        """A line each for those that its configuration file has listen: they don't come all at once."""
+        if not os.path.isfile(self.config):
+            return True
+        with open(self.config, errors="replace") as config:
+            text = config.read()
+        return (set(re.findall(r"^\[smtp (\S+)\]", text, re.M)) <= set(self.ports) and
+                ("\n[http]" not in text or "ready service=http " in self.fresh_log()))
 
     @property
     def port(self):

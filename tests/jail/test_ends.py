@@ -124,13 +124,20 @@ def test_courier(place):
     message = order("courier", "socket_inet")
     with gateway(place, gateway="couriers = 3") as one:
         wait_for(lambda: len(place.spool("lives")) == 3, 10, "three couriers")
+        seen = set(place.spool("lives"))
+
+        def are_replaced(count):
+            """The dead are counted when the keeper finds them."""
+            lives = set(place.spool("lives"))
+            seen.update(lives)
+            return died(one, "courier") == count and (len(lives), len(seen)) == (3, 3 + count)
+
         for turn in range(10):
             reply = send(one.port, message, sender=sender("courier", "socket_inet"))
             require(send(one.port, scan()).startswith("250"), "another mail")
             if not reply.startswith("451"):
                 break
-            # the dead are counted when the keeper finds them
-            wait_for(lambda: len(pids(one, "letterchute-cou")) == len(place.spool("lives")) == 3, 60, "they do not come back")
+            wait_for(lambda: are_replaced(2 * turn + 2), 60, "they do not come back")
         require(reply.startswith("554 5.6.0"), reply)
         require(3 <= died(one, "courier") <= 4, one.log())
         (entry,) = place.quarantine()
