@@ -496,7 +496,7 @@ def table():
 def presets():
     """Of the keys, from the same sources."""
     found = {}
-    for path, pattern in (("daemon/config.c", r'^\t\{ "(\w+)", "(\w+)", CONFIG_\w+, "([^"]*)"'),
+    for path, pattern in (("daemon/config_keys.c", r'^\t\{ "(\w+)", "(\w+)", CONFIG_\w+, "([^"]*)"'),
                           ("policy/rules_keys.c", r'^\t\{ "(\w+)", "(\w+)", "[^"]*", (?:NULL|"([^"]*)")')):
         with open(os.path.join(ROOT, path)) as source:
             for section, key, preset in re.findall(pattern, source.read(), re.M):
