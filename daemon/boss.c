@@ -132,9 +132,7 @@ static void take_keys(struct boss *boss)
 	struct keys_start *how = calloc(1, sizeof *how);
 	if (!how)
 		abort();
-	*how = (struct keys_start){ .arguments = { "keeper" },
-				    .fds = { boss->tls_fd },
-				    .count = 1 };
+	start_keys_init(how, "keeper", boss->tls_fd);
 	for (size_t i = 0; i < boss->sources.count; i++) {
 		const struct source *source = &boss->sources.list[i];
 		if (source->keeps[1] >= 0 &&

@@ -47,9 +47,8 @@ size_t config_line_of(const struct config *config, const char *section, const ch
 /* NULL: there is none. */
 const struct config_key *config_find_key(const char *section, const char *name);
 
-/* Is what a field of this type owns a text, and where is that of a key in the struct? */
-bool config_owns_text(enum config_type type);
-const void *config_text_field(const struct config_key *key, const void *base);
+/* The text that the struct owns for a key; NULL: what it has for this one is no text. */
+char *config_text(const struct config_key *key, const void *base);
 
 /* A copy of the text in place of what is there. */
 bool config_set_text(void *field, const char *value);
@@ -62,7 +61,7 @@ void config_expect_key(const struct config_key *key, char *text, size_t size);
 
 /* All keys of a section as they are without a line; its texts are freed. */
 void config_preset_keys(const char *section, void *base);
-void config_free_texts(const char *section, void *base);
+void config_free_texts(const char *section, const void *base);
 
 /* --- config_names.c --------------------------------------------------------------------------- */
 

@@ -117,7 +117,8 @@ const struct config_key *config_find_key(const char *section, const char *name)
 	return NULL;
 }
 
-bool config_owns_text(enum config_type type)
+/* What a field of this type owns is a text. */
+static bool owns_text(enum config_type type)
 {
 	static const enum config_type owning[] = { CONFIG_TEXT, CONFIG_PATH,   CONFIG_USERS,
 						   CONFIG_FILE, CONFIG_SECRET, CONFIG_PINS,
@@ -129,10 +130,11 @@ bool config_owns_text(enum config_type type)
 	return false;
 }
 
-const void *config_text_field(const struct config_key *key, const void *base)
+char *config_text(const struct config_key *key, const void *base)
 {
 	size_t within = key->type == CONFIG_FATE ? offsetof(struct config_fate, name) : 0;
-	return (const char *)base + key->offset + within;
+	const char *field = (const char *)base + key->offset + within;
+	return owns_text(key->type) ? *(char *const *)(const void *)field : NULL;
 }
 
 bool config_set_text(void *field, const char *value)
@@ -261,7 +263,7 @@ bool config_set_key(const struct config_key *key, void *field, const char *value
 {
 	uint64_t number;
 	/* "port =" is as good as no such line */
-	if (!*value && !*key->preset && !config_owns_text(key->type))
+	if (!*value && !*key->preset && !owns_text(key->type))
 		return true;
 	switch (key->type) {
 	case CONFIG_TEXT:
@@ -316,10 +318,10 @@ void config_preset_keys(const char *section, void *base)
 	}
 }
 
-void config_free_texts(const char *section, void *base)
+void config_free_texts(const char *section, const void *base)
 {
 	for (size_t i = 0; i < KEYS; i++) {
-		if (strcmp(keys[i].section, section) == 0 && config_owns_text(keys[i].type))
-			free(*(char *const *)config_text_field(&keys[i], base));
+		if (strcmp(keys[i].section, section) == 0)
+			free(config_text(&keys[i], base));
 	}
 }

@@ -126,10 +126,8 @@ static bool check_texts(struct loading *loading, const char *section, const void
 	size_t count;
 	const struct config_key *keys = config_keys(&count);
 	for (size_t i = 0; i < count; i++) {
-		if (strcmp(keys[i].section, section) != 0 || !config_owns_text(keys[i].type))
-			continue;
-		const char *text = *(char *const *)config_text_field(&keys[i], base);
-		for (const char *s = text; *s; s++) {
+		bool is_its = strcmp(keys[i].section, section) == 0;
+		for (const char *s = is_its ? config_text(&keys[i], base) : NULL; s && *s; s++) {
 			if ((unsigned char)*s < 0x20 || *s == 0x7F)
 				return config_fail(
 					loading, at,

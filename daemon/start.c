@@ -68,6 +68,11 @@ static int open_for_keys(const char *name, const char *path)
 	return fd >= 0 ? fd : open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
+void start_keys_init(struct keys_start *how, const char *mode, int first_fd)
+{
+	*how = (struct keys_start){ .arguments = { mode }, .fds = { first_fd }, .count = 1 };
+}
+
 bool start_keys_add(struct keys_start *how, const struct config_listener *listener, int link_fd)
 {
 	if (how->count + 4 > ROLE_FDS_MAX)

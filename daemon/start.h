@@ -23,6 +23,9 @@ struct keys_start {
 	size_t names, count;
 };
 
+/* Nobody's yet. `mode` as in daemon/smtp/main.c, and what it finds first, borrowed. */
+void start_keys_init(struct keys_start *how, const char *mode, int first_fd);
+
 /* Adds those of one listener, whose other end is `link_fd`, borrowed. What can't be read is said,
  * and empty. False: there is no room for more. */
 bool start_keys_add(struct keys_start *how, const struct config_listener *listener, int link_fd);

@@ -84,9 +84,7 @@ static int look_at_keys(const struct config *config, const struct config_listene
 	auto_close int in = ends[0];
 	auto_close int out = ends[1];
 	auto_close int nothing_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	how = (struct keys_start){ .arguments = { "keeper-look" },
-				   .fds = { nothing_fd },
-				   .count = 1 };
+	start_keys_init(&how, "keeper-look", nothing_fd);
 	start_keys_add(&how, listener, out);
 	int error = start_keys(config, &how, config_fd, &pid);
 	start_keys_close(&how);
@@ -141,7 +139,7 @@ int alone_start_keys(const struct config *config, const struct config_listener *
 		error = spool_open(config->gateway.state, SPOOL_TLS, &tls_fd);
 	if (error)
 		return error;
-	how = (struct keys_start){ .arguments = { "keeper" }, .fds = { tls_fd }, .count = 1 };
+	start_keys_init(&how, "keeper", tls_fd);
 	start_keys_add(&how, listener, link_fd);
 	error = start_keys(config, &how, config_fd, pid_out);
 	start_keys_close(&how);

@@ -23,22 +23,19 @@ int single_start(const struct config *config, const char *mode, struct single *s
 	char path[4096], why[CONFIG_ERROR_MAX];
 	auto_close int ours = -1, theirs = -1;
 	*single_out = (struct single){ .ask_fd = -1 };
-	if (config_can_give(config, why) != 0) {
+	if (config_can_give(config, why) != 0)
 		return fault_say(EXIT_LATER, "%s", why);
-	}
 	bool dry = strcmp(mode, "explain") == 0;
 	int error = dry ? 0 : spool_make(config->gateway.state, config->uid, config->gid, path);
-	if (error) {
+	if (error)
 		return fault_say(EXIT_LATER, "%s: %s; give `state` a folder that we can write to",
 				 path, strerror(-error));
-	}
 	error = socket_pair(&ours, &theirs);
 	if (error)
 		return EXIT_LATER;
 	error = alone_start_courier(config, mode, theirs, &single_out->pid);
-	if (error) {
+	if (error)
 		return fault_say(EXIT_LATER, "a courier can't be started: %s", strerror(-error));
-	}
 	single_out->ask_fd = take_fd(&ours);
 	return EXIT_OK;
 }

@@ -16,6 +16,10 @@ def couriers(one):
     return set(processes(one, "letterchute-courier run"))
 
 
+def all_couriers(one, count):
+    return wait_for(lambda: len(found := couriers(one)) == count and found, 20, "the couriers do not start")
+
+
 @contextlib.contextmanager
 def two_listeners(place):
     with gateway(place, **TWO) as one:
@@ -54,11 +58,11 @@ def test_session_has_no_ledger(place):
 def test_session_gives_no_orders(place, word):
     """A question that is not for its like ends its link, not a courier."""
     with two_listeners(place) as one:
-        before = couriers(one)
+        before = all_couriers(one, 4)
         reply = send(one.ports["lan"], scan(), sender=sender("session", word))
         require(reply.startswith("4"), reply)
         require("what came is no question" in one.log(), one.log())
-        require(before <= couriers(one), "a courier ended")
+        equal(couriers(one), before)
         require(send(one.ports["lan"], scan()).startswith("250"))
 
 
@@ -142,7 +146,7 @@ def lying(place, word, more="", **keys):
     server = mailbox(place, message, f"puller.lie.{word}", more)
     text = account(place, server, "office", **keys) + away("other")
     with gateway(place, text=text, gateway="couriers = 2") as one:
-        before = wait_for(lambda: len(couriers(one)) == 2 and couriers(one), 20, "the couriers do not start")
+        before = all_couriers(one, 2)
         wait_for(lambda: set(files) <= set(place.files()) and delivered(one), 30,
                  lambda: f"it is not delivered:\n{one.log()}")
         yield one, server
